@@ -1,0 +1,1 @@
+"""Ways out of the process that the OpenTelemetry SDK does not bring."""

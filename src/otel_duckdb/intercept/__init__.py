@@ -1,0 +1,1 @@
+"""Hears every DuckDB call and changes none."""

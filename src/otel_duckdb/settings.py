@@ -1,0 +1,186 @@
+"""Every option: its name, its environment variable, its default and its meaning."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class SettingError(ValueError):
+    """An option has a value that is not allowed; the text names the option, the value and what is allowed."""
+
+
+def _fail(name: str, value: object, allowed: str) -> SettingError:
+    return SettingError(f"{name} is {value!r}; allowed is {allowed}")
+
+
+def _boolean(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in {"true", "1", "yes", "on"}:
+        return True
+    if text in {"false", "0", "no", "off"}:
+        return False
+    raise _fail(name, value, "true or false")
+
+
+def _number(low: float, high: float = float("inf"), unit: str = "") -> Callable[[str, object], float]:
+    allowed = f"a number{' of ' + unit if unit else ''} from {low:g}" + (
+        "" if high == float("inf") else f" to {high:g}"
+    )
+
+    def parse(name: str, value: object) -> float:
+        try:
+            number = float(str(value))
+        except ValueError:
+            raise _fail(name, value, allowed) from None
+        if not low <= number <= high:
+            raise _fail(name, value, allowed)
+        return number
+
+    return parse
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[str, object], int]:
+    allowed = f"a whole number from {low}" + ("" if high is None else f" to {high}")
+
+    def parse(name: str, value: object) -> int:
+        try:
+            number = int(str(value))
+        except ValueError:
+            raise _fail(name, value, allowed) from None
+        if number < low or (high is not None and number > high):
+            raise _fail(name, value, allowed)
+        return number
+
+    return parse
+
+
+def _choice(*choices: str) -> Callable[[str, object], str]:
+    def parse(name: str, value: object) -> str:
+        text = str(value).strip().lower()
+        if text not in choices:
+            raise _fail(name, value, " or ".join(choices))
+        return text
+
+    return parse
+
+
+def _text(name: str, value: object) -> str:
+    del name
+    return str(value)
+
+
+_UNITS: Final = {
+    "": 1,
+    "b": 1,
+    **{unit + suffix: 1000**power for power, unit in enumerate("kmgt", 1) for suffix in ("", "b")},
+    **{unit + "ib": 1024**power for power, unit in enumerate("kmgt", 1)},
+}
+
+
+def _bytes(name: str, value: object) -> int:
+    text = str(value).strip().lower().replace(" ", "")
+    digits = text.rstrip("bikmgt")
+    try:
+        return int(float(digits) * _UNITS[text[len(digits) :]])
+    except (KeyError, ValueError):
+        raise _fail(name, value, "a size such as 2GB, 512MiB or 1000000") from None
+
+
+def _option(parse: Callable[[str, object], Any], default: Any, environment: str, meaning: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "environment": environment, "meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of the instrumentation.
+
+    Each comes from the keyword argument of the same name of `instrument()`, else from its environment variable, else
+    from its default. The SDK's declarative file passes its values as keyword arguments.
+    """
+
+    instance_id: str | None = _option(
+        _text, None, "OTEL_DUCKDB_INSTANCE_ID", "Label `instance_id` of the engine's metrics; else service.instance.id."
+    )
+    capture_parameters: bool = _option(
+        _boolean,
+        False,
+        "OTEL_DUCKDB_CAPTURE_PARAMETERS",
+        "Record query parameters as `db.query.parameter.<key>`. They may hold personal data.",
+    )
+    raw_query_text: bool = _option(
+        _boolean, False, "OTEL_DUCKDB_RAW_QUERY_TEXT", "Record the query text with its literals. Passwords stay hidden."
+    )
+    query_text_limit: int = _option(
+        _whole(0), 4096, "OTEL_DUCKDB_QUERY_TEXT_LIMIT", "Characters of query text kept on a span; 0 keeps none."
+    )
+    min_duration_ms: float = _option(
+        _number(0, unit="milliseconds"),
+        0.0,
+        "OTEL_DUCKDB_MIN_DURATION_MS",
+        "Operations shorter than this leave no span, unless they fail; metrics count them all the same.",
+    )
+    require_parent: bool = _option(
+        _boolean, False, "OTEL_DUCKDB_REQUIRE_PARENT", "Make spans only inside another span."
+    )
+    engine_metrics: bool = _option(
+        _boolean, True, "OTEL_DUCKDB_ENGINE_METRICS", "Observe memory, disk and connections of every live database."
+    )
+    profile: str = _option(
+        _choice("off", "slow", "all"),
+        "slow",
+        "OTEL_DUCKDB_PROFILE",
+        "Which operations DuckDB profiles: none, statements that were slow before, or all.",
+    )
+    slow_threshold_ms: float = _option(
+        _number(0, unit="milliseconds"),
+        1000.0,
+        "OTEL_DUCKDB_SLOW_THRESHOLD_MS",
+        "An operation that takes longer is slow: it is logged, and profiled when it comes again.",
+    )
+    repeated_threshold: int = _option(
+        _whole(0),
+        20,
+        "OTEL_DUCKDB_REPEATED_THRESHOLD",
+        "Executions of one statement under one parent span that are reported as an N+1 pattern; 0 reports none.",
+    )
+    max_disk_bytes: int | None = _option(
+        _bytes, None, "OTEL_DUCKDB_MAX_DISK_BYTES", "Limit reported as `duckdb_max_disk_usage_bytes`."
+    )
+    max_connections: int | None = _option(
+        _whole(1), None, "DUCKDB_MAX_CONNECTIONS", "Limit reported as `db.client.connection.max`."
+    )
+    memory_limit: int | None = _option(
+        _bytes,
+        None,
+        "DUCKDB_MEMORY_LIMIT",
+        "Limit reported as `duckdb_memory_limit_bytes`, where it is below DuckDB's own memory_limit.",
+    )
+
+    @classmethod
+    def load(cls, options: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from `options`, then from the environment, then from the defaults.
+
+        Raises:
+            SettingError: an option is unknown or its value is not allowed.
+        """
+        options = dict(options or {})
+        environment = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        for option in fields(cls):
+            variable = option.metadata["environment"]
+            given, name = options.pop(option.name, None), option.name
+            if given is None and environment.get(variable, "").strip():
+                given, name = environment[variable], variable
+            if given is not None:
+                values[option.name] = option.metadata["parse"](name, given)
+        if options:
+            known = ", ".join(option.name for option in fields(cls))
+            raise SettingError(f"unknown option {min(options)!r}; known are {known}")
+        return cls(**values)

@@ -1,0 +1,1 @@
+"""What an operation becomes: spans, metrics and logs."""
