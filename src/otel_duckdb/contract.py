@@ -90,6 +90,8 @@ DUCKDB_EXECUTE_TIME: Final = "duckdb.execute_time_ms"
 """Milliseconds DuckDB spent in the call that started the operation."""
 DUCKDB_FETCH_TIME: Final = "duckdb.fetch_time_ms"
 """Milliseconds DuckDB spent in the fetches that drained the operation's result."""
+DUCKDB_FETCH_SAMPLED: Final = "duckdb.fetch_time_sampled"
+"""True where a part of the fetch time was extrapolated from sampled `fetchone` calls of a long loop."""
 
 # What DuckDB's profile says of an operation (DuckDB 1.5 and later; times are thread time added up over all threads).
 DUCKDB_CPU_TIME: Final = "duckdb.profile.cpu_time_ms"

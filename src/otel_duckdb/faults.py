@@ -1,0 +1,40 @@
+"""Counts and logs what goes wrong inside this package, so that it never reaches the user's call."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from otel_duckdb import contract
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Counter, Meter
+
+logger = logging.getLogger("otel_duckdb")
+
+
+class Faults:
+    """The counter `otel_duckdb_internal_errors` and one log line per kind of fault."""
+
+    def __init__(self, meter: Meter) -> None:
+        metric = contract.INTERNAL_ERRORS
+        self._counter: Counter = meter.create_counter(metric.name, metric.unit, metric.description)
+        self._logged: set[tuple[str, str]] = set()
+        self._counter.add(0, {contract.COMPONENT: "intercept"})
+
+    def report(self, component: str, error: BaseException) -> None:
+        """Count a fault of `component`, and log it if its kind is new."""
+        try:
+            self._counter.add(1, {contract.COMPONENT: component})
+            kind = (component, type(error).__qualname__)
+            if kind not in self._logged:
+                self._logged.add(kind)
+                logger.warning(
+                    "otel_duckdb: %s failed inside the instrumentation (%s); the call it belongs to went on. "
+                    "Further faults of this kind are only counted.",
+                    component,
+                    kind[1],
+                    exc_info=error,
+                )
+        except Exception:  # noqa: S110 - a broken meter or log handler must not reach the user either
+            pass

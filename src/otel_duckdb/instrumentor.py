@@ -1,0 +1,158 @@
+"""The instrumentor: builds the parts and connects them."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined] # exported without __all__
+    BaseInstrumentor,
+)
+
+from otel_duckdb import contract
+from otel_duckdb.faults import Faults
+from otel_duckdb.intercept.connections import Connections, Deferred, Location
+from otel_duckdb.intercept.listener import Listener
+from otel_duckdb.intercept.surface import SUPPORTED, Surface, generation
+from otel_duckdb.operation import Operations
+from otel_duckdb.settings import Settings
+from otel_duckdb.signals.metrics import Metrics
+from otel_duckdb.signals.record import OperationSignals
+from otel_duckdb.signals.shapes import Shapes
+from otel_duckdb.signals.spans import Spans
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from otel_duckdb.intercept.connections import Connection
+
+logger = logging.getLogger("otel_duckdb")
+
+
+class _Running:
+    """The parts of one instrumentation, from `instrument()` to `uninstrument()`."""
+
+    def __init__(self, duckdb: Any, options: dict[str, Any], *, everything: bool) -> None:
+        tracer_provider, meter_provider = options.pop("tracer_provider", None), options.pop("meter_provider", None)
+        options.pop("logger_provider", None)
+        request_hook, response_hook = options.pop("request_hook", None), options.pop("response_hook", None)
+        settings = Settings.load(options)
+        version = duckdb.__version__
+        tracer = trace.get_tracer(contract.SCOPE, version, tracer_provider, contract.SCHEMA_URL)
+        meter = metrics.get_meter(contract.SCOPE, version, meter_provider, contract.SCHEMA_URL)
+        self.faults = Faults(meter)
+        spans = Spans(tracer, settings, self.faults, request_hook, response_hook)
+        signals = OperationSignals(Shapes(settings), spans, Metrics(meter))
+        self.operations = Operations(signals, self.faults)
+        self.deferred = Deferred()
+        self.connections = Connections(self.deferred, self._gone)
+        busy = getattr(duckdb, "ResourceInUseException", None)
+        self.listener = Listener(self.connections, self.operations, self.faults, self._locate, busy)
+        self.listener.everything = everything
+        self.surface = Surface(duckdb, self.listener, self._failed)
+        self._cursor = vars(duckdb.DuckDBPyConnection)["cursor"]
+        self._failures = meter.create_counter(
+            contract.FAILED_CONNECTIONS.name,
+            contract.FAILED_CONNECTIONS.unit,
+            contract.FAILED_CONNECTIONS.description,
+        )
+
+    def start(self) -> None:
+        self.surface.install()
+        self.deferred.start()
+        atexit.register(self.drain)
+
+    def stop(self) -> None:
+        self.listener.active = False
+        self.surface.remove()
+        self.drain()
+        self.deferred.stop()
+        self.connections.clear()
+        atexit.unregister(self.drain)
+
+    def drain(self) -> None:
+        """End the operations whose results are still open."""
+        for connection in self.connections:
+            self._gone(connection)
+        for state in (*self.surface.relations.open(), *self.surface.appenders.open()):
+            self.listener.hold(state, None)
+        self.deferred.run()
+
+    def _gone(self, connection: Connection) -> None:
+        self.listener.strides.pop(connection.key, None)
+        self.listener.hold(connection, None)
+
+    def _failed(self, error: BaseException) -> None:
+        self._failures.add(1, {contract.ERROR_TYPE_LABEL: type(error).__qualname__})
+
+    def _locate(self, target: Any) -> Location:
+        """Ask DuckDB which database a connection is open on that was made before we listened."""
+        cursor = self._cursor.__get__(target, type(target))()
+        try:
+            execute = vars(type(target))["execute"]
+            execute = getattr(execute, "__wrapped__", execute).__get__(cursor, type(cursor))
+            row = execute(
+                "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal ORDER BY database_oid LIMIT 1"
+            )
+            fetch = vars(type(target))["fetchall"]
+            rows = getattr(fetch, "__wrapped__", fetch).__get__(row, type(row))()
+            return Location(*rows[0]) if rows else Location("", None)
+        finally:
+            cursor.close()
+
+
+class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base class is not typed
+    """Instruments DuckDB: a span and latencies for every operation, gauges for every live database.
+
+    `instrument()` takes `tracer_provider`, `meter_provider`, `logger_provider`, the hooks
+    `request_hook(span, operation)` and `response_hook(span, operation)`, and every option of
+    `otel_duckdb.settings.Settings`.
+    """
+
+    _running: _Running | None = None
+    configuration = Settings
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """The versions of DuckDB that are supported."""
+        return ("duckdb >= 1.4",)
+
+    def _instrument(self, **options: Any) -> None:
+        options.pop("skip_dep_check", None)
+        options.pop("enabled", None)
+        self._start(options, everything=True)
+
+    def _start(self, options: dict[str, Any], *, everything: bool) -> None:
+        import duckdb  # noqa: PLC0415 - only a program that instruments DuckDB pays for its import
+
+        if not generation(duckdb.__version__):
+            logger.warning(
+                "otel_duckdb: DuckDB %s is not instrumented; supported are %s", duckdb.__version__, SUPPORTED
+            )
+            return
+        running = _Running(duckdb, options, everything=everything)
+        running.start()
+        self._running = running
+
+    def _uninstrument(self, **_options: Any) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.stop()
+
+    def instrument_connection(self, connection: Any, **options: Any) -> Any:
+        """Instrument one connection, and the cursors and duplicates made of it from now on; returns it."""
+        if self._running is None:
+            self._start(options, everything=False)
+        if self._running is not None:
+            self._running.listener.adopt(connection)
+        return connection
+
+    def uninstrument_connection(self, connection: Any) -> Any:
+        """End the instrumentation of a connection that `instrument_connection` began; returns it."""
+        running = self._running
+        if running is not None:
+            running.listener.dismiss(connection)
+            if not running.listener.everything and not tuple(running.connections):
+                self._uninstrument()
+        return connection

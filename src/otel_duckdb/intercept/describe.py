@@ -1,0 +1,58 @@
+"""The arguments of a DuckDB call, read as an operation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_duckdb.operation import Operation
+from otel_duckdb.statement import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def sql_text(query: Any) -> str:
+    """The text of a query given as text or as a `duckdb.Statement`; empty for anything else."""
+    if isinstance(query, str):
+        return query
+    text = getattr(query, "query", "")
+    return text if isinstance(text, str) else ""
+
+
+def _argument(position: int, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    return arguments[position] if len(arguments) > position else keywords.get(name)
+
+
+def given_query(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:
+    """Of `execute(query, parameters)`."""
+    text = sql_text(_argument(1, "query", arguments, keywords))
+    return Operation(text, parse(text), connection, _argument(2, "parameters", arguments, keywords))
+
+
+def batch(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:
+    """Of `executemany(query, parameters)`."""
+    text = sql_text(_argument(1, "query", arguments, keywords))
+    parameters = _argument(2, "parameters", arguments, keywords)
+    size = len(parameters) if hasattr(parameters, "__len__") else None
+    return Operation(text, parse(text), connection, parameters, 0 if size is None else size)
+
+
+def named(sql: str) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]:
+    """Of a method that runs one fixed statement, such as `begin`."""
+    statement = parse(sql)
+
+    def describe(connection: Any, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> Operation:
+        return Operation(sql, statement, connection, name=sql)
+
+    return describe
+
+
+def into_table(name: str, sql: str, argument: str = "table_name") -> Callable[..., Operation]:
+    """Of a method that names its table, such as `append(table_name, df)`."""
+    statement = parse(sql)
+
+    def describe(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:
+        table = _argument(1, argument, arguments, keywords)
+        return Operation(sql, statement, connection, name=name, collection=str(table))
+
+    return describe

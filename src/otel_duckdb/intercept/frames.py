@@ -1,0 +1,143 @@
+"""The functions that stand in DuckDB's place: the only Python frames between the user's code and DuckDB.
+
+DuckDB resolves `select * from my_df` in the innermost Python frame, which is now ours:
+
+* DuckDB 2 skips frames whose module is named `duckdb` or `duckdb.*`, so the functions get globals of that name.
+* DuckDB 1 skips none. Where it misses a table, the call is made again inside the caller's names (`scan.py`).
+
+The names here start with `_otel_` and the globals are empty, so that no query can mean them. The functions are plain
+closures: a wrapping library costs four times as much on this path.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import sys
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+_GLOBALS = {"__name__": "duckdb._otel_duckdb", "__builtins__": builtins}
+
+
+class Role(Protocol):
+    """What is done around one DuckDB call; none of the methods raises. A method's first argument is its object."""
+
+    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """Before the call; None if the call is not to be heard."""
+
+    def succeed(self, call: Any, result: Any) -> Any:
+        """After the call; returns what the user gets, which is `result` or one that cannot be told from it."""
+
+    def fail(self, call: Any, error: BaseException) -> None:
+        """After the call raised."""
+
+
+class Scan(Protocol):
+    """Makes a call of DuckDB 1 again, or at once, inside the caller's names."""
+
+    def first(self, arguments: tuple[Any, ...], frame: FrameType) -> bool:
+        """Whether the call must not be made outside the caller's names at all."""
+
+    def missed(self, error: BaseException, arguments: tuple[Any, ...]) -> bool:
+        """Whether the error says that a table was not found, and the call may be made again."""
+
+    def again(
+        self, frame: FrameType, original: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> Any:
+        """Make the call inside the names of `frame`."""
+
+
+def _placed(function: Any, original: Any) -> Any:
+    placed = FunctionType(function.__code__, _GLOBALS, function.__name__, function.__defaults__, function.__closure__)
+    return functools.update_wrapper(placed, original)
+
+
+def heard(_otel_original: Callable[..., Any], role: Role) -> Any:
+    """A function that calls the original with `role` around it."""
+    _otel_begin, _otel_succeed, _otel_fail = role.begin, role.succeed, role.fail
+
+    def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
+        _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
+        if _otel_call is None:
+            return _otel_original(*_otel_arguments, **_otel_keywords)
+        try:
+            _otel_result = _otel_original(*_otel_arguments, **_otel_keywords)
+        except BaseException as _otel_error:
+            _otel_fail(_otel_call, _otel_error)
+            raise
+        return _otel_succeed(_otel_call, _otel_result)
+
+    return _placed(call, _otel_original)
+
+
+def heard_scanning(_otel_original: Callable[..., Any], role: Role, scan: Scan) -> Any:
+    """The same for DuckDB 1, where a query may mean variables of the caller."""
+    _otel_begin, _otel_succeed, _otel_fail = role.begin, role.succeed, role.fail
+    _otel_first, _otel_missed, _otel_again = scan.first, scan.missed, scan.again
+    _otel_frame = sys._getframe
+
+    def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
+        _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
+        if not _otel_first(_otel_arguments, _otel_frame(1)):
+            try:
+                _otel_result = _otel_original(*_otel_arguments, **_otel_keywords)
+            except BaseException as _otel_error:
+                if not _otel_missed(_otel_error, _otel_arguments):
+                    if _otel_call is not None:
+                        _otel_fail(_otel_call, _otel_error)
+                    raise
+            else:
+                return _otel_result if _otel_call is None else _otel_succeed(_otel_call, _otel_result)
+        try:
+            _otel_result = _otel_again(_otel_frame(1), _otel_original, _otel_arguments, _otel_keywords)
+        except BaseException as _otel_error:
+            if _otel_call is not None:
+                _otel_fail(_otel_call, _otel_error)
+            raise
+        return _otel_result if _otel_call is None else _otel_succeed(_otel_call, _otel_result)
+
+    return _placed(call, _otel_original)
+
+
+def heard_fetchone(
+    _otel_original: Callable[..., Any],
+    role: Role,
+    _otel_stride: Callable[[int], Any],
+    _otel_over: Callable[[int, Any, BaseException | None], None],
+) -> Any:
+    """A `fetchone` that lets most calls of a long loop pass at the price of a dictionary look-up.
+
+    `_otel_stride` gives the operation of the object with an id, whose attribute `stride` says how many more fetches may
+    pass; `_otel_over` is told when one of these finds no row, or raises.
+    """
+    _otel_begin, _otel_succeed, _otel_fail = role.begin, role.succeed, role.fail
+
+    def fetchone(_otel_self: Any) -> Any:
+        _otel_operation = _otel_stride(id(_otel_self))
+        if _otel_operation is not None and _otel_operation.stride:
+            try:
+                _otel_row = _otel_original(_otel_self)
+            except BaseException as _otel_error:
+                _otel_over(id(_otel_self), _otel_operation, _otel_error)
+                raise
+            if _otel_row is not None:
+                _otel_operation.stride -= 1
+                return _otel_row
+            _otel_over(id(_otel_self), _otel_operation, None)
+            return None
+        _otel_call = _otel_begin((_otel_self,), {})
+        if _otel_call is None:
+            return _otel_original(_otel_self)
+        try:
+            _otel_row = _otel_original(_otel_self)
+        except BaseException as _otel_error:
+            _otel_fail(_otel_call, _otel_error)
+            raise
+        return _otel_succeed(_otel_call, _otel_row)
+
+    return _placed(fetchone, _otel_original)

@@ -1,0 +1,109 @@
+"""What all roles share: whether a call is to be heard, on which connection, and where its operation goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+
+from otel_duckdb.intercept.connections import unregistered
+from otel_duckdb.operation import Call, settle_stride
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_duckdb.faults import Faults
+    from otel_duckdb.intercept.connections import Connection, Connections, Location
+    from otel_duckdb.operation import Operation, Operations, Owner
+
+_SUPPRESSED: Final = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
+"""The keys that `opentelemetry.instrumentation.utils.suppress_instrumentation()` sets."""
+
+
+class Listener:
+    """Decides what is heard.
+
+    Attributes:
+        active: False after `uninstrument()`: live wrappers then only pass calls on.
+        everything: Whether connections nobody has registered are heard too.
+        strides: Operations whose next `fetchone` may pass unmeasured, by the id of their object.
+        python_inside: Whether Python code of the user may run inside DuckDB, as a function or a file system.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        operations: Operations,
+        faults: Faults,
+        locate: Callable[[Any], Location],
+        resource_in_use: type[BaseException] | None,
+    ) -> None:
+        self.active = True
+        self.everything = True
+        self.connections = connections
+        self.operations = operations
+        self.faults = faults
+        self.strides: dict[int, Operation] = {}
+        self.python_inside = False
+        self._locate = locate
+        self._passing: tuple[type[BaseException], ...] = (TypeError, ImportError)
+        if resource_in_use is not None:
+            self._passing += (resource_in_use,)
+
+    def hear(self, target: Any) -> Connection | None:
+        """The record of the connection, or None if a call on it is not to be heard now."""
+        if not self.active or self._suppressed():
+            return None
+        connection = self.connections.find(target)
+        if connection is None and self.everything:
+            return self.adopt(target)
+        return connection
+
+    def adopt(self, target: Any) -> Connection:
+        """The record of a connection made before we listened; a closed one is heard, but not registered."""
+        try:
+            where = self._locate(target)
+        except Exception:
+            return unregistered()
+        return self.connections.add(target, where)
+
+    def dismiss(self, target: Any) -> None:
+        """Hear a connection no more."""
+        connection = self.connections.find(target)
+        if connection is not None:
+            self.connections.close(connection)
+
+    def hears(self, connection: Connection | None) -> bool:
+        """Whether a call that belongs to this connection is to be heard now; None stands for one that is not known."""
+        return self.active and (self.everything or connection is not None) and not self._suppressed()
+
+    @staticmethod
+    def _suppressed() -> bool:
+        context = get_current()
+        return bool(context) and bool(context.get(_SUPPRESSED[0]) or context.get(_SUPPRESSED[1]))
+
+    def resume(self, owner: Owner, thread: int) -> Call | None:
+        """Enter a DuckDB call that serves the operation whose result is open."""
+        operation = owner.operation
+        if operation is None or operation.ended or owner.serving == thread or not self.active:
+            return None
+        if operation.stride_length:
+            settle_stride(operation)
+        return Call(operation, owner, thread)
+
+    def leaves_open(self, error: BaseException) -> bool:
+        """Whether the error leaves an open result as it was: a wrong argument, or a busy connection."""
+        return isinstance(error, self._passing)
+
+    def hold(self, owner: Owner, operation: Operation | None) -> None:
+        """Let `owner` hold the operation as its open result, in the place of the one before, which ends."""
+        previous = owner.operation
+        owner.operation = operation
+        if previous is not None and previous is not operation:
+            self.operations.end(previous)
+
+    def finish(self, owner: Owner, operation: Operation, error: BaseException | None = None) -> None:
+        """The operation's result is used up, or failed."""
+        if owner.operation is operation:
+            owner.operation = None
+        self.operations.end(operation, error)

@@ -1,0 +1,379 @@
+"""The roles of a relation's methods: nothing runs before a terminal one, and some keep a result of their own."""
+
+from __future__ import annotations
+
+import weakref
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_duckdb.intercept import readers
+from otel_duckdb.intercept.describe import sql_text
+from otel_duckdb.intercept.rows import all_rows, chunk_rows, one_row, some_rows
+from otel_duckdb.operation import Call, Operation
+from otel_duckdb.statement import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_duckdb.intercept.connections import Connection
+    from otel_duckdb.intercept.listener import Listener
+    from otel_duckdb.intercept.roles import Count
+
+
+class RelationState:
+    """What a relation has done so far.
+
+    Attributes:
+        connection: The live connection it was made on, or None where that is not known.
+        operation: The operation whose result it holds open, or None.
+        serving: Identity of the thread in which DuckDB works for it, or 0.
+        executed: Whether it ran at least once.
+        exhausted: Whether it holds a result whose last row was fetched.
+        drawn: Whether DuckDB keeps its rows for display.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "closed",
+        "connection",
+        "drawn",
+        "executed",
+        "exhausted",
+        "operation",
+        "reference",
+        "serving",
+    )
+
+    def __init__(self, connection: Connection | None) -> None:
+        self.connection = connection
+        self.operation: Operation | None = None
+        self.serving = 0
+        self.executed = False
+        self.exhausted = False
+        self.drawn = False
+        self.closed = False
+        self.reference: weakref.ref[Any] | None = None
+
+
+class Relations:
+    """The states of live relations, by the identity of DuckDB's objects, without keeping any alive."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._states: dict[int, RelationState] = {}
+
+    def find(self, relation: Any) -> RelationState | None:
+        """The state of a relation that has one."""
+        return self._states.get(id(relation))
+
+    def open(self) -> list[RelationState]:
+        """The states whose operation is still open."""
+        return [state for state in tuple(self._states.values()) if state.operation is not None]
+
+    def add(self, relation: Any, connection: Connection | None) -> RelationState:
+        """The state of the relation, made if it has none."""
+        key = id(relation)
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = RelationState(connection)
+            state.reference = weakref.ref(relation, lambda _: self._collected(key))
+        return state
+
+    def _collected(self, key: int) -> None:
+        state = self._states.pop(key, None)
+        if state is not None and state.operation is not None:
+            self._listener.connections.deferred(lambda: self._listener.hold(state, None))
+
+
+class Asking:
+    """`con.sql` of DuckDB 1: a SELECT is only bound, anything else runs at once and its relation holds the result."""
+
+    def __init__(self, listener: Listener, relations: Relations, relation_type: type) -> None:
+        self._listener = listener
+        self._relations = relations
+        self._relation_type = relation_type
+
+    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Asked | None:
+        """Begin an operation if something runs; else only take the time, for a query that fails to bind."""
+        listener = self._listener
+        try:
+            connection = listener.hear(arguments[0])
+            thread = get_ident()
+            if connection is None or connection.serving == thread:
+                return None
+            text = sql_text(arguments[1] if len(arguments) > 1 else keywords.get("query"))
+            statement = parse(text)
+            asked = Asked(connection, Operation(text, statement, connection, keywords.get("params")))
+            if statement.kind != "SELECT" or statement.count > 1 or keywords.get("params"):
+                asked.call = listener.operations.begin(asked.operation, connection, thread)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+            return None
+        return asked
+
+    def succeed(self, asked: Asked, result: Any) -> Any:
+        """Hand the operation on to the relation that holds its result, or end it."""
+        listener, call = self._listener, asked.call
+        try:
+            if call is not None:
+                asked.operation.execute_ns = call.leave()
+                listener.hold(asked.connection, None)
+            if isinstance(result, self._relation_type):
+                state = self._relations.add(result, asked.connection)
+                lazy = asked.operation.statement.kind == "SELECT" and not asked.operation.parameters
+                if call is not None and not lazy:
+                    state.operation = asked.operation
+                    state.executed = True
+                    return result
+            if call is not None:
+                listener.operations.end(asked.operation)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+        return result
+
+    def fail(self, asked: Asked, error: BaseException) -> None:
+        """Record the failed operation, which may not have begun yet."""
+        listener = self._listener
+        try:
+            call = asked.call or listener.operations.begin(asked.operation, asked.connection, get_ident())
+            call.leave()
+            asked.operation.execute_ns = asked.operation.last - asked.operation.started
+            listener.operations.end(asked.operation, error)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+
+
+class Asked:
+    """One call of `con.sql`."""
+
+    __slots__ = ("call", "connection", "operation")
+
+    def __init__(self, connection: Connection, operation: Operation) -> None:
+        self.connection = connection
+        self.operation = operation
+        self.call: Call | None = None
+
+
+class Entered:
+    """One call of a relation's terminal method."""
+
+    __slots__ = ("arguments", "call", "first", "state")
+
+    def __init__(self, state: RelationState, call: Call, first: bool, arguments: tuple[Any, ...]) -> None:
+        self.state = state
+        self.call = call
+        self.first = first
+        self.arguments = arguments
+
+
+_AGAIN: Final = "again"
+_STEP: Final = "step"
+_DRAIN: Final = "drain"
+_DRAW: Final = "draw"
+_KEEP: Final = "keep"
+
+
+class Terminal:
+    """A method of DuckDB 1's relations that makes it run.
+
+    What runs when was measured (`docs/architecture.md`): `step` methods go on with the relation's result and run it
+    only if there is none; `drain` methods do the same and use the result up; `again` methods run a statement of their
+    own each time; `draw` methods run once and keep the rows; `keep` methods run and leave the result open.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        relations: Relations,
+        manner: str,
+        text: Callable[[str, tuple[Any, ...], dict[str, Any]], str] | None = None,
+        count: Count | None = None,
+    ) -> None:
+        self._listener = listener
+        self._relations = relations
+        self._manner = manner
+        self._text = text
+        self._count = count
+
+    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Entered | None:
+        """Go on with the relation's open result, or begin an operation of its own."""
+        listener = self._listener
+        if not listener.active or keywords.get("lazy"):
+            return None
+        try:
+            relation = arguments[0]
+            state = self._relations.find(relation)
+            if state is None:
+                state = self._relations.add(relation, self._only_connection())
+            thread = get_ident()
+            if state.serving == thread or not listener.hears(state.connection):
+                return None
+            if self._manner in {_STEP, _DRAIN}:
+                call = listener.resume(state, thread)
+                if call is not None:
+                    return Entered(state, call, False, arguments)
+                if state.exhausted:
+                    state.exhausted = self._manner == _STEP
+                    return None
+            if (self._manner == _DRAW and state.drawn) or (self._text is closing_text and state.executed):
+                return None
+            sql = relation.sql_query()
+            text = sql if self._text is None else self._text(sql, arguments, keywords)
+            operation = Operation(text, parse(text), state.connection)
+            return Entered(state, listener.operations.begin(operation, state, thread), True, arguments)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+            return None
+
+    def _only_connection(self) -> Connection | None:
+        """The connection a relation of unknown origin belongs to, if its database can only be one."""
+        live = tuple(self._listener.connections)
+        return live[0] if len(live) == 1 else None
+
+    def succeed(self, entered: Entered, result: Any) -> Any:
+        """Count rows and time, and end the operation with the result."""
+        listener, state, operation = self._listener, entered.state, entered.call.operation
+        try:
+            elapsed = entered.call.leave()
+            if entered.first:
+                operation.execute_ns = elapsed
+                state.executed = True
+            else:
+                operation.fetch_ns += elapsed
+            if readers.is_reader(result):
+                state.operation = None
+                holder = RelationState(state.connection)
+                holder.operation = operation
+                return readers.observed(result, listener, holder, operation)
+            self._settle(entered, operation, result)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+        return result
+
+    def _settle(self, entered: Entered, operation: Operation, result: Any) -> None:
+        listener, state = self._listener, entered.state
+        last = self._manner not in {_STEP, _KEEP}
+        if self._count is not None:
+            rows, last = self._count(result, entered.arguments)
+            if rows is not None:
+                operation.rows = (operation.rows or 0) + rows
+        if self._manner in {_AGAIN, _DRAW}:
+            state.drawn = state.drawn or self._manner == _DRAW
+            listener.operations.end(operation)
+        elif last:
+            state.exhausted = self._manner == _STEP
+            listener.finish(state, operation)
+        else:
+            state.exhausted = False
+            listener.hold(state, operation)
+
+    def fail(self, entered: Entered, error: BaseException) -> None:
+        """End the operation with its error."""
+        listener, operation = self._listener, entered.call.operation
+        try:
+            elapsed = entered.call.leave()
+            if entered.first:
+                operation.execute_ns = elapsed
+            else:
+                operation.fetch_ns += elapsed
+            if entered.first or not listener.leaves_open(error):
+                listener.finish(entered.state, operation, error)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+
+
+def _first_argument(arguments: tuple[Any, ...], keywords: dict[str, Any], name: str = "table_name") -> str:
+    return str(arguments[1] if len(arguments) > 1 else keywords.get(name, ""))
+
+
+def create_text(sql: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str:
+    """Of `create(table_name)`."""
+    return f"CREATE TABLE {_first_argument(arguments, keywords)} AS {sql}"
+
+
+def insert_into_text(sql: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str:
+    """Of `insert_into(table_name)`."""
+    return f"INSERT INTO {_first_argument(arguments, keywords)} {sql}"
+
+
+def insert_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
+    """Of `insert(values)`."""
+    return f"INSERT INTO {_table(sql)} VALUES (?)"  # noqa: S608 - described, never run
+
+
+def update_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
+    """Of `update(set, condition)`."""
+    return f"UPDATE {_table(sql)} SET"
+
+
+def copy_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
+    """Of `write_csv` and `write_parquet`."""
+    return f"COPY ({sql}) TO '?'"
+
+
+def explain_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
+    """Of `explain`."""
+    return f"EXPLAIN {sql}"
+
+
+def count_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
+    """Of `__len__` and `shape`."""
+    return f"SELECT count(*) FROM ({sql})"  # noqa: S608 - described, never run
+
+
+def closing_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
+    """Of `close`, which runs a relation that has never run."""
+    return sql
+
+
+def _table(sql: str) -> str:
+    targets = parse(sql).targets
+    return targets[0] if targets else ""
+
+
+def terminals(listener: Listener, relations: Relations) -> dict[str, Terminal]:
+    """The role of each method of DuckDB 1's relations that makes it run."""
+
+    def make(manner: str, text: Any = None, count: Count | None = None) -> Terminal:
+        return Terminal(listener, relations, manner, text, count)
+
+    drain = make(_DRAIN, count=all_rows)
+    draw, write = make(_DRAW), make(_AGAIN, copy_text)
+    counting, create = make(_AGAIN, count_text), make(_AGAIN, create_text)
+    roles: dict[str, Terminal] = dict.fromkeys(
+        (
+            "fetchall",
+            "fetchnumpy",
+            "df",
+            "fetchdf",
+            "to_df",
+            "torch",
+            "tf",
+            "pl",
+            "arrow",
+            "to_arrow_table",
+            "fetch_arrow_table",
+            "to_arrow_reader",
+            "fetch_arrow_reader",
+            "fetch_record_batch",
+            "record_batch",
+            "__arrow_c_stream__",
+        ),
+        drain,
+    )
+    roles.update(dict.fromkeys(("show", "__repr__", "__str__"), draw))
+    roles.update(dict.fromkeys(("write_csv", "to_csv", "write_parquet", "to_parquet"), write))
+    roles.update(dict.fromkeys(("__len__", "shape"), counting))
+    roles.update(dict.fromkeys(("create", "to_table"), create))
+    roles.update(
+        fetchone=make(_STEP, count=one_row),
+        fetchmany=make(_STEP, count=some_rows),
+        fetch_df_chunk=make(_STEP, count=chunk_rows),
+        execute=make(_KEEP),
+        insert_into=make(_AGAIN, insert_into_text),
+        insert=make(_AGAIN, insert_text),
+        update=make(_AGAIN, update_text),
+        explain=make(_AGAIN, explain_text),
+        close=make(_AGAIN, closing_text),
+    )
+    return roles

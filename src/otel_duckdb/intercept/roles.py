@@ -1,0 +1,252 @@
+"""The roles of a connection's methods: executing, fetching, opening and closing."""
+
+from __future__ import annotations
+
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_duckdb.intercept import readers
+from otel_duckdb.intercept.rows import VECTOR_SIZE, one_row
+from otel_duckdb.operation import Call, Operation, settle_stride
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_duckdb.intercept.connections import Connection
+    from otel_duckdb.intercept.listener import Listener
+
+    Describe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]
+    Count = Callable[[Any, tuple[Any, ...]], tuple[int | None, bool]]
+
+_LONGEST_STRIDE: Final = 255
+_IRREGULAR_STRIDE: Final = 15
+_MEASURED_FIRST: Final = 64
+_SLOW_FETCH_NS: Final = 20_000
+
+
+class Executing:
+    """A method that starts an operation."""
+
+    def __init__(self, listener: Listener, describe: Describe) -> None:
+        self._listener = listener
+        self._describe = describe
+
+    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Call | None:
+        """Begin an operation, unless the call is one DuckDB's own Python makes inside another."""
+        listener = self._listener
+        try:
+            connection = listener.hear(arguments[0])
+            if connection is None:
+                return None
+            thread = get_ident()
+            if connection.serving == thread:
+                return None
+            return listener.operations.begin(self._describe(connection, arguments, keywords), connection, thread)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+            return None
+
+    def succeed(self, call: Call, result: Any) -> Any:
+        """Keep the operation open while its result is; end it, and the one whose result it replaced."""
+        listener = self._listener
+        try:
+            operation = call.operation
+            operation.execute_ns = call.leave()
+            if operation.statement.returns_rows and operation.batch_size is None and not call.owner.closed:
+                listener.hold(call.owner, operation)
+            else:
+                listener.hold(call.owner, None)
+                listener.operations.end(operation)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+        return result
+
+    def fail(self, call: Call, error: BaseException) -> None:
+        """End the operation with its error; a busy connection keeps the result it had."""
+        listener = self._listener
+        try:
+            operation = call.operation
+            operation.execute_ns = call.leave()
+            if not listener.leaves_open(error):
+                listener.hold(call.owner, None)
+            listener.operations.end(operation, error)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+
+
+class Fetching:
+    """A method that takes rows of the open result."""
+
+    def __init__(self, listener: Listener, count: Count) -> None:
+        self._listener = listener
+        self._count = count
+
+    def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> tuple[Call, tuple[Any, ...]] | None:
+        """Go on with the connection's operation, if it has one."""
+        try:
+            connection = self._listener.connections.find(arguments[0])
+            call = None if connection is None else self._listener.resume(connection, get_ident())
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+            return None
+        return None if call is None else (call, arguments)
+
+    def succeed(self, entered: tuple[Call, tuple[Any, ...]], result: Any) -> Any:
+        """Count the rows, and end the operation with the last of them; a reader carries it on."""
+        call, arguments = entered
+        listener = self._listener
+        try:
+            operation = call.operation
+            operation.fetch_ns += call.leave()
+            if readers.is_reader(result):
+                return readers.observed(result, listener, call.owner, operation)
+            rows, last = self._count(result, arguments)
+            if rows is not None:
+                operation.rows = (operation.rows or 0) + rows
+            if last:
+                listener.finish(call.owner, operation)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+        return result
+
+    def fail(self, entered: tuple[Call, tuple[Any, ...]], error: BaseException) -> None:
+        """End the operation with its error, unless the error is of this one call's arguments."""
+        call, _ = entered
+        listener = self._listener
+        try:
+            call.operation.fetch_ns += call.leave()
+            if not listener.leaves_open(error):
+                listener.finish(call.owner, call.operation, error)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+
+
+class FetchingOne:
+    """`fetchone`, whose calls cost less than two readings of the clock: in a long loop only some are measured.
+
+    Measured are the first calls, the first of each chunk DuckDB hands over, and one in a stride between; the time of
+    the others is taken to be that of the quickest measured of its chunk. Rows are counted exactly.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._fetching = Fetching(listener, one_row)
+        self.stride = listener.strides.get
+
+    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Call, int] | None:
+        """Go on with the connection's operation, if it has one."""
+        entered = self._fetching.begin(arguments, keywords)
+        return None if entered is None else (entered[0], id(arguments[0]))
+
+    def succeed(self, entered: tuple[Call, int], row: Any) -> Any:
+        """Count the row, and let the next calls pass unmeasured where the result allows it."""
+        call, key = entered
+        if row is None:
+            return self._fetching.succeed((call, ()), row)
+        try:
+            operation = call.operation
+            elapsed = call.leave()
+            operation.fetch_ns += elapsed
+            operation.rows = (operation.rows or 0) + 1
+            if operation.rows > _MEASURED_FIRST and not self._listener.python_inside:
+                self._allow(operation, key, elapsed)
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+        return row
+
+    def fail(self, entered: tuple[Call, int], error: BaseException) -> None:
+        """End the operation with its error."""
+        self._fetching.fail((entered[0], ()), error)
+
+    def _allow(self, operation: Operation, key: int, elapsed: int) -> None:
+        position = (operation.rows or 0) % VECTOR_SIZE
+        if position == 0:
+            return
+        if position == 1 or not operation.sample_ns:
+            operation.sample_ns = elapsed if position > 1 else 0
+            if position == 1:
+                return
+        longest = _LONGEST_STRIDE
+        if elapsed > _SLOW_FETCH_NS:
+            # Chunks of this result do not end where DuckDB's vectors do: sample more densely, and let a slow fetch
+            # that was met stand for those that were passed over.
+            longest = _IRREGULAR_STRIDE
+            operation.fetch_ns += elapsed * longest if operation.sampled else 0
+        else:
+            operation.sample_ns = min(operation.sample_ns, elapsed)
+        operation.stride = operation.stride_length = min(longest, VECTOR_SIZE - position)
+        self._listener.strides[key] = operation
+
+    def over(self, key: int, operation: Operation, error: BaseException | None) -> None:
+        """An unmeasured fetch found no row, or raised."""
+        try:
+            settle_stride(operation)
+            self._listener.strides.pop(key, None)
+            connection = operation.connection
+            if connection is not None and (error is None or not self._listener.leaves_open(error)):
+                self._listener.finish(connection, operation, error)
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+
+
+class Dropping:
+    """A method that gives the open result up: `complete`, `abort`."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> Connection | None:
+        """Remember whose result it is."""
+        return self._listener.connections.find(arguments[0])
+
+    def succeed(self, connection: Connection, result: Any) -> Any:
+        """End the operation whose result is gone."""
+        try:
+            self._listener.hold(connection, None)
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+        return result
+
+    def fail(self, connection: Connection, error: BaseException) -> None:
+        """Leave everything as it is."""
+
+
+class Closing(Dropping):
+    """`close` and `__exit__`, which close the cursors and duplicates too."""
+
+    def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> Connection | None:
+        """Let go of the database first, so that no lock of ours outlives the user's."""
+        connection = self._listener.connections.find(arguments[0])
+        if connection is not None:
+            try:
+                self._listener.connections.close(connection)
+            except Exception as fault:
+                self._listener.faults.report("intercept", fault)
+        return None
+
+
+class Descending:
+    """`cursor` and `duplicate`, which make a connection of a connection."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> Connection | None:
+        """Find the connection the new one descends from."""
+        listener = self._listener
+        try:
+            return listener.hear(arguments[0])
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+            return None
+
+    def succeed(self, parent: Connection, result: Any) -> Any:
+        """Register the new connection."""
+        try:
+            self._listener.connections.add(result, parent.location, parent)
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+        return result
+
+    def fail(self, parent: Connection, error: BaseException) -> None:
+        """Nothing was made."""

@@ -1,0 +1,299 @@
+"""The roles on DuckDB 2, whose relations are Python and end in one private method, `_submit`.
+
+A public call opens a scope on its connection; the first `_submit` inside it begins the operation, every further one
+serves it. So one public call gives one operation however many statements DuckDB's own Python makes of it. A `_submit`
+outside any scope, made by a function that was imported before it was patched, is an operation of its own.
+"""
+
+from __future__ import annotations
+
+from threading import get_ident
+from time import perf_counter_ns, time_ns
+from typing import TYPE_CHECKING, Any
+
+from otel_duckdb.intercept import readers
+from otel_duckdb.intercept.describe import sql_text
+from otel_duckdb.intercept.relations import RelationState
+from otel_duckdb.intercept.rows import all_rows
+from otel_duckdb.operation import Call, Operation
+from otel_duckdb.statement import parse
+
+if TYPE_CHECKING:
+    from otel_duckdb.intercept.connections import Connection
+    from otel_duckdb.intercept.listener import Listener
+    from otel_duckdb.intercept.relations import Relations
+    from otel_duckdb.intercept.roles import Count
+
+
+class Scope:
+    """One public call while it lasts.
+
+    Attributes:
+        text: The SQL text of the call, or None where DuckDB renders it.
+        parameters: Its parameters, or None.
+        operation: The operation, once something has run.
+        resumed: Whether the operation had begun before this call.
+        ran_last: Whether the last statement has run.
+        work: Nanoseconds of the statements that ran.
+    """
+
+    __slots__ = (
+        "connection",
+        "operation",
+        "parameters",
+        "ran_last",
+        "relation",
+        "resumed",
+        "started",
+        "text",
+        "thread",
+        "wall",
+        "work",
+    )
+
+    def __init__(self, connection: Connection, thread: int, relation: Any, text: str | None, parameters: Any) -> None:
+        self.connection = connection
+        self.thread = thread
+        self.relation = relation
+        self.text = text
+        self.parameters = parameters
+        self.operation: Operation | None = None
+        self.resumed = False
+        self.ran_last = False
+        self.work = 0
+        self.wall = time_ns()
+        self.started = perf_counter_ns()
+
+    def describe(self, rendered: str) -> Operation:
+        """The operation of this call, which began when the call did."""
+        text = rendered if self.text is None else self.text
+        operation = Operation(text, parse(text), self.connection, self.parameters)
+        operation.wall, operation.started = self.wall, self.started
+        return operation
+
+    def close(self) -> int:
+        """The public call is over; returns the nanoseconds it took beside its statements."""
+        self.connection.scope = None
+        now = perf_counter_ns()
+        if self.operation is not None:
+            self.operation.last = now
+        return now - self.started - self.work
+
+
+class Submitting:
+    """`_submit` and `_prepare_script`: DuckDB works."""
+
+    def __init__(self, listener: Listener, *, script: bool = False) -> None:
+        self._listener = listener
+        self._script = script
+
+    def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> tuple[Call, Scope | None] | None:
+        """Begin the operation of the scope, or serve it."""
+        listener = self._listener
+        try:
+            text = sql_text(arguments[1])
+            if self._script and parse(text).count < 2:  # noqa: PLR2004 - only the statements before the last run
+                return None
+            connection = listener.hear(arguments[0])
+            if connection is None:
+                return None
+            thread = get_ident()
+            scope: Scope | None = connection.scope
+            if scope is None or scope.thread != thread:
+                return listener.operations.begin(Operation(text, parse(text), connection), connection, thread), None
+            scope.ran_last = not self._script
+            if scope.operation is not None:
+                return Call(scope.operation, connection, thread), scope
+            scope.operation = scope.describe(text)
+            return listener.operations.begin(scope.operation, connection, thread), scope
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+            return None
+
+    def succeed(self, entered: tuple[Call, Scope | None], result: Any) -> Any:
+        """Count the time; without a scope the operation ends here."""
+        try:
+            if self._leave(entered) is None:
+                self._listener.operations.end(entered[0].operation)
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+        return result
+
+    def fail(self, entered: tuple[Call, Scope | None], error: BaseException) -> None:
+        """Count the time; the public call ends the operation with what reaches its caller."""
+        try:
+            if self._leave(entered) is None:
+                self._listener.operations.end(entered[0].operation, error)
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+
+    def _leave(self, entered: tuple[Call, Scope | None]) -> Scope | None:
+        call, scope = entered
+        elapsed = call.leave()
+        if scope is not None:
+            scope.work += elapsed
+        if scope is not None and scope.resumed:
+            call.operation.fetch_ns += elapsed
+        else:
+            call.operation.execute_ns += elapsed
+        return scope
+
+
+class _Public:
+    """A public call of DuckDB 2 that may run statements."""
+
+    def __init__(self, listener: Listener, relations: Relations) -> None:
+        self._listener = listener
+        self._relations = relations
+
+    def _enter(self, target: Any, relation: Any, text: str | None, parameters: Any) -> Scope | None:
+        connection = self._listener.hear(target)
+        if connection is None:
+            return None
+        thread = get_ident()
+        if connection.serving == thread or (connection.scope is not None and connection.scope.thread == thread):
+            return None
+        scope = connection.scope = Scope(connection, thread, relation, text, parameters)
+        return scope
+
+    def fail(self, scope: Scope, error: BaseException) -> None:
+        """Record the failed operation, which begins here if nothing has run."""
+        listener = self._listener
+        try:
+            rest = scope.close()
+            operation = scope.operation
+            if operation is None:
+                if listener.leaves_open(error):
+                    return
+                operation = scope.describe(scope.text or "")
+                listener.operations.begin(operation, scope.connection, scope.thread).leave()
+            operation.execute_ns += 0 if scope.resumed else rest
+            operation.fetch_ns += rest if scope.resumed else 0
+            state = self._relations.find(scope.relation)
+            if state is not None and state.operation is operation:
+                state.operation = None
+            listener.operations.end(operation, error)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+
+
+class AskingPublic(_Public):
+    """`con.sql`: a SELECT is only bound, anything else runs at once and its relation holds the result."""
+
+    def __init__(self, listener: Listener, relations: Relations, relation_type: type) -> None:
+        super().__init__(listener, relations)
+        self._relation_type = relation_type
+
+    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Scope | None:
+        """Open a scope with the caller's text."""
+        try:
+            text = sql_text(arguments[1] if len(arguments) > 1 else keywords.get("query"))
+            return self._enter(arguments[0], None, text, keywords.get("params"))
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+            return None
+
+    def succeed(self, scope: Scope, result: Any) -> Any:
+        """Hand the operation on to the relation that holds its rows, or end it."""
+        try:
+            rest = scope.close()
+            operation = scope.operation
+            if operation is not None:
+                operation.execute_ns += rest
+                if scope.ran_last and isinstance(result, self._relation_type):
+                    self._relations.add(result, scope.connection).operation = operation
+                else:
+                    self._listener.operations.end(operation)
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+        return result
+
+
+class TerminalPublic(_Public):
+    """A method of a relation that runs it."""
+
+    def __init__(self, listener: Listener, relations: Relations, count: Count | None = None) -> None:
+        super().__init__(listener, relations)
+        self._count = count
+
+    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Scope | None:
+        """Open a scope; rows that the relation holds already belong to the operation that made them."""
+        try:
+            if keywords.get("lazy"):
+                return None
+            relation = arguments[0]
+            scope = self._enter(relation._con, relation, None, None)
+            state = self._relations.find(relation)
+            if scope is not None and state is not None and state.operation is not None:
+                scope.operation, scope.resumed = state.operation, True
+                state.operation = None
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+            return None
+        return scope
+
+    def succeed(self, scope: Scope, result: Any) -> Any:
+        """Count rows and time, and end the operation; a reader carries it on."""
+        listener = self._listener
+        try:
+            rest = scope.close()
+            operation = scope.operation
+            if operation is None:
+                return result
+            operation.fetch_ns += rest
+            if readers.is_reader(result):
+                holder = RelationState(scope.connection)
+                holder.operation = operation
+                return readers.observed(result, listener, holder, operation)
+            if self._count is not None:
+                operation.rows = self._count(result, ())[0]
+            listener.operations.end(operation)
+        except Exception as fault:
+            listener.faults.report("intercept", fault)
+        return result
+
+
+def terminals(listener: Listener, relations: Relations) -> dict[str, TerminalPublic]:
+    """The role of each public method of DuckDB 2's relations that may run it."""
+    counted = TerminalPublic(listener, relations, all_rows)
+    uncounted = TerminalPublic(listener, relations)
+    returning = (
+        "fetchall",
+        "fetchnumpy",
+        "df",
+        "fetchdf",
+        "to_df",
+        "torch",
+        "tf",
+        "pl",
+        "to_dicts",
+        "arrow",
+        "to_arrow_table",
+        "fetch_arrow_table",
+        "to_arrow_reader",
+        "fetch_arrow_reader",
+        "fetch_record_batch",
+    )
+    others = (
+        "__arrow_c_stream__",
+        "materialize",
+        "preview",
+        "show",
+        "__str__",
+        "__repr__",
+        "_repr_mimebundle_",
+        "__len__",
+        "shape",
+        "explain",
+        "create",
+        "to_table",
+        "insert",
+        "insert_into",
+        "update",
+        "write_csv",
+        "to_csv",
+        "write_parquet",
+        "to_parquet",
+        "query",
+    )
+    return {**dict.fromkeys(returning, counted), **dict.fromkeys(others, uncounted)}

@@ -1,0 +1,198 @@
+"""One operation, from the call that starts it to its drained result."""
+
+from __future__ import annotations
+
+from time import perf_counter_ns, time_ns
+from typing import TYPE_CHECKING, Any, Protocol
+
+from opentelemetry.context import attach, detach, get_current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from otel_duckdb.faults import Faults
+    from otel_duckdb.signals.shapes import Shape
+    from otel_duckdb.statement import Statement
+
+
+class Operation:
+    """What is known of one operation; hooks may read it.
+
+    Attributes:
+        text: The SQL text as the caller gave it, with its literals.
+        statement: What the text says: kind, targets, summary.
+        parameters: The parameters of the call, or None.
+        batch_size: How many parameter sets the call carried, or None if it is no batch.
+        name: The operation the API itself names, such as `append`, or None.
+        collection: The table the API itself names, or None.
+        connection: The live connection it ran on, or None where DuckDB does not tell.
+        execute_ns: Nanoseconds DuckDB spent in the call that started it.
+        fetch_ns: Nanoseconds DuckDB spent in the fetches.
+        rows: Rows the caller has fetched, or None if it fetched nothing that counts rows.
+        sampled: Whether a part of `fetch_ns` was extrapolated from sampled fetches.
+        error: The exception that ended it, or None.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "batch_size",
+        "collection",
+        "connection",
+        "context",
+        "ended",
+        "error",
+        "execute_ns",
+        "fetch_ns",
+        "last",
+        "name",
+        "parameters",
+        "rows",
+        "sample_ns",
+        "sampled",
+        "shape",
+        "span",
+        "started",
+        "statement",
+        "stride",
+        "stride_length",
+        "text",
+        "wall",
+    )
+
+    shape: Shape
+    span: Span | None
+    context: Context | None
+
+    def __init__(
+        self,
+        text: str,
+        statement: Statement,
+        connection: Any = None,
+        parameters: Any = None,
+        batch_size: int | None = None,
+        name: str | None = None,
+        collection: str | None = None,
+    ) -> None:
+        self.text = text
+        self.statement = statement
+        self.connection = connection
+        self.parameters = parameters
+        self.batch_size = batch_size
+        self.name = name
+        self.collection = collection
+        self.span = None
+        self.context = None
+        self.wall = time_ns()
+        self.started = self.last = perf_counter_ns()
+        self.execute_ns = 0
+        self.fetch_ns = 0
+        self.rows: int | None = None
+        self.error: BaseException | None = None
+        self.ended = False
+        self.sampled = False
+        self.stride = 0
+        self.stride_length = 0
+        self.sample_ns = 0
+
+    @property
+    def database(self) -> str:
+        """The name of the database it ran on, or an empty string where DuckDB does not tell."""
+        return "" if self.connection is None else str(self.connection.database)
+
+    @property
+    def duration_ns(self) -> int:
+        """Nanoseconds spent inside DuckDB: the call and its fetches, without the caller's time between them."""
+        return self.execute_ns + self.fetch_ns
+
+    @property
+    def end_wall(self) -> int:
+        """When the last DuckDB call that served it ended, in nanoseconds since the epoch."""
+        return self.wall + self.last - self.started
+
+
+class Signals(Protocol):
+    """What an operation is turned into."""
+
+    def open(self, operation: Operation, context: Context) -> None:
+        """Give the operation its shape, span and context."""
+
+    def close(self, operation: Operation) -> None:
+        """Record the ended operation."""
+
+
+class Owner(Protocol):
+    """Who holds an operation while its result is open: a connection, or a relation with a result of its own."""
+
+    operation: Operation | None
+    serving: int
+    closed: bool
+
+
+class Call:
+    """One DuckDB call in the service of an operation: the operation's span is current while it lasts."""
+
+    __slots__ = ("operation", "owner", "started", "token")
+
+    def __init__(self, operation: Operation, owner: Owner, thread: int) -> None:
+        self.operation = operation
+        self.owner = owner
+        owner.serving = thread
+        context = operation.context
+        self.token: Token[Context] | None = None if context is None else attach(context)
+        self.started = perf_counter_ns()
+
+    def leave(self) -> int:
+        """The call is over; returns the nanoseconds it took."""
+        now = perf_counter_ns()
+        self.owner.serving = 0
+        if self.token is not None:
+            detach(self.token)
+        self.operation.last = now
+        return now - self.started
+
+
+class Operations:
+    """Begins operations and ends each of them exactly once."""
+
+    def __init__(self, signals: Signals, faults: Faults) -> None:
+        self._signals = signals
+        self._faults = faults
+        self.on_end: list[Callable[[Operation], None]] = []
+        """Called with each operation after its last DuckDB call and before its signals are recorded."""
+
+    def begin(self, operation: Operation, owner: Owner, thread: int) -> Call:
+        """Open the operation's span and enter its first DuckDB call."""
+        self._signals.open(operation, get_current())
+        return Call(operation, owner, thread)
+
+    def end(self, operation: Operation, error: BaseException | None = None) -> None:
+        """Record an operation; a second call does nothing."""
+        if operation.ended:
+            return
+        operation.ended = True
+        if error is not None:
+            operation.error = error
+        if operation.stride_length:
+            settle_stride(operation)
+        for listener in self.on_end:
+            try:
+                listener(operation)
+            except Exception as fault:
+                self._faults.report("operation end", fault)
+        try:
+            self._signals.close(operation)
+        except Exception as fault:
+            self._faults.report("signals", fault)
+
+
+def settle_stride(operation: Operation) -> None:
+    """Add the rows and the extrapolated time of the unmeasured fetches since the last measured one."""
+    used = operation.stride_length - operation.stride
+    operation.stride = operation.stride_length = 0
+    operation.rows = (operation.rows or 0) + used
+    operation.fetch_ns += used * operation.sample_ns
+    operation.sampled = operation.sampled or used > 0

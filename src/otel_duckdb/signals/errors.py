@@ -1,0 +1,65 @@
+"""What may be told of an exception: its class and its message without the user's values."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from pathlib import Path
+from typing import Final
+
+_WRAPPED: Final = re.compile(r"^Error: (\w[\w ]*?) Error: ", re.MULTILINE)
+_EXCERPT: Final = re.compile(r"\n+\s*LINE \d+:.*", re.DOTALL)
+_SINGLE_QUOTED: Final = re.compile(r"'(?:[^']|'')*'?")
+_DOUBLE_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"?')
+_NUMBER: Final = re.compile(r"(?<![\w.])[-+]?\d[\w.+-]*")
+_NAMES_ONLY: Final = ("Catalog Error", "Binder Error", "Dependency Error", "TransactionContext Error")
+_OURS: Final = str(Path(__file__).parents[1])
+_CLASSES: Final = {
+    "Invalid Input": "InvalidInputException",
+    "Not implemented": "NotImplementedException",
+    "Out of Memory": "OutOfMemoryException",
+    "Out of Range": "OutOfRangeException",
+    "Mismatch Type": "TypeMismatchException",
+    "TransactionContext": "TransactionException",
+    "INTERNAL": "InternalException",
+    "INTERRUPT": "InterruptException",
+    "FATAL": "FatalException",
+    "IO": "IOException",
+    "HTTP": "HTTPException",
+}
+
+
+def error_type(error: BaseException) -> str:
+    """Return the class of the error; of one that DuckDB 1.x wrapped at a fetch, the class of what it wraps."""
+    name = type(error).__qualname__
+    if name == "InvalidInputException":
+        wrapped = _WRAPPED.search(str(error))
+        if wrapped:
+            kind = wrapped[1]
+            return _CLASSES.get(kind, kind.replace(" ", "") + "Exception")
+    return name
+
+
+def safe_message(error: BaseException) -> str:
+    """Return the error's message without literals: DuckDB quotes values of the query and of its data.
+
+    Identifiers in double quotes stay where DuckDB uses them for names alone: in catalog and binder errors.
+    """
+    message = _EXCERPT.sub("", str(error))
+    message = _SINGLE_QUOTED.sub("?", message)
+    if not message.startswith(_NAMES_ONLY):
+        message = _DOUBLE_QUOTED.sub("?", message)
+    return _NUMBER.sub("?", message)
+
+
+def safe_stacktrace(error: BaseException) -> str:
+    """Return the calls that led to the error, without source lines, which may hold literals, and without our frames."""
+    frames = traceback.StackSummary.extract(traceback.walk_stack(None), lookup_lines=False)
+    places = [
+        f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n'
+        for frame in reversed(frames)
+        if not frame.filename.startswith(_OURS)
+    ]
+    module = type(error).__module__
+    name = type(error).__qualname__ if module == "builtins" else f"{module}.{type(error).__qualname__}"
+    return "".join(["Traceback (most recent call last):\n", *places, f"{name}: {safe_message(error)}\n"])

@@ -1,0 +1,32 @@
+"""What an operation becomes: the one place where its span and its metrics meet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from otel_duckdb.operation import Operation
+    from otel_duckdb.signals.metrics import Metrics
+    from otel_duckdb.signals.shapes import Shapes
+    from otel_duckdb.signals.spans import Spans
+
+
+class OperationSignals:
+    """Opens an operation's span, and at its end records its metrics and ends the span."""
+
+    def __init__(self, shapes: Shapes, spans: Spans, metrics: Metrics) -> None:
+        self._shapes = shapes
+        self._spans = spans
+        self._metrics = metrics
+
+    def open(self, operation: Operation, context: Context) -> None:
+        """Give the operation its shape, its span and the context in which DuckDB works for it."""
+        operation.shape = self._shapes.find(operation)
+        self._spans.open(operation, context)
+
+    def close(self, operation: Operation) -> None:
+        """Record the ended operation; the span ends first, so that a late span can carry the exemplars."""
+        self._spans.close(operation)
+        self._metrics.record(operation)

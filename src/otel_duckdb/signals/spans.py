@@ -1,0 +1,135 @@
+"""Turns an operation into a span."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span, set_span_in_context
+
+from otel_duckdb import contract
+from otel_duckdb.signals.errors import error_type, safe_message, safe_stacktrace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.util.types import AttributeValue
+
+    from otel_duckdb.faults import Faults
+    from otel_duckdb.operation import Operation
+    from otel_duckdb.settings import Settings
+
+    Hook = Callable[[Span, Operation], None]
+
+
+class Spans:
+    """Opens and ends the spans of operations."""
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        settings: Settings,
+        faults: Faults,
+        request_hook: Hook | None = None,
+        response_hook: Hook | None = None,
+    ) -> None:
+        self._tracer = tracer
+        self._settings = settings
+        self._faults = faults
+        self._request_hook = request_hook
+        self._response_hook = response_hook
+        self._late = settings.min_duration_ms > 0
+
+    def open(self, operation: Operation, context: Context) -> None:
+        """Start the operation's span, unless it can be started only at its end or not at all.
+
+        With a minimum duration the span is made when the operation has lasted that long, so it cannot be current
+        while DuckDB works, and what a Python UDF does becomes a child of the caller's span.
+        """
+        if self._settings.require_parent and not get_current_span(context).get_span_context().is_valid:
+            return
+        operation.context = context
+        if not self._late:
+            self._start(operation, context)
+
+    def _start(self, operation: Operation, context: Context) -> None:
+        span = self._tracer.start_span(
+            operation.shape.name,
+            context,
+            SpanKind.CLIENT,
+            operation.shape.attributes,
+            start_time=operation.wall,
+        )
+        operation.span = span
+        operation.context = set_span_in_context(span, context)
+        if span.is_recording():
+            self._request(operation, span)
+
+    def _request(self, operation: Operation, span: Span) -> None:
+        if operation.batch_size is not None and operation.batch_size != 1:
+            span.set_attribute(contract.DB_OPERATION_BATCH_SIZE, operation.batch_size)
+        elif self._settings.capture_parameters and operation.parameters is not None:
+            span.set_attributes(dict(_parameters(operation.parameters)))
+        if self._request_hook is not None:
+            self._call(self._request_hook, span, operation)
+
+    def close(self, operation: Operation) -> None:
+        """End the operation's span at the moment DuckDB last worked for it."""
+        if self._late and operation.context is not None:
+            long_enough = operation.duration_ns >= self._settings.min_duration_ms * 1e6
+            if long_enough or operation.error is not None:
+                self._start(operation, operation.context)
+        span = operation.span
+        if span is None:
+            return
+        if span.is_recording():
+            span.set_attributes(_outcome(operation))
+            if operation.error is not None:
+                self._fail(span, operation.error, operation)
+            if self._response_hook is not None:
+                self._call(self._response_hook, span, operation)
+        span.end(operation.end_wall)
+
+    def _fail(self, span: Span, error: BaseException, operation: Operation) -> None:
+        raw = self._settings.raw_query_text
+        message = str(error) if raw else safe_message(error)
+        stacktrace = "".join(traceback.format_exception(error)) if raw else safe_stacktrace(error)
+        module = type(error).__module__
+        span.add_event(
+            "exception",
+            {
+                "exception.type": error_type(error) if module == "builtins" else f"{module}.{type(error).__qualname__}",
+                "exception.message": message,
+                "exception.stacktrace": stacktrace,
+            },
+            operation.end_wall,
+        )
+        span.set_attribute(contract.ERROR_TYPE, error_type(error))
+        span.set_status(Status(StatusCode.ERROR, message))
+
+    def _call(self, hook: Hook, span: Span, operation: Operation) -> None:
+        try:
+            hook(span, operation)
+        except Exception as fault:
+            self._faults.report("hook", fault)
+
+
+def _outcome(operation: Operation) -> dict[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {contract.DUCKDB_EXECUTE_TIME: operation.execute_ns / 1e6}
+    if operation.fetch_ns:
+        found[contract.DUCKDB_FETCH_TIME] = operation.fetch_ns / 1e6
+    if operation.sampled:
+        found[contract.DUCKDB_FETCH_SAMPLED] = True
+    if operation.rows is not None:
+        found[contract.DB_RESPONSE_RETURNED_ROWS] = operation.rows
+    return found
+
+
+def _parameters(parameters: Any) -> Iterable[tuple[str, str]]:
+    pairs: Iterable[tuple[Any, Any]] = (
+        parameters.items() if isinstance(parameters, dict) else enumerate(list(parameters))
+    )
+    for key, value in pairs:
+        yield f"{contract.DB_QUERY_PARAMETER}.{key}", str(value)

@@ -1,0 +1,208 @@
+"""SQL text to what spans and metrics need: kind, tables, summary, and the text without its literals."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from otel_duckdb.statement.grammar import TRANSACTIONS, read
+from otel_duckdb.statement.redaction import hide_secrets, hide_values, is_suspect, mask, tidy
+from otel_duckdb.statement.scanner import COMMENTS, is_open, scan, unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_duckdb.statement.reader import Reader
+
+TEXT_LIMIT: Final = 32_768
+"""Characters of a text that are looked at; of a longer text only so much is analysed and shown."""
+SUMMARY_LIMIT: Final = 255
+_END: Final = ";"
+_CACHE_TEXT: Final = 100_000
+_CACHE_CHARACTERS: Final = 2_000_000
+_CACHE_ENTRIES: Final = 2_000
+
+_WITHOUT_ROWS = frozenset(
+    {"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "DROP", "ALTER", "COPY", "ATTACH", "DETACH", "TRANSACTION"}
+    | {"SET", "VACUUM", "EXPORT", "LOAD", "PREPARE", "COPY_DATABASE"}
+)
+"""Kinds whose result is at most the count of the rows they changed."""
+_SHOWN_AS_IS = frozenset(
+    {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "DROP", "ALTER", "COPY", "TRANSACTION", "EXPLAIN"}
+    | {"CHECKPOINT", "VACUUM", "EXECUTE", "PREPARE", "DETACH", "EXPORT", "COPY_DATABASE", "UPDATE_EXTENSIONS", ""}
+)
+"""Kinds that hold a secret only where their text tells of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a SQL text does, and how it may be shown."""
+
+    kind: str
+    """DuckDB's type of the statement that gives the result, the last one: SELECT, INSERT, …; OTHER if unknown."""
+    targets: tuple[str, ...]
+    """Tables read or written, in source order, as written; no CTE, no function, no file."""
+    table_name: str
+    """The targets without quotes, sorted, joined by a comma."""
+    summary: str
+    """The semantic conventions' `db.query.summary`, at most 255 characters."""
+    redacted: str
+    """The text with `?` for every literal, without comments."""
+    safe: str
+    """The text itself, with `?` for what is or may be a secret."""
+    returns_rows: bool
+    """Whether the last statement gives rows other than the count of those it changed; True where unknown."""
+    transaction: str
+    """BEGIN, COMMIT or ROLLBACK of the last transaction statement; empty if there is none."""
+    transactions: tuple[str, ...]
+    """The same for each statement in order."""
+    count: int
+    """Number of statements."""
+    profiling: bool
+    """Whether the text sets DuckDB's profiling."""
+
+
+def _analyse(text: str) -> Statement:
+    is_cut = len(text) > TEXT_LIMIT
+    if is_cut:
+        text = text[:TEXT_LIMIT]
+    if not text.isascii():
+        text = text.encode(errors="replace").decode()  # half a character would break exporters
+    parts = scan(text)
+    if is_cut:
+        parts[-2:] = [" ..."]  # the last token may be the piece of one
+    tokens = parts[1::2]
+    has_comments = "--" in text or "/*" in text
+    pieces = [(piece, read(_code(piece) if has_comments else piece)) for piece in _pieces(tokens)]
+    redacted = _joined(
+        parts, [token for piece, reader in pieces for token in hide_values(mask(piece), reader.inner_kind)]
+    )
+    if is_cut or is_suspect(text) or not _is_plain(tokens, pieces):
+        safe = _joined(parts, [token for piece, reader in pieces for token in hide_secrets(piece, reader.inner_kind)])
+    else:
+        safe = text
+    readers = [reader for _, reader in pieces if reader.kind]
+    return _statement(readers, tidy(redacted, has_comments), safe, is_cut)
+
+
+def _pieces(tokens: list[str]) -> list[list[str]]:
+    """The tokens of each statement, its semicolon with it."""
+    if _END not in tokens:
+        return [tokens]
+    ends = [end for end, token in enumerate(tokens, 1) if token == _END]
+    return [tokens[start:end] for start, end in zip([0, *ends], [*ends, len(tokens)], strict=True)]
+
+
+def _code(tokens: list[str]) -> list[str]:
+    return [token for token in tokens if token[:2] not in COMMENTS]
+
+
+def _joined(parts: list[str], tokens: list[str]) -> str:
+    parts = parts.copy()
+    parts[1::2] = tokens
+    return "".join(parts)
+
+
+def _is_plain(tokens: list[str], pieces: list[tuple[list[str], Reader]]) -> bool:
+    """Whether no statement is of a kind that may hold a secret, and no quote is open at the end."""
+    return not (tokens and is_open(tokens[-1])) and all(reader.inner_kind in _SHOWN_AS_IS for _, reader in pieces)
+
+
+def _statement(readers: list[Reader], redacted: str, safe: str, is_cut: bool) -> Statement:
+    last = readers[-1] if readers else None
+    kind = last.kind if last else "OTHER"
+    targets = readers[0].targets if len(readers) == 1 else {name: None for reader in readers for name in reader.targets}
+    transactions = tuple([_transaction(reader) for reader in readers])
+    return Statement(
+        kind=kind,
+        targets=tuple(targets),
+        table_name=_table_name(targets),
+        summary=_summary(readers),
+        redacted=redacted,
+        safe=safe,
+        returns_rows=is_cut or _returns_rows(last),
+        transaction=next((word for word in reversed(transactions) if word), ""),
+        transactions=transactions,
+        count=len(readers),
+        profiling=any(_sets_profiling(reader) for reader in readers),
+    )
+
+
+def _transaction(reader: Reader) -> str:
+    return TRANSACTIONS.get(reader.words[0], "") if reader.kind == "TRANSACTION" else ""
+
+
+def _returns_rows(reader: Reader | None) -> bool:
+    if reader is None or reader.kind not in _WITHOUT_ROWS or reader.returning:
+        return True
+    return reader.kind == "COPY" and not _RETURNING_COPY.isdisjoint(reader.words)
+
+
+_RETURNING_COPY = frozenset({"RETURN_FILES", "RETURN_STATS"})
+_SETTINGS = frozenset({"SET", "PRAGMA", "CALL"})
+
+
+def _sets_profiling(reader: Reader) -> bool:
+    return reader.kind in _SETTINGS and any("PROFIL" in word or word == "TRACKED_METRICS" for word in reader.words)
+
+
+def _table_name(targets: dict[str, None]) -> str:
+    if len(targets) == 1:
+        (name,) = targets
+        return name if '"' not in name else _unquoted(name)
+    names = {name.casefold(): name for name in map(_unquoted, reversed(targets))}
+    return ",".join(sorted(names.values()))
+
+
+def _unquoted(target: str) -> str:
+    return ".".join(map(unquote, scan(target)[1::4])) if '"' in target else target
+
+
+def _summary(readers: list[Reader]) -> str:
+    if len(readers) == 1:
+        return _cut(readers[0].summary)
+    if not readers:
+        return ""
+    first = readers[0].summary
+    return _cut(["BATCH", *(first if all(reader.summary == first for reader in readers) else ())])
+
+
+def _cut(words: list[str]) -> str:
+    """The words joined by spaces, as many as the limit allows."""
+    summary = " ".join(words)
+    if len(summary) <= SUMMARY_LIMIT:
+        return summary
+    ends = [end - 1 for end in accumulate(len(word) + 1 for word in words) if end - 1 <= SUMMARY_LIMIT]
+    return summary[: ends[-1]] if ends else ""
+
+
+class _Cache(dict[str, Statement]):
+    """Statements by their text; the oldest go when the texts together grow too long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._characters = 0
+
+    def __missing__(self, text: str) -> Statement:
+        statement = _analyse(text)
+        if len(text) <= _CACHE_TEXT:
+            with self._lock:
+                self._keep(text, statement)
+        return statement
+
+    def _keep(self, text: str, statement: Statement) -> None:
+        if text in self:
+            return
+        self[text] = statement
+        self._characters += len(text)
+        while self._characters > _CACHE_CHARACTERS or len(self) > _CACHE_ENTRIES:
+            oldest = next(iter(self))
+            del self[oldest]
+            self._characters -= len(oldest)
+
+
+parse: Final[Callable[[str], Statement]] = _Cache().__getitem__
+"""What a text says; a text seen before costs one look into a dictionary. Never raises."""
