@@ -201,10 +201,7 @@ class Terminal:
         if not listener.active or keywords.get("lazy"):
             return None
         try:
-            relation = arguments[0]
-            state = self._relations.find(relation)
-            if state is None:
-                state = self._relations.add(relation, self._only_connection())
+            state = self._relations.find(arguments[0]) or self._relations.add(arguments[0], self._only_connection())
             thread = get_ident()
             if state.serving == thread or not listener.hears(state.connection):
                 return None
@@ -212,18 +209,24 @@ class Terminal:
                 call = listener.resume(state, thread)
                 if call is not None:
                     return Entered(state, call, False, arguments)
-                if state.exhausted:
-                    state.exhausted = self._manner == _STEP
-                    return None
-            if (self._manner == _DRAW and state.drawn) or (self._text is closing_text and state.executed):
-                return None
-            sql = relation.sql_query()
-            text = sql if self._text is None else self._text(sql, arguments, keywords)
-            operation = Operation(text, parse(text), state.connection)
-            return Entered(state, listener.operations.begin(operation, state, thread), True, arguments)
+            return None if self._runs_nothing(state) else self._first(state, thread, arguments, keywords)
         except Exception as fault:
             listener.faults.report("intercept", fault)
             return None
+
+    def _runs_nothing(self, state: RelationState) -> bool:
+        if self._manner in {_STEP, _DRAIN} and state.exhausted:
+            state.exhausted = self._manner == _STEP
+            return True
+        return (self._manner == _DRAW and state.drawn) or (self._text is closing_text and state.executed)
+
+    def _first(
+        self, state: RelationState, thread: int, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> Entered:
+        sql = arguments[0].sql_query()
+        text = sql if self._text is None else self._text(sql, arguments, keywords)
+        operation = Operation(text, parse(text), state.connection)
+        return Entered(state, self._listener.operations.begin(operation, state, thread), True, arguments)
 
     def _only_connection(self) -> Connection | None:
         """The connection a relation of unknown origin belongs to, if its database can only be one."""
