@@ -49,7 +49,8 @@ class _Running:
         self.deferred = Deferred()
         self.connections = Connections(self.deferred, self._gone)
         busy = getattr(duckdb, "ResourceInUseException", None)
-        self.listener = Listener(self.connections, self.operations, self.faults, self._locate, busy)
+        dormant = tracer_provider is None and meter_provider is None
+        self.listener = Listener(self.connections, self.operations, self.faults, self._locate, busy, dormant=dormant)
         self.listener.everything = everything
         self.surface = Surface(duckdb, self.listener, self._failed)
         self._cursor = vars(duckdb.DuckDBPyConnection)["cursor"]

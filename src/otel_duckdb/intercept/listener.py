@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry.metrics import get_meter_provider
+from opentelemetry.metrics._internal import _ProxyMeterProvider
+from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
 
 from otel_duckdb.intercept.connections import unregistered
 from otel_duckdb.operation import Call, settle_stride
@@ -25,6 +28,7 @@ class Listener:
 
     Attributes:
         active: False after `uninstrument()`: live wrappers then only pass calls on.
+        dormant: Whether no SDK was set up when last looked, so that there is nobody to tell.
         everything: Whether connections nobody has registered are heard too.
         strides: Operations whose next `fetchone` may pass unmeasured, by the id of their object.
         python_inside: Whether Python code of the user may run inside DuckDB, as a function or a file system.
@@ -37,8 +41,11 @@ class Listener:
         faults: Faults,
         locate: Callable[[Any], Location],
         resource_in_use: type[BaseException] | None,
+        *,
+        dormant: bool,
     ) -> None:
         self.active = True
+        self.dormant = dormant
         self.everything = True
         self.connections = connections
         self.operations = operations
@@ -52,7 +59,7 @@ class Listener:
 
     def hear(self, target: Any) -> Connection | None:
         """The record of the connection, or None if a call on it is not to be heard now."""
-        if not self.active or self._suppressed():
+        if not self.active or (self.dormant and self._nobody_listens()) or self._suppressed():
             return None
         connection = self.connections.find(target)
         if connection is None and self.everything:
@@ -75,7 +82,15 @@ class Listener:
 
     def hears(self, connection: Connection | None) -> bool:
         """Whether a call that belongs to this connection is to be heard now; None stands for one that is not known."""
-        return self.active and (self.everything or connection is not None) and not self._suppressed()
+        if not self.active or (self.dormant and self._nobody_listens()):
+            return False
+        return (self.everything or connection is not None) and not self._suppressed()
+
+    def _nobody_listens(self) -> bool:
+        self.dormant = isinstance(get_tracer_provider(), ProxyTracerProvider) and isinstance(
+            get_meter_provider(), _ProxyMeterProvider
+        )
+        return self.dormant
 
     @staticmethod
     def _suppressed() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
@@ -20,11 +21,20 @@ if TYPE_CHECKING:
     from otel_duckdb.intercept.roles import Count
 
 
+_RANDOM_NAME: Final = re.compile(r"\b((?:unnamed_relation|__duckdb_source|df|arrow|values)_)[0-9a-f]{10,}(?:_\d+)?\b")
+
+
+def rendered(sql: str) -> str:
+    """The SQL that DuckDB renders of a relation, without the random parts of the names it invents."""
+    return _RANDOM_NAME.sub(r"\1x", sql)
+
+
 class RelationState:
     """What a relation has done so far.
 
     Attributes:
         connection: The live connection it was made on, or None where that is not known.
+        text: The caller's SQL text, if the relation is just that query, or an empty string.
         operation: The operation whose result it holds open, or None.
         serving: Identity of the thread in which DuckDB works for it, or 0.
         executed: Whether it ran at least once.
@@ -42,10 +52,12 @@ class RelationState:
         "operation",
         "reference",
         "serving",
+        "text",
     )
 
     def __init__(self, connection: Connection | None) -> None:
         self.connection = connection
+        self.text = ""
         self.operation: Operation | None = None
         self.serving = 0
         self.executed = False
@@ -120,6 +132,7 @@ class Asking:
                 listener.hold(asked.connection, None)
             if isinstance(result, self._relation_type):
                 state = self._relations.add(result, asked.connection)
+                state.text = asked.operation.text if asked.operation.statement.count == 1 else ""
                 lazy = asked.operation.statement.kind == "SELECT" and not asked.operation.parameters
                 if call is not None and not lazy:
                     state.operation = asked.operation
@@ -223,7 +236,7 @@ class Terminal:
     def _first(
         self, state: RelationState, thread: int, arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> Entered:
-        sql = arguments[0].sql_query()
+        sql = state.text or rendered(arguments[0].sql_query())
         text = sql if self._text is None else self._text(sql, arguments, keywords)
         operation = Operation(text, parse(text), state.connection)
         return Entered(state, self._listener.operations.begin(operation, state, thread), True, arguments)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.intercept import readers
 from otel_duckdb.intercept.describe import sql_text
-from otel_duckdb.intercept.relations import RelationState
+from otel_duckdb.intercept.relations import RelationState, rendered
 from otel_duckdb.intercept.rows import all_rows
 from otel_duckdb.operation import Call, Operation
 from otel_duckdb.statement import parse
@@ -64,9 +64,9 @@ class Scope:
         self.wall = time_ns()
         self.started = perf_counter_ns()
 
-    def describe(self, rendered: str) -> Operation:
+    def describe(self, sql: str) -> Operation:
         """The operation of this call, which began when the call did."""
-        text = rendered if self.text is None else self.text
+        text = rendered(sql) if self.text is None else self.text
         operation = Operation(text, parse(text), self.connection, self.parameters)
         operation.wall, operation.started = self.wall, self.started
         return operation
@@ -100,6 +100,7 @@ class Submitting:
             thread = get_ident()
             scope: Scope | None = connection.scope
             if scope is None or scope.thread != thread:
+                text = rendered(text)
                 return listener.operations.begin(Operation(text, parse(text), connection), connection, thread), None
             scope.ran_last = not self._script
             if scope.operation is not None:
@@ -198,10 +199,14 @@ class AskingPublic(_Public):
         try:
             rest = scope.close()
             operation = scope.operation
+            held = isinstance(result, self._relation_type)
+            if held:
+                state = self._relations.add(result, scope.connection)
+                state.text = scope.text or ""
             if operation is not None:
                 operation.execute_ns += rest
-                if scope.ran_last and isinstance(result, self._relation_type):
-                    self._relations.add(result, scope.connection).operation = operation
+                if held and scope.ran_last:
+                    state.operation = operation
                 else:
                     self._listener.operations.end(operation)
         except Exception as fault:
@@ -222,8 +227,9 @@ class TerminalPublic(_Public):
             if keywords.get("lazy"):
                 return None
             relation = arguments[0]
-            scope = self._enter(relation._con, relation, None, None)
             state = self._relations.find(relation)
+            plain = self._count is not None and state is not None and parse(state.text).count == 1
+            scope = self._enter(relation._con, relation, state.text if plain and state is not None else None, None)
             if scope is not None and state is not None and state.operation is not None:
                 scope.operation, scope.resumed = state.operation, True
                 state.operation = None
