@@ -107,26 +107,30 @@ def heard_scanning(_otel_original: Callable[..., Any], role: Role, scan: Scan) -
 def heard_fetchone(
     _otel_original: Callable[..., Any],
     role: Role,
-    _otel_stride: Callable[[int], Any],
+    _otel_strides: dict[int, Any],
     _otel_over: Callable[[int, Any, BaseException | None], None],
 ) -> Any:
     """A `fetchone` that lets most calls of a long loop pass at the price of a dictionary look-up.
 
-    `_otel_stride` gives the operation of the object with an id, whose attribute `stride` says how many more fetches may
+    `_otel_strides` has the operation of the object with an id, whose attribute `stride` says how many more fetches may
     pass; `_otel_over` is told when one of these finds no row, or raises.
     """
     _otel_begin, _otel_succeed, _otel_fail = role.begin, role.succeed, role.fail
 
     def fetchone(_otel_self: Any) -> Any:
-        _otel_operation = _otel_stride(id(_otel_self))
-        if _otel_operation is not None and _otel_operation.stride:
+        try:
+            _otel_operation = _otel_strides[id(_otel_self)]
+            _otel_left = _otel_operation.stride
+        except KeyError:
+            _otel_left = 0
+        if _otel_left:
             try:
                 _otel_row = _otel_original(_otel_self)
             except BaseException as _otel_error:
                 _otel_over(id(_otel_self), _otel_operation, _otel_error)
                 raise
             if _otel_row is not None:
-                _otel_operation.stride -= 1
+                _otel_operation.stride = _otel_left - 1
                 return _otel_row
             _otel_over(id(_otel_self), _otel_operation, None)
             return None

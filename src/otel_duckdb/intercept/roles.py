@@ -131,7 +131,7 @@ class FetchingOne:
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._fetching = Fetching(listener, one_row)
-        self.stride = listener.strides.get
+        self.strides = listener.strides
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Call, int] | None:
         """Go on with the connection's operation, if it has one."""

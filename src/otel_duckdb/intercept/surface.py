@@ -178,7 +178,7 @@ class Surface:
             if isinstance(original, property):
                 self._patches.replace(owner, name, original.getter(self._wrap(original.fget, role, scan)))
             elif isinstance(role, FetchingOne):
-                self._patches.replace(owner, name, heard_fetchone(original, role, role.stride, role.over))
+                self._patches.replace(owner, name, heard_fetchone(original, role, role.strides, role.over))
             else:
                 self._patches.replace(owner, name, self._wrap(original, role, scan))
 
