@@ -1,0 +1,50 @@
+"""The numbers at which alerts fire; each may be set by the user."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from otel_duckdb.settings import SettingError
+
+_INFINITE: Final = float("inf")
+
+
+def _threshold(default: float, meaning: str, low: float = 0, high: float = _INFINITE) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What is too much; an alert fires above its threshold, not at it.
+
+    Raises:
+        SettingError: a threshold is outside its bounds.
+    """
+
+    latency_ms: float = _threshold(100.0, "Latency, in milliseconds, that 95 % of the operations stay within.")
+    memory_ratio: float = _threshold(0.9, "Part of the memory limit that may be used.", high=1)
+    disk_ratio: float = _threshold(0.9, "Part of the maximum disk usage that may be used.", high=1)
+    sync_failures: float = _threshold(5, "Failed sync attempts in 10 minutes.")
+    transaction_failure_ratio: float = _threshold(0.1, "Part of the transactions that may fail.", high=1)
+    failed_connections: float = _threshold(5, "Failed connects in 5 minutes.")
+    sync_lag_seconds: float = _threshold(300.0, "Seconds the sync may lag behind.")
+    time_scale: float = _threshold(
+        1.0, "Multiplies every window and waiting time; below 1 for trying the rules out.", low=0.001, high=100
+    )
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value, low, high = getattr(self, option.name), option.metadata["low"], option.metadata["high"]
+            if math.isnan(value) or not low <= value <= high or value == _INFINITE:
+                allowed = f"from {low:g}" + ("" if high == _INFINITE else f" to {high:g}")
+                raise SettingError(f"{option.name} is {value:g}; allowed is a number {allowed}")
+
+    def duration(self, seconds: float) -> str:
+        """`seconds`, scaled, as Prometheus writes it: in whole hours, minutes or seconds, rounded up."""
+        scaled = math.ceil(seconds * self.time_scale)
+        for size, unit in ((3600, "h"), (60, "m")):
+            if scaled and scaled % size == 0:
+                return f"{scaled // size}{unit}"
+        return f"{scaled}s"
