@@ -7,9 +7,9 @@ import os
 import subprocess
 import sys
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,8 @@ class StandIn:
 
     host = "127.0.0.1"
 
-    def __init__(self, directory: Path, port: int = 0, log: IO[bytes] | None = None) -> None:
-        """Prepare one; `log` takes what it writes to standard error, which else goes to the caller's."""
+    def __init__(self, directory: Path, port: int = 0, log: Path | None = None) -> None:
+        """Prepare one; the file `log` takes what it writes to standard error, which else goes to the caller's."""
         self.directory = directory
         self.port = port
         self._log = log
@@ -44,6 +44,11 @@ class StandIn:
     def url(self) -> str:
         """The address of the HTTP interface."""
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start, and return when it serves. Raises RuntimeError where it ends instead."""
@@ -58,13 +63,15 @@ class StandIn:
             str(self.port),
             "--until-stdin-ends",
         ]
-        self._process = subprocess.Popen(
-            [sys.executable, *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env={**os.environ, "PYTHONPATH": path},
-        )
+        with nullcontext() if self._log is None else self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": path},
+                start_new_session=True,  # a terminal's Ctrl-C is for the starter
+            )
         announced = self._process.stdout.readline() if self._process.stdout else b""
         if not announced:
             status = self._process.wait()
