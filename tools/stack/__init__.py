@@ -2,6 +2,7 @@
 
 from stack.part import Part, StartError
 from stack.pipeline import Stack
+from stack.probe import Jaeger, Prometheus, eventually
 from stack.programs import Programs
 
-__all__ = ["Part", "Programs", "Stack", "StartError"]
+__all__ = ["Jaeger", "Part", "Programs", "Prometheus", "Stack", "StartError", "eventually"]

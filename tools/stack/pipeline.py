@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from clickhouse_standin import StandIn
 from stack.addresses import HOST, Ports, http
 from stack.part import Part, StartError
+from stack.probe import Jaeger, Prometheus
 from stack.programs import ROOT
 
 if TYPE_CHECKING:
@@ -51,6 +52,16 @@ class Stack:
     def otlp_endpoint(self) -> str:
         """Where programs send OTLP over HTTP: the value of OTEL_EXPORTER_OTLP_ENDPOINT."""
         return http(self.ports.otlp_http)
+
+    @property
+    def prometheus_probe(self) -> Prometheus:
+        """Asks Prometheus."""
+        return Prometheus(http(self.ports.prometheus))
+
+    @property
+    def jaeger_probe(self) -> Jaeger:
+        """Asks Jaeger."""
+        return Jaeger(http(self.ports.jaeger_query))
 
     @property
     def addresses(self) -> dict[str, str]:
