@@ -86,6 +86,12 @@ def test_rows_inserted_by_the_client_are_read_back(client):
     assert client.query_arrow("SELECT id FROM trades ORDER BY id LIMIT 0").num_rows == 0
 
 
+@pytest.mark.parametrize("length", [10, 1_000_000])
+def test_parameters_arrive_whatever_their_length(client, length):
+    text = "x" * (length - 3) + "\r\n'"
+    assert client.query("SELECT length({text:String})", {"text": text}).first_row == (length,)
+
+
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "lz4"])
 def test_a_compressed_insert_arrives(clickhouse, client, compression):
     compress = {"gzip": gzip.compress, "zstd": zstandard.compress, "lz4": lz4.frame.compress}[compression]

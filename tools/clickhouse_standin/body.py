@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from email import policy
+from email.parser import BytesParser
 from typing import TYPE_CHECKING
 
 import lz4.frame  # type: ignore[import-untyped]  # lz4 ships no types
@@ -39,6 +41,20 @@ def pieces(stream: BufferedIOBase, headers: Message) -> Iterator[bytes]:
     decode = _DECODERS[encoding]()
     for piece in _raw_pieces(stream, headers):
         yield decode(piece)
+
+
+def form(stream: BufferedIOBase, headers: Message) -> dict[str, str]:
+    """The fields of a form, in which a client sends a statement whose parameters are too long for an address."""
+    if headers.get_content_type() != "multipart/form-data":
+        return {}
+    content = b"".join(pieces(stream, headers))
+    parsed = BytesParser(policy=policy.HTTP).parsebytes(
+        f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + content
+    )
+    return {
+        str(part.get_param("name", header="content-disposition")): str(part.get_content())
+        for part in parsed.iter_parts()
+    }
 
 
 def _raw_pieces(stream: BufferedIOBase, headers: Message) -> Iterator[bytes]:

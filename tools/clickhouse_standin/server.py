@@ -162,7 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815 - the name is the base class's
 
     def _answer(self, parameters: dict[str, str]) -> Answer:
-        pieces = body.pieces(self.rfile, self.headers)
+        fields = body.form(self.rfile, self.headers)
+        parameters = {**parameters, **fields}
+        pieces = iter(()) if fields else body.pieces(self.rfile, self.headers)
         head = f"{parameters['query']}\n".encode() if parameters.get("query") else b""
         head += next(pieces, b"")
         fault = self.server.faults.meet(_describe(head))

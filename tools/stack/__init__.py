@@ -4,5 +4,6 @@ from stack.part import Part, StartError
 from stack.pipeline import Stack
 from stack.probe import Jaeger, Prometheus, eventually
 from stack.programs import Programs
+from stack.service import Service
 
-__all__ = ["Jaeger", "Part", "Programs", "Prometheus", "Stack", "StartError", "eventually"]
+__all__ = ["Jaeger", "Part", "Programs", "Prometheus", "Service", "Stack", "StartError", "eventually"]
