@@ -1,0 +1,96 @@
+"""The files that users deploy are valid, and agree with each other."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from stack.pipeline import CONFIGURATION
+from stack.programs import ROOT
+
+COMPOSE = yaml.safe_load((CONFIGURATION / "compose.yaml").read_text())
+
+
+def run(*command: object) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_collector_accepts_its_configuration(programs):
+    run(programs.collector, "validate", "--config", CONFIGURATION / "collector.yaml")
+
+
+def test_jaeger_accepts_its_configuration(programs):
+    run(programs.jaeger, "validate", "--config", CONFIGURATION / "jaeger.yaml")
+
+
+def test_prometheus_accepts_its_configuration_and_rules(programs):
+    assert "SUCCESS" in run(programs.promtool, "check", "config", CONFIGURATION / "prometheus" / "prometheus.yml")
+
+
+def test_alertmanager_accepts_its_configuration(programs):
+    run(programs.amtool, "check-config", CONFIGURATION / "alertmanager" / "alertmanager.yml")
+
+
+def test_the_collector_is_built_of_the_parts_that_its_manifest_names():
+    manifest = yaml.safe_load((CONFIGURATION / "distribution" / "builder.yaml").read_text())
+    modules = (CONFIGURATION / "distribution" / "go.mod").read_text()
+    for kind in ("receivers", "processors", "exporters", "extensions", "providers"):
+        for part in manifest[kind]:
+            assert f"\t{part['gomod']}\n" in modules
+    assert set(manifest["dist"]) >= {"name", "version"}
+
+
+@pytest.mark.parametrize(
+    ("service", "module", "pattern"),
+    [
+        ("collector", "collector-config/distribution/go.mod", r"collector/otelcol v(\S+)"),
+        ("alertmanager", "tools/programs/alertmanager/go.mod", r"prometheus/alertmanager (v\S+)"),
+        ("jaeger", "tools/programs/jaeger/go.mod", r"is Jaeger (\S+):"),
+    ],
+)
+def test_the_containers_are_of_the_versions_that_the_tests_run(service, module, pattern):
+    tested = re.search(pattern, (ROOT / module).read_text())
+    assert COMPOSE["services"][service]["image"].rsplit(":", 1)[1] == tested.group(1)
+
+
+def test_every_file_a_container_mounts_is_there():
+    for service in COMPOSE["services"].values():
+        for mount in service.get("volumes", ()):
+            source = mount.split(":")[0]
+            assert source in COMPOSE["volumes"] if source[0] != "." else (CONFIGURATION / source).exists(), source
+        if build := service.get("build"):
+            assert (CONFIGURATION / build["context"] / build["dockerfile"]).exists()
+
+
+@pytest.mark.parametrize(("service", "file"), [("collector", "collector.yaml"), ("jaeger", "jaeger.yaml")])
+def test_a_container_is_given_only_variables_that_its_configuration_reads(service, file):
+    read = set(re.findall(r"\$\{env:(\w+):-", (CONFIGURATION / file).read_text()))
+    assert set(COMPOSE["services"][service]["environment"]) <= read
+
+
+def test_every_variable_of_the_collector_and_jaeger_has_a_default():
+    for file in ("collector.yaml", "jaeger.yaml"):
+        assert "${env:" not in re.sub(r"\$\{env:\w+:-[^}]*\}", "", (CONFIGURATION / file).read_text())
+
+
+def test_prometheus_scrapes_the_ports_that_the_collector_opens():
+    ports = re.findall(r"_PORT:-(\d+)\}", (CONFIGURATION / "collector.yaml").read_text())
+    for job in ("duckdb", "collector"):
+        ((group),) = yaml.safe_load((CONFIGURATION / "prometheus" / "targets" / f"{job}.yml").read_text())
+        assert [target.split(":")[1] in ports for target in group["targets"]] == [True]
+
+
+def test_grafana_finds_its_sources_and_leads_from_an_exemplar_to_jaeger():
+    provisioned = yaml.safe_load((CONFIGURATION / "grafana/provisioning/datasources/datasources.yaml").read_text())
+    sources = {source["uid"]: source for source in provisioned["datasources"]}
+    assert set(sources) == {"prometheus", "jaeger", "clickhouse"}
+    (destination,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert (destination["name"], destination["datasourceUid"]) == ("trace_id", "jaeger")
+    for source in ("prometheus", "jaeger"):
+        name, port = re.fullmatch(r"http://(\w+):(\d+)", sources[source]["url"]).groups()
+        assert any(published.endswith(f":{port}") for published in COMPOSE["services"][name]["ports"])
