@@ -82,7 +82,8 @@ class _Running:
         self.deferred.run()
 
     def _gone(self, connection: Connection) -> None:
-        self.listener.strides.pop(connection.key, None)
+        if self.surface.fetching_one is not None:
+            self.surface.fetching_one.forget(connection.key)
         self.listener.hold(connection, None)
 
     def _failed(self, error: BaseException) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from otel_duckdb.faults import Faults
+    from otel_duckdb.intercept.strides import Stride
     from otel_duckdb.signals.shapes import Shape
     from otel_duckdb.statement import Statement
 
@@ -58,7 +59,6 @@ class Operation:
         "started",
         "statement",
         "stride",
-        "stride_length",
         "text",
         "wall",
     )
@@ -94,8 +94,7 @@ class Operation:
         self.error: BaseException | None = None
         self.ended = False
         self.sampled = False
-        self.stride = 0
-        self.stride_length = 0
+        self.stride: Stride | None = None
         self.sample_ns = 0
 
     @property
@@ -176,8 +175,8 @@ class Operations:
         operation.ended = True
         if error is not None:
             operation.error = error
-        if operation.stride_length:
-            settle_stride(operation)
+        if operation.stride is not None:
+            settle_stride(operation.stride)
         for listener in self.on_end:
             try:
                 listener(operation)
@@ -189,10 +188,12 @@ class Operations:
             self._faults.report("signals", fault)
 
 
-def settle_stride(operation: Operation) -> None:
+def settle_stride(stride: Stride) -> None:
     """Add the rows and the extrapolated time of the unmeasured fetches since the last measured one."""
-    used = operation.stride_length - operation.stride
-    operation.stride = operation.stride_length = 0
+    operation = stride.operation
+    used = stride.length - stride.left
+    stride.left = 0
+    operation.stride = None
     operation.rows = (operation.rows or 0) + used
     operation.fetch_ns += used * operation.sample_ns
     operation.sampled = operation.sampled or used > 0
