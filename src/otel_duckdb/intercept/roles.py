@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Describe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]
     Count = Callable[[Any, tuple[Any, ...]], tuple[int | None, bool]]
 
-_LONGEST_STRIDE: Final = 255
+_LONGEST_STRIDE: Final = 511
 _IRREGULAR_STRIDE: Final = 15
 _MEASURED_FIRST: Final = 64
 _SLOW_FETCH_NS: Final = 20_000

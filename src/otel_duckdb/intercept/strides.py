@@ -68,6 +68,8 @@ def python_fetchone(
     return method
 
 
+__all__ = ["COMPILED", "Fetchone", "Stride", "python_fetchone"]
+
 try:
     from otel_duckdb.intercept._fetchone import Fetchone, Stride
 except ImportError:
