@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from otel_duckdb.signals.window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from opentelemetry.metrics import CallbackOptions, CallbackT
+    from otel_duckdb.observables import Observables
 
     Clock = Callable[[], float]
 
@@ -29,12 +30,16 @@ _BY_TABLE = {
 
 
 class Rates:
-    """How often label values come, per second; counting is one step that no other thread can come between."""
+    """How often label values come, per second.
+
+    Counting is one step that no other thread can come between, and takes no lock: the garbage collector may end an
+    operation at any moment, in the middle of a collection too.
+    """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         """Start the window now."""
         self._steps: dict[str, Callable[[], int]] = {}
-        self._looks = 0
+        self._looks: dict[str, int] = {}
         self._lock = Lock()
         self._window: Window[dict[str, int]] = Window({}, clock)
 
@@ -43,17 +48,16 @@ class Rates:
         try:
             self._steps[value]()
         except KeyError:
-            self._begin(value)()
-
-    def _begin(self, value: str) -> Callable[[], int]:
-        with self._lock:
-            return self._steps.setdefault(value, itertools.count(self._looks).__next__)
+            self._steps.setdefault(value, itertools.count().__next__)()
 
     def _totals(self) -> dict[str, int]:
         with self._lock:
-            looks = self._looks  # to look at a counter takes a step of it; a new counter starts after the steps so far
-            self._looks += 1
-            return {value: step() - looks for value, step in self._steps.items()}
+            return {value: self._look(value, step) for value, step in self._steps.copy().items()}
+
+    def _look(self, value: str, step: Callable[[], int]) -> int:
+        looks = self._looks.get(value, 0)  # to look at a counter takes a step of it
+        self._looks[value] = looks + 1
+        return step() - looks
 
     def read(self) -> dict[str, float]:
         """Return the rate of every value ever counted; 0 for one that has not come for a while."""
@@ -79,15 +83,12 @@ class Throughput:
             if tables is not None:
                 tables.count(self._limit(table_name))
 
-    def gauges(self) -> Iterable[tuple[contract.Metric, CallbackT]]:
-        """Return every metric of the throughput with the callback that observes it."""
-        yield contract.QUERIES_PER_SECOND, _observe(self._types, contract.QUERY_TYPE)
+    def register(self, observables: Observables) -> None:
+        """Let the rates be observed."""
+        observables.add(contract.QUERIES_PER_SECOND, partial(_points, self._types, contract.QUERY_TYPE))
         for query_type, rates in self._tables.items():
-            yield _BY_TABLE[query_type], _observe(rates, contract.TABLE_NAME)
+            observables.add(_BY_TABLE[query_type], partial(_points, rates, contract.TABLE_NAME))
 
 
-def _observe(rates: Rates, label: str) -> CallbackT:
-    def callback(_: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(rate, {label: value}) for value, rate in rates.read().items()]
-
-    return callback
+def _points(rates: Rates, label: str) -> Iterable[Observation]:
+    return [Observation(rate, {label: value}) for value, rate in rates.read().items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from threading import Lock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -47,20 +47,21 @@ class Average:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Start the window now."""
-        self._lock = Lock()
-        self._total = (0.0, 0)
+        self._lock = RLock()  # the garbage collector may end an operation while this thread holds it
+        self._sum = 0.0
+        self._number = 0
         self._window = Window((0.0, 0), clock)
 
     def add(self, value: float) -> None:
         """Add one value."""
         with self._lock:
-            total, number = self._total
-            self._total = (total + value, number + 1)
+            self._sum += value
+            self._number += 1
 
     def read(self) -> float | None:
         """Return the average of the values of the window; None if it has none."""
-        total, number = totals = self._total
-        _, (total_before, number_before) = self._window.slide(totals)
-        if number == number_before:
-            return None
-        return (total - total_before) / (number - number_before)
+        with self._lock:
+            totals = (self._sum, self._number)
+        _, before = self._window.slide(totals)
+        number = totals[1] - before[1]
+        return (totals[0] - before[0]) / number if number else None
