@@ -63,7 +63,9 @@ class Pools:
         """
         for method in ("checkedin", "checkedout"):
             if not callable(getattr(pool, method, None)):
-                raise TypeError(f"the pool {name!r}, a {type(pool).__qualname__}, has no method {method}(); give it one")
+                raise TypeError(
+                    f"the pool {name!r}, a {type(pool).__qualname__}, has no method {method}(); give it one"
+                )
         key = id(pool)
         with self._lock:
             if key not in self._pools:

@@ -290,15 +290,15 @@ def test_duckdbs_sizes_are_understood(text, size):
 
 def test_names_are_short_unique_and_given_again():
     names = Names()
-    assert names.take("/data/eu/trades.db") == "trades.db"
-    assert names.take("/data/us/trades.db") == str(Path("us", "trades.db"))
-    assert [names.take(None), names.take(None)] == [":memory:", ":memory:#2"]
-    names.release(":memory:")
-    assert names.take(None) == ":memory:"
+    assert names.take("trades", "/data/eu/trades.db") == "trades"
+    assert names.take("trades", "/data/us/trades.db") == str(Path("us", "trades"))
+    assert [names.take("memory", None), names.take("memory", None)] == ["memory", "memory#2"]
+    names.release("memory")
+    assert names.take("memory", None) == "memory"
 
 
 def test_names_stop_at_their_limit():
     names = Names(limit=2)
-    assert [names.take(path) for path in ("/a.db", "/b.db", "/c.db")] == ["a.db", "b.db", "_other"]
-    names.release("a.db")
-    assert names.take("/a.db") == "a.db"
+    assert [names.take(name, f"/{name}.db") for name in "abc"] == ["a", "b", "_other"]
+    names.release("a")
+    assert names.take("a", "/a.db") == "a"

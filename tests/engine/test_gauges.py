@@ -39,8 +39,8 @@ class Setup:
 
     def observe(self, settings):
         observables = Observables(self.provider.get_meter(contract.SCOPE), self.report)
-        EngineGauges(self.readings, settings, LABELS).register(observables)
-        ProcessGauges(self.readings, LABELS).register(observables)
+        EngineGauges(self.readings, settings, LABELS.copy).register(observables)
+        ProcessGauges(self.readings, LABELS.copy).register(observables)
         return observables
 
     def collect(self):
@@ -204,7 +204,7 @@ def test_gauges_taken_before_the_provider_is_set_are_observed_once(monkeypatch):
 
 def test_connections_are_told_by_database_and_as_zero_without_one(setup):
     counts = {}
-    register_count(setup.observables, contract.ACTIVE_CONNECTIONS, lambda: counts, LABELS)
+    register_count(setup.observables, contract.ACTIVE_CONNECTIONS, lambda: counts, LABELS.copy)
     assert setup.collect()[contract.ACTIVE_CONNECTIONS.name, tuple(LABELS.items())] == 0
     counts["trades.db"] = 3
     assert setup.collect()[of(contract.ACTIVE_CONNECTIONS, "trades.db")] == 3

@@ -75,8 +75,8 @@ class Readings:
 class EngineGauges:
     """Memory and disk of every live database."""
 
-    def __init__(self, readings: Readings, settings: Settings, labels: Mapping[str, str]) -> None:
-        """Observe `readings`, with `labels` on every point."""
+    def __init__(self, readings: Readings, settings: Settings, labels: Callable[[], Mapping[str, str]]) -> None:
+        """Observe `readings`, with what `labels` returns on every point."""
         self._readings = readings
         self._settings = settings
         self._labels = labels
@@ -106,12 +106,12 @@ class EngineGauges:
         for name, state in self._readings.latest():
             number = value(state)
             if number is not None:
-                yield Observation(number, {**self._labels, contract.DATABASE: name})
+                yield Observation(number, {**self._labels(), contract.DATABASE: name})
 
     def _memory_by_tag(self) -> Iterable[Observation]:
         for name, state in self._readings.latest():
             for tag, used in state.memory_by_tag.items():
-                yield Observation(used, {**self._labels, contract.DATABASE: name, contract.MEMORY_TAG: tag})
+                yield Observation(used, {**self._labels(), contract.DATABASE: name, contract.MEMORY_TAG: tag})
 
     def _memory_limit(self, state: EngineState) -> float | None:
         limits = [limit for limit in (state.memory_limit, self._settings.memory_limit) if limit is not None]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
+from itertools import count
 from pathlib import PurePath
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from otel_duckdb.contract import OTHER, TABLE_NAME_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MEMORY = ":memory:"
 
 
 class Names:
@@ -20,19 +19,19 @@ class Names:
     def __init__(self, limit: int = TABLE_NAME_LIMIT) -> None:
         """Give at most `limit` different names in the life of the process, then `_other`."""
         self._limit = limit
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._taken: set[str] = set()
         self._given: set[str] = set()
 
-    def take(self, path: str | None) -> str:
-        """Take a name for the database with the real path `path`, or for one in memory."""
+    def take(self, name: str, path: str | None) -> str:
+        """Take `name`, or where another database has it, one with as much of `path` as tells them apart."""
         with self._lock:
-            name = next(name for name in _candidates(path) if name not in self._taken)
-            if name not in self._given and len(self._given) >= self._limit:
+            free = next(candidate for candidate in _candidates(name, path) if candidate not in self._taken)
+            if free not in self._given and len(self._given) >= self._limit:
                 return OTHER
-            self._given.add(name)
-            self._taken.add(name)
-            return name
+            self._given.add(free)
+            self._taken.add(free)
+            return free
 
     def release(self, name: str) -> None:
         """Give a name back when its database is gone."""
@@ -40,11 +39,10 @@ class Names:
             self._taken.discard(name)
 
 
-def _candidates(path: str | None) -> Iterator[str]:
-    parts = PurePath(path).parts if path else (MEMORY,)
-    for start in range(len(parts) - 1, -1, -1):
-        yield str(PurePath(*parts[start:]))
-    number = 1
-    while True:
-        number += 1
-        yield f"{path or MEMORY}#{number}"
+def _candidates(name: str, path: str | None) -> Iterator[str]:
+    yield name
+    folders = PurePath(path).parts[:-1] if path else ()
+    for start in range(len(folders) - 1, -1, -1):
+        yield str(PurePath(*folders[start:], name))
+    for number in count(2):
+        yield f"{name}#{number}"

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from otel_duckdb.observables import Observables
 
     Counts = Callable[[], Mapping[str, int]]
+    Labels = Callable[[], Mapping[str, str]]
 
 
 class ProcessGauges:
     """CPU time and resident memory of the process, and how that relates to DuckDB's memory."""
 
-    def __init__(self, readings: Readings, labels: Mapping[str, str]) -> None:
-        """Observe this process, with `labels` on the points that are about DuckDB."""
+    def __init__(self, readings: Readings, labels: Labels) -> None:
+        """Observe this process, with what `labels` returns on the points that are about DuckDB."""
         self._readings = readings
         self._labels = labels
         self._process = psutil.Process()
@@ -43,7 +44,7 @@ class ProcessGauges:
         # The process has one resident memory, so its databases have one ratio together.
         used = sum(state.memory_used for _, state in self._readings.latest())
         if used:
-            yield Observation(self._here().memory_info().rss / used, self._labels)
+            yield Observation(self._here().memory_info().rss / used, self._labels())
 
     def _cpu_time(self) -> Iterable[Observation]:
         times = self._here().cpu_times()
@@ -54,14 +55,14 @@ class ProcessGauges:
         yield Observation(self._here().memory_info().rss)
 
 
-def register_count(observables: Observables, metric: contract.Metric, count: Counts, labels: Mapping[str, str]) -> None:
+def register_count(observables: Observables, metric: contract.Metric, count: Counts, labels: Labels) -> None:
     """Observe a number that `count` tells by database; 0 where there is no database."""
 
     def observe() -> Iterable[Observation]:
         counts = count()
         if not counts:
-            yield Observation(0, labels)
+            yield Observation(0, labels())
         for name, number in counts.items():
-            yield Observation(number, {**labels, contract.DATABASE: name})
+            yield Observation(number, {**labels(), contract.DATABASE: name})
 
     observables.add(metric, observe)

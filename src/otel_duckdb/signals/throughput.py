@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
-from otel_duckdb.signals.labels import Limiter
 from otel_duckdb.signals.window import Window
 
 if TYPE_CHECKING:
@@ -69,19 +68,18 @@ class Rates:
 class Throughput:
     """Counts operations as they end, and tells their rates when metrics are collected."""
 
-    def __init__(self, limit: Callable[[str], str] | None = None, clock: Clock = time.monotonic) -> None:
-        """Pass table names through `limit`, which may be shared with the latency histograms."""
-        self._limit = limit or Limiter()
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        """Start the windows now."""
         self._types = Rates(clock)
         self._tables = {query_type: Rates(clock) for query_type in _BY_TABLE}
 
     def count(self, query_type: str, table_name: str | None = None) -> None:
-        """Count an operation of the type, and of the table it was about where there is one."""
+        """Count an operation of the type, and of the table it was about, whose names the caller limits."""
         self._types.count(query_type)
         if table_name is not None:
             tables = self._tables.get(query_type)
             if tables is not None:
-                tables.count(self._limit(table_name))
+                tables.count(table_name)
 
     def register(self, observables: Observables) -> None:
         """Let the rates be observed."""

@@ -52,11 +52,11 @@ class Average:
         self._number = 0
         self._window = Window((0.0, 0), clock)
 
-    def add(self, value: float) -> None:
-        """Add one value."""
+    def add(self, value: float, number: int = 1) -> None:
+        """Add one value, or the sum of a number of them."""
         with self._lock:
             self._sum += value
-            self._number += 1
+            self._number += number
 
     def read(self) -> float | None:
         """Return the average of the values of the window; None if it has none."""
