@@ -435,3 +435,37 @@ if child == 0:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+def test_the_end_of_the_instrumentation_is_not_the_end_of_a_transaction(path):
+    instrumented = Instrumented()
+    connection = duckdb.connect(path)
+    connection.begin()
+    instrumented.stop()
+    instrumented.instrumentor.instrument(**instrumented.options)
+    assert counted(instrumented) == (0, 0)
+    connection.commit()
+    connection.close()
+    instrumented.stop()
+
+
+def test_a_transaction_open_at_the_end_of_the_process_is_a_failure(path):
+    program = f"""
+import atexit, duckdb
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+reader = InMemoryMetricReader()
+def tell():
+    for resource in reader.get_metrics_data().resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                if metric.name == {contract.TRANSACTION_FAILURE.name!r}:
+                    print([point.value for point in metric.data.data_points])
+atexit.register(tell)
+from otel_duckdb.instrumentor import DuckDBInstrumentor
+DuckDBInstrumentor().instrument(meter_provider=MeterProvider([reader]))
+connection = duckdb.connect({str(path)!r})
+connection.begin()
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[1]"

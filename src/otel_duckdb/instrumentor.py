@@ -62,7 +62,7 @@ class _Running:
         self.surface.install()
         self.deferred.start()
         self.measures.start()
-        atexit.register(self.drain)
+        atexit.register(self.exit)
 
     def stop(self) -> None:
         self.listener.active = False
@@ -71,19 +71,28 @@ class _Running:
         self.deferred.stop()
         self.measures.stop()
         self.connections.clear()
-        atexit.unregister(self.drain)
+        atexit.unregister(self.exit)
+
+    def exit(self) -> None:
+        """The process ends: results are given up, and open transactions are rolled back."""
+        self.drain()
+        for connection in self.connections:
+            self.measures.gone(connection)
 
     def drain(self) -> None:
         """End the operations whose results are still open."""
         for connection in self.connections:
-            self._gone(connection)
+            self._end(connection)
         for state in (*self.surface.relations.open(), *self.surface.appenders.open()):
             self.listener.hold(state, None)
         self.deferred.run()
 
-    def _gone(self, connection: Connection) -> None:
+    def _end(self, connection: Connection) -> None:
         self.listener.strides.pop(connection.key, None)
         self.listener.hold(connection, None)
+
+    def _gone(self, connection: Connection) -> None:
+        self._end(connection)
         self.measures.gone(connection)
 
     def _working(self) -> Iterator[Connection | None]:
