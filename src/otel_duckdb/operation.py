@@ -36,6 +36,7 @@ class Operation:
         rows: Rows the caller has fetched, or None if it fetched nothing that counts rows.
         sampled: Whether a part of `fetch_ns` was extrapolated from sampled fetches.
         error: The exception that ended it, or None.
+        ran: Whether DuckDB began to run it; False where `sql()` could not even bind it.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Operation:
         "last",
         "name",
         "parameters",
+        "ran",
         "rows",
         "sample_ns",
         "sampled",
@@ -93,6 +95,7 @@ class Operation:
         self.rows: int | None = None
         self.error: BaseException | None = None
         self.ended = False
+        self.ran = True
         self.sampled = False
         self.stride: Stride | None = None
         self.sample_ns = 0
