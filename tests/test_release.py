@@ -1,4 +1,4 @@
-"""An instrumented program lets go of its connections when it did before: by reference counting, without a collection."""
+"""An instrumented program lets go of a connection when it did before: by reference counting alone."""
 
 from __future__ import annotations
 
