@@ -50,9 +50,7 @@ class SyncSignals:
         self, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
     ) -> None:
         """Make the instruments; without providers, the global ones, also where they are set later."""
-        self.tracer = trace.get_tracer(
-            contract.SCOPE, tracer_provider=tracer_provider, schema_url=contract.SCHEMA_URL
-        )
+        self.tracer = trace.get_tracer(contract.SCOPE, tracer_provider=tracer_provider, schema_url=contract.SCHEMA_URL)
         meter = metrics.get_meter(contract.SCOPE, meter_provider=meter_provider, schema_url=contract.SCHEMA_URL)
         success, failure, retries, rows, sent = (
             meter.create_counter(metric.name, metric.unit, metric.description)
@@ -89,9 +87,7 @@ class SyncSignals:
                 counter.add(0, gauges.labels)
         return signals
 
-    def _observe(
-        self, observe: Callable[[_Gauges], float | None], options: CallbackOptions
-    ) -> Iterable[Observation]:
+    def _observe(self, observe: Callable[[_Gauges], float | None], options: CallbackOptions) -> Iterable[Observation]:
         del options
         with self._lock:
             tables = list(self._tables.values())
@@ -160,15 +156,17 @@ class TableSignals:
     @contextmanager
     def span(self, **attributes: AttributeValue) -> Iterator[SyncSpan]:
         """The span of one pass over the table; it is current meanwhile, and tells a failure that leaves the block."""
-        with self.tracer.start_as_current_span(
-            f"{contract.SPAN_SYNC} {self.name}",
-            kind=SpanKind.INTERNAL,
-            attributes={contract.DB_COLLECTION_NAME: self.name, **attributes},
-            record_exception=True,
-            set_status_on_exception=False,
-        ) as span:
-            with _telling_failure(span):
-                yield SyncSpan(self, span)
+        with (
+            self.tracer.start_as_current_span(
+                f"{contract.SPAN_SYNC} {self.name}",
+                kind=SpanKind.INTERNAL,
+                attributes={contract.DB_COLLECTION_NAME: self.name, **attributes},
+                record_exception=True,
+                set_status_on_exception=False,
+            ) as span,
+            _telling_failure(span),
+        ):
+            yield SyncSpan(self, span)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -228,27 +226,27 @@ class SyncSpan:
         self._table.retried()
 
     @contextmanager
-    def batch(
-        self, token: str, rows: int = 0, size: int = 0, before: SpanContext | None = None
-    ) -> Iterator[SyncSpan]:
+    def batch(self, token: str, rows: int = 0, size: int = 0, before: SpanContext | None = None) -> Iterator[SyncSpan]:
         """The span of one batch, a child of this one; `before` is the span that tried the same batch earlier."""
         links = [Link(before)] if before is not None and before.is_valid else []
-        with self._table.tracer.start_as_current_span(
-            f"{contract.SPAN_SYNC_BATCH} {self._table.name}",
-            context=trace.set_span_in_context(self.span),
-            kind=SpanKind.CLIENT,
-            attributes={
-                contract.DB_COLLECTION_NAME: self._table.name,
-                contract.SYNC_BATCH_TOKEN: token,
-                contract.SYNC_ROWS: rows,
-                contract.SYNC_BYTES: size,
-            },
-            links=links,
-            record_exception=True,
-            set_status_on_exception=False,
-        ) as span:
-            with _telling_failure(span):
-                yield SyncSpan(self._table, span)
+        with (
+            self._table.tracer.start_as_current_span(
+                f"{contract.SPAN_SYNC_BATCH} {self._table.name}",
+                context=trace.set_span_in_context(self.span),
+                kind=SpanKind.CLIENT,
+                attributes={
+                    contract.DB_COLLECTION_NAME: self._table.name,
+                    contract.SYNC_BATCH_TOKEN: token,
+                    contract.SYNC_ROWS: rows,
+                    contract.SYNC_BYTES: size,
+                },
+                links=links,
+                record_exception=True,
+                set_status_on_exception=False,
+            ) as span,
+            _telling_failure(span),
+        ):
+            yield SyncSpan(self._table, span)
 
 
 @contextmanager
@@ -294,7 +292,7 @@ class trace_sync:  # noqa: N801 - used as a context manager and as a decorator, 
         self._open.append(block)
         return span
 
-    def __exit__(self, *error: Any) -> bool | None:
+    def __exit__(self, *error: object) -> bool | None:
         """End the attempt, and let an exception go on."""
         ended: bool | None = self._open.pop().__exit__(*error)
         return ended

@@ -14,6 +14,7 @@ from otel_duckdb.sync.errors import (
     ValueRangeError,
 )
 from otel_duckdb.sync.runner import Sync, TableReport
+from otel_duckdb.sync.status import TableStatus, read_status
 
 __all__ = [
     "BufferChangedError",
@@ -27,11 +28,13 @@ __all__ = [
     "SyncError",
     "Table",
     "TableReport",
+    "TableStatus",
     "Target",
     "TargetError",
     "TargetUnavailableError",
     "UnsupportedTypeError",
     "ValueRangeError",
     "load",
+    "read_status",
     "trace_sync",
 ]

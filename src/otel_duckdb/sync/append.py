@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+import duckdb
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from otel_duckdb.sync.errors import BufferChangedError, TargetError
+from otel_duckdb.sync.errors import SyncError, TargetError
 from otel_duckdb.sync.journal import write
 from otel_duckdb.sync.schema import added
 from otel_duckdb.sync.sender import deliver, token_of
 from otel_duckdb.sync.source import Reading, Source, transaction
-from otel_duckdb.sync.state import Pending, State, now
+from otel_duckdb.sync.state import Pending, State, now, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,20 +45,21 @@ class AppendPass:
         options: Table,
         limits: Limits,
         cursors: tuple[DuckDBPyConnection, DuckDBPyConnection],
-        schema: Schema,
+        schema_for: Callable[[bool], Schema],
         journal: Journal,
         sender: Sender,
         destination: Destination,
         progress: Callable[[int], None],
     ) -> None:
-        """Prepare the pass; `progress` hears of every acknowledged batch how many rows it had.
+        """Prepare the pass; `schema_for` reads the table's definition for a target with or without Time64.
 
-        Of the two cursors one reads ahead in a thread of its own, while the other works here.
+        `progress` hears of every acknowledged batch how many rows it had. Of the two cursors one reads ahead in a thread of its own, while the other works here.
         """
         self._options = options
         self._limits = limits
         self._cursor, self._reading_cursor = cursors
-        self._schema = schema
+        self._schema_for = schema_for
+        self._schema = schema_for(True)
         self._journal = journal
         self._sender = sender
         self._destination = destination
@@ -69,15 +71,27 @@ class AppendPass:
         Raises:
             SyncError: it cannot go on; what was acknowledged is in the journal.
         """
+        self._report(state)
+        try:
+            state = self._send(state, span, prepare)
+        except BaseException:
+            with suppress(SyncError, duckdb.Error):
+                self._room(self._journal.load(state.name) or state)
+            raise
+        state = self._room(state)
+        self._report(state)
+        return state
+
+    def _send(self, state: State, span: SyncSpan, prepare: bool) -> State:
+        if not self._sender.call(f"table {state.name!r}", lambda: self._sender.clickhouse.has_times, span):
+            self._schema = self._schema_for(False)
         widened = added(self._schema, state.columns)
         if prepare or widened:
             self._prepare(state, span)
-        self._report(state)
         if state.pending is not None:
             state = self._recover(state, span)
         if widened:
             state = self._widen(state)
-        state = self._room(state)
         with ThreadPoolExecutor(1, "otel-duckdb-sync-read") as reader:
             return self._send_all(state, span, reader)
 
@@ -115,54 +129,56 @@ class AppendPass:
             return state
         reading = self._source(state).reread(state.mark, pending)
         state = replace(state, pending=replace(pending, mark=reading.mark))
-        state = self._send(state, reading, span, sent_before=True).acknowledge()
+        state = self._send_batch(state, reading, span, sent_before=True).acknowledge()
         self._journal.store(state)
         return state
 
     def _send_all(self, state: State, span: SyncSpan, reader: ThreadPoolExecutor) -> State:
+        """Send what is there now: rows that come meanwhile may wait for the next pass, so that each pass ends."""
+        begin = now()
         source = Source(self._reading_cursor, self._schema, self._limits)
-        sent = 0
+        goal = state.acknowledged_rows + source.pending_rows(state.mark)
+        batches = 0
         reading = source.read(state.mark)
         while reading is not None and not self._sender.stopping.is_set():
             state = self._intend(state, reading)
             self._journal.store(state)
-            sent += 1
-            deletes = self._options.delete and sent % _BATCHES_BEFORE_DELETION == 0
+            batches += 1
+            last = state.acknowledged_rows + reading.rows >= goal
+            deletes = self._options.delete and batches % _BATCHES_BEFORE_DELETION == 0
             following = None
-            if not deletes:
+            if not last and not deletes:
                 following = reader.submit(copy_context().run, source.read, reading.mark)
             state, reading = self._finish(self._try_send(state, reading, span, following), following)
             if deletes:
                 state = self._delete(state)
-                reading = source.read(state.mark)
-        return self._rest(state, wholly=reading is None)
+                reading = None if last else source.read(state.mark)
+        return self._rest(state, begin if reading is None else state.caught_up)
 
-    def _rest(self, state: State, wholly: bool) -> State:
+    def _rest(self, state: State, caught_up: str) -> State:
         """End a pass; the journal is not written for each pass that had nothing to do."""
         before = state
         if self._options.delete:
             state = self._delete(state)
-        if wholly:
-            state = replace(state, caught_up=now())
-        state = replace(state, failing_since=None, failure=None)
-        if state.failure != before.failure or _seconds(state.caught_up) - _seconds(before.caught_up) > _QUIET_SECONDS:
+        state = replace(state, caught_up=caught_up, failing_since=None, failure=None)
+        if (
+            state.failure != before.failure
+            or seconds_of(state.caught_up) - seconds_of(before.caught_up) > _QUIET_SECONDS
+        ):
             self._journal.store(state)
-        self._report(state)
         return state
 
     def _try_send(
         self, state: State, reading: Reading, span: SyncSpan, following: Future[Reading | None] | None
     ) -> State:
         try:
-            return self._send(state, reading, span, sent_before=False).acknowledge()
+            return self._send_batch(state, reading, span, sent_before=False).acknowledge()
         except BaseException:
             if following is not None:
                 following.exception()
             raise
 
-    def _finish(
-        self, state: State, following: Future[Reading | None] | None
-    ) -> tuple[State, Reading | None]:
+    def _finish(self, state: State, following: Future[Reading | None] | None) -> tuple[State, Reading | None]:
         """Take the next reading; the acknowledgement is journalled along with the next intention, or else now."""
         self._report(state)
         reading = None
@@ -190,7 +206,7 @@ class AppendPass:
             )
         )
 
-    def _send(self, state: State, reading: Reading, span: SyncSpan, sent_before: bool) -> State:
+    def _send_batch(self, state: State, reading: Reading, span: SyncSpan, sent_before: bool) -> State:
         pending = state.pending
         if pending is None:
             return state
@@ -220,7 +236,10 @@ class AppendPass:
         return state
 
     def _room(self, state: State) -> State:
-        """Keep the buffer within its limit, where it is to lose its oldest rows rather than grow."""
+        """Keep the buffer within its limit, where it is to lose its oldest rows rather than grow.
+
+        Stored rows go first. Rows go unsent only after a pass that failed: one that did not has sent them.
+        """
         limit = self._options.limit_rows
         if limit is None or self._options.when_full != "drop_oldest":
             return state
@@ -243,19 +262,8 @@ class AppendPass:
             write(self._cursor, state)
         return state
 
-    def enforce_limit(self, state: State) -> State:
-        """Keep the buffer within its limit after a failed pass."""
-        try:
-            return self._room(state)
-        except BufferChangedError:
-            return state
-
     def _report(self, state: State) -> None:
-        self._sender.signals.behind(self._source(state).pending_rows(state.mark), _seconds(state.caught_up))
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
+        self._sender.signals.behind(self._source(state).pending_rows(state.mark), seconds_of(state.caught_up))
 
 
 def _context(traceparent: str) -> SpanContext | None:

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _option(
-    kind: type, allowed: str, default: Any = MISSING, check: Callable[[Any], bool] = lambda _: True
-) -> Any:
+def _option(kind: type, allowed: str, default: Any = MISSING, check: Callable[[Any], bool] = lambda _: True) -> Any:
     metadata = {"kind": kind, "allowed": allowed, "check": check}
     if default is MISSING:
         return field(metadata=metadata)

@@ -49,9 +49,7 @@ class Destination:
         self._check_types(schema, wanted, present)
         for column, kind in wanted.items():
             if column not in present:
-                self._command(
-                    f"ALTER TABLE {self._full} ADD COLUMN IF NOT EXISTS {backticked(column)} {kind}"
-                )
+                self._command(f"ALTER TABLE {self._full} ADD COLUMN IF NOT EXISTS {backticked(column)} {kind}")
 
     def stored(self, source: int, batch: int) -> int:
         """How many rows of a batch the target holds."""

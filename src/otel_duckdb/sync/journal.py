@@ -83,7 +83,14 @@ class Journal:
     def forget(self, name: str) -> None:
         """Drop the state of a table, so that its next sync starts with a new source number."""
         with self._lock:
+            for state in _rows(self._cursor, name):
+                self._cursor.execute(f"DROP TABLE IF EXISTS {keys_table(state)}")
             self._cursor.execute(f"DELETE FROM {SCHEMA}.tables WHERE name = $1", [name])
+
+
+def keys_table(state: State) -> str:
+    """The table that remembers what was sent of a table with a key, as SQL."""
+    return f"{SCHEMA}.keys_{state.source:016x}"
 
 
 def write(cursor: DuckDBPyConnection, state: State) -> None:

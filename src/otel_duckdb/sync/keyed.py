@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.sync.guards import check
-from otel_duckdb.sync.journal import SCHEMA, write
+from otel_duckdb.sync.journal import keys_table, write
 from otel_duckdb.sync.schema import DELETED_COLUMN, VERSION_COLUMN, added
 from otel_duckdb.sync.sender import token_of, with_constants
 from otel_duckdb.sync.source import transaction
-from otel_duckdb.sync.state import State, now
+from otel_duckdb.sync.state import State, now, seconds_of
 from otel_duckdb.sync.types import quoted
 
 if TYPE_CHECKING:
@@ -44,16 +44,20 @@ class KeyedPass:
         options: Table,
         limits: Limits,
         cursor: DuckDBPyConnection,
-        schema: Schema,
+        schema_for: Callable[[bool], Schema],
         journal: Journal,
         sender: Sender,
         destination: Destination,
         progress: Callable[[int], None],
     ) -> None:
-        """Prepare the pass; `progress` hears of every acknowledged batch how many rows it had."""
+        """Prepare the pass; `schema_for` reads the table's definition for a target with or without Time64.
+
+        `progress` hears of every acknowledged batch how many rows it had.
+        """
+        self._schema_for = schema_for
+        self._schema = schema = schema_for(True)
         self._limits = limits
         self._cursor = cursor
-        self._schema = schema
         self._journal = journal
         self._sender = sender
         self._destination = destination
@@ -67,21 +71,23 @@ class KeyedPass:
         Raises:
             SyncError: it cannot go on; what was acknowledged is in the journal.
         """
-        keys = f"{SCHEMA}.keys_{state.source:016x}"
+        keys = keys_table(state)
         self._create(keys)
+        self._sender.signals.behind(self._pending(keys), seconds_of(state.caught_up))
+        if not self._sender.call(f"table {state.name!r}", lambda: self._sender.clickhouse.has_times, span):
+            self._schema = self._schema_for(False)
         if added(self._schema, state.columns):
             prepare = True
             state = replace(state, columns=self._schema.signature)
         if prepare:
             state = self._prepare(state, span)
-        self._sender.signals.behind(self._pending(keys), _seconds(state.caught_up))
         for batch, hashes in self._changed(keys):
             state = self._send(state, keys, batch, hashes, span)
             if self._sender.stopping.is_set():
                 return state
         state = replace(self._bury(state, keys, span), caught_up=now(), failing_since=None, failure=None)
         self._journal.store(state)
-        self._sender.signals.behind(self._pending(keys), _seconds(state.caught_up))
+        self._sender.signals.behind(self._pending(keys), seconds_of(state.caught_up))
         return state
 
     def _create(self, keys: str) -> None:
@@ -107,7 +113,9 @@ class KeyedPass:
     def _changed(self, keys: str) -> Iterator[tuple[pa.Table, pa.ChunkedArray]]:
         """Batches of the rows that differ, window after window of row ids, so that memory stays flat."""
         low, wanted = -1, min(_PROBE_ROWS, self._limits.rows)
-        while (start := self._one(f"SELECT min(rowid) FROM {self._schema.reference} WHERE rowid > {low}")[0]) is not None:  # noqa: S608 - quoted names
+        while (
+            start := self._one(f"SELECT min(rowid) FROM {self._schema.reference} WHERE rowid > {low}")[0]
+        ) is not None:  # noqa: S608 - quoted names
             low = start - 1
             table = self._window(keys, low, low + wanted)
             if table.nbytes > 2 * self._limits.bytes and wanted > 1:
@@ -126,9 +134,7 @@ class KeyedPass:
             f"WHERE rowid > {low} AND rowid <= {high} AND {self._differs(keys)}"
         ).to_arrow_table()
 
-    def _send(
-        self, state: State, keys: str, batch: pa.Table, hashes: pa.ChunkedArray | None, span: SyncSpan
-    ) -> State:
+    def _send(self, state: State, keys: str, batch: pa.Table, hashes: pa.ChunkedArray | None, span: SyncSpan) -> State:
         """Send rows, or, without hashes, the keys of rows that are gone; then remember what was sent."""
         state = replace(state, sequence=state.sequence + 1)
         self._journal.store(state)
@@ -182,9 +188,3 @@ class KeyedPass:
 
 def _fitting(table: pa.Table, limits: Limits) -> int:
     return max(1, limits.bytes * table.num_rows // table.nbytes) if table.num_rows else limits.rows
-
-
-def _seconds(moment: str) -> float:
-    from datetime import datetime  # noqa: PLC0415 - used here alone
-
-    return datetime.fromisoformat(moment).timestamp()

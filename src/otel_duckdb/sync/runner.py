@@ -6,7 +6,8 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,11 +20,12 @@ from otel_duckdb.sync.append import AppendPass
 from otel_duckdb.sync.config import Config, Limits, Retry, Table, Target
 from otel_duckdb.sync.destination import Destination
 from otel_duckdb.sync.errors import SyncConfigError, SyncError
-from otel_duckdb.sync.journal import SCHEMA, Journal
+from otel_duckdb.sync.journal import Journal
 from otel_duckdb.sync.keyed import KeyedPass
 from otel_duckdb.sync.schema import Schema, read
 from otel_duckdb.sync.sender import Sender
 from otel_duckdb.sync.state import State
+from otel_duckdb.sync.status import TableStatus, status
 from otel_duckdb.sync.target import Clickhouse
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from otel_duckdb.signals.sync import SyncSignals, SyncSpan
-    from otel_duckdb.sync.source import Source
 
 _logger = logging.getLogger(__name__)
 
@@ -109,6 +110,8 @@ class Sync:
             )
             self.target = self.config.target
             self.embedded_path = f"{path}.chdb" if path else None
+            self._status_cursor = connection.cursor()
+            self._status_lock = threading.Lock()
             self._journal = Journal(connection.cursor())
             self._workers = [
                 _Worker(self, options, (connection.cursor(), connection.cursor())) for options in self.config.tables
@@ -133,6 +136,16 @@ class Sync:
     def reports(self) -> dict[str, TableReport]:
         """What the last pass did, by table."""
         return dict(self._last)
+
+    def status(self) -> list[TableStatus]:
+        """How far each table is, also while a pass runs.
+
+        Raises:
+            JournalError: the journal is damaged.
+            SyncConfigError: a table is gone.
+        """
+        with self._status_lock:
+            return status(self._status_cursor, self.config.tables)
 
     def run_once(self) -> list[TableReport]:
         """Send all that is not yet acknowledged; a table that fails does not hold up the others."""
@@ -170,6 +183,8 @@ class Sync:
         self._stopping.set()
         for worker in self._workers:
             worker.close()
+        with self._status_lock:
+            self._status_cursor.close()
         self._journal.close()
         if self._owned is not None:
             self._owned.close()
@@ -178,6 +193,8 @@ class Sync:
         """Forget what was sent of a table: its next sync sends all rows the buffer holds, and they are new ones."""
         with self._running, suppress_instrumentation():
             self._journal.forget(name)
+        for worker in self._workers:
+            worker.prepared = False
 
     def _run(self, interval: float) -> None:
         while not self._stopping.is_set():
@@ -205,11 +222,10 @@ class Sync:
         sender = Sender(
             worker.clickhouse, self.config.retry, self._signals.table(options.name, self._database), self._stopping
         )
-        times = sender.call(f"table {options.name!r}", lambda: worker.clickhouse.has_times, span)
-        schema = read(cursor, options.name, options.key or options.order_by, times)
-        state = self._known(options, schema, state)
+        schema_for = partial(read, cursor, options.name, options.key or options.order_by)
+        state = self._known(options, schema_for(True), state)
         destination = Destination(worker.clickhouse, options)
-        shared = (schema, self._journal, sender, destination, lambda rows: self._progress(options.name, rows))
+        shared = (schema_for, self._journal, sender, destination, lambda rows: self._progress(options.name, rows))
         one: AppendPass | KeyedPass
         if options.key:
             one = KeyedPass(options, self.config.batch, cursor, *shared)
@@ -240,7 +256,7 @@ class Sync:
             state = self._journal.load(name)
             if state is not None:
                 rows = state.acknowledged_rows - before
-                self._journal.store(replace(state.fail(str(known)[:2000])))
+                self._journal.store(state.fail(str(known)[:2000]))
         except (SyncError, duckdb.Error) as second:
             _logger.error("the failure could not be written to the journal: %s", second)  # noqa: TRY400 - no stack needed
         return TableReport(name, rows, known)

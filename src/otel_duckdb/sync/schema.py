@@ -74,9 +74,7 @@ class Schema:
     @property
     def selection(self) -> str:
         """The columns in the form that travels, then their NULL flags, as SQL."""
-        flags = (
-            f"{quoted(column.name)} IS NULL AS {quoted(column.flag)}" for column in self.columns if column.flag
-        )
+        flags = (f"{quoted(column.name)} IS NULL AS {quoted(column.flag)}" for column in self.columns if column.flag)
         return ", ".join([*(column.expression for column in self.columns), *flags])
 
     def only(self, names: Iterable[str]) -> Schema:

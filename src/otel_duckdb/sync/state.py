@@ -20,6 +20,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
+def seconds_of(moment: str) -> float:
+    """A moment of now(), in seconds of the wall clock."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A position in an append-only table: after its first `kept` rows in the order of their row ids.

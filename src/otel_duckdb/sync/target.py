@@ -108,7 +108,10 @@ class Clickhouse:
             "insert_deduplication_token": token,
         }
         self.client.insert_arrow(
-            self.table(table), batch.combine_chunks(), settings=self._known(settings) | self._options.settings, transport_settings=_headers()
+            self.table(table),
+            batch.combine_chunks(),
+            settings=self._known(settings) | self._options.settings,
+            transport_settings=_headers(),
         )
 
     def _known(self, settings: dict[str, Any]) -> dict[str, Any]:

@@ -117,9 +117,7 @@ def _map(kind: Any, times: bool) -> Kind:
     key, value = (convert(child, times) for _, child in kind.children)
     if key.composite:
         raise UnsupportedTypeError(f"a MAP whose key is {key.wire}")
-    return Kind(
-        f"MAP({key.wire}, {value.wire})", f"Map({key.clickhouse}, {value.nullable})", children=(key, value)
-    )
+    return Kind(f"MAP({key.wire}, {value.wire})", f"Map({key.clickhouse}, {value.nullable})", children=(key, value))
 
 
 _COMPOSITES: Final[dict[str, Callable[[Any, bool], Kind]]] = {
