@@ -1,5 +1,4 @@
 import itertools
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -64,8 +63,8 @@ def sync(buffer, target):
 
 @pytest.fixture(scope="session")
 def _standin():
-    with tempfile.TemporaryDirectory(prefix="otel-duckdb-standin-") as folder, Path(os.devnull).open("wb") as log:
-        with StandIn(Path(folder) / "clickhouse", log=log) as server:
+    with tempfile.TemporaryDirectory(prefix="otel-duckdb-standin-") as folder:
+        with StandIn(Path(folder) / "clickhouse", log=Path(folder) / "log") as server:
             yield server
 
 

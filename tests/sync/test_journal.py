@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from otel_duckdb.sync import JournalError, Sync, SyncBusyError, SyncError
+from otel_duckdb.sync.state import _seal
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_a_buffer_open_in_another_process_is_refused_with_its_name(tmp_path):
         [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
         holder.stdout.readline()
-        with pytest.raises(SyncError, match="held.duckdb"):
+        with pytest.raises(SyncError, match=r"held\.duckdb"):
             Sync(path, ["ticks"])
         holder.stdin.close()
 
@@ -98,8 +99,6 @@ def test_a_damaged_or_foreign_journal_is_refused(buffer, sync, journalled, damag
 
 
 def test_a_state_of_another_version_is_refused(buffer, sync, journalled):
-    from otel_duckdb.sync.state import _seal
-
     ((text,),) = buffer.execute("SELECT state FROM otel_duckdb_sync.tables").fetchall()
     other = json.dumps({**json.loads(text), "new field": 1}, sort_keys=True)
     buffer.execute("UPDATE otel_duckdb_sync.tables SET state = $1, seal = $2", [other, _seal(other)])

@@ -17,6 +17,8 @@ import duckdb
 from otel_duckdb.sync import Limits, Retry, Sync, Table, Target
 
 WRITERS = 2
+ROLLED_BACK = 0.1
+CHECKPOINTED = 0.05
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
@@ -42,7 +44,7 @@ def _write(cursor: duckdb.DuckDBPyConnection, writer: int, ending: threading.Eve
             [writer, rows],
         )
         cursor.execute("UPDATE written SET rows = rows + $2 WHERE writer = $1", [writer, rows])
-        cursor.execute("ROLLBACK" if chance.random() < 0.1 else "COMMIT")
+        cursor.execute("ROLLBACK" if chance.random() < ROLLED_BACK else "COMMIT")
         ending.wait(chance.random() * 0.02)
 
 
@@ -65,7 +67,7 @@ def main(folder: Path, port: int, delete: bool, finish: bool) -> int:
             for report in sync.run_once():
                 if report.error:
                     print(report.error, file=sys.stderr, flush=True)
-            if random.random() < 0.05:
+            if random.random() < CHECKPOINTED:
                 connection.execute("CHECKPOINT")
             time.sleep(0.005)
 

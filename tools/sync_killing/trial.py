@@ -62,8 +62,8 @@ class Trial:
         """
         begin = time.monotonic()
         with ExitStack() as stack:
-            log = stack.enter_context((self._folder / "log").open("ab"))
-            server = stack.enter_context(StandIn(self._folder / "chdb", log=log)) if self._http else None
+            standin = StandIn(self._folder / "chdb", log=self._folder / "server.log")
+            server = stack.enter_context(standin) if self._http else None
             for _ in range(kills):
                 if server and self._faults:
                     server.clear()
@@ -109,8 +109,8 @@ class Trial:
 
     def _stored(self, server: StandIn | None) -> list[tuple[int, ...]]:
         query = (
-            "SELECT writer, count(), uniqExact(number), sum(number), toInt64(sum(price) * 10000), countIf(not tags_is_null) "
-            "FROM ticks GROUP BY writer ORDER BY writer"
+            "SELECT writer, count(), uniqExact(number), sum(number), toInt64(sum(price) * 10000), "
+            "countIf(not tags_is_null) FROM ticks GROUP BY writer ORDER BY writer"
         )
         if server:
             client = clickhouse_connect.get_client(host="127.0.0.1", port=server.port)

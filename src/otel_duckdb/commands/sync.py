@@ -1,4 +1,4 @@
-"""`otel-duckdb sync`: copy the tables that a TOML file names to ClickHouse, once or for ever, or tell how far they are."""
+"""`otel-duckdb sync`: copies the tables that a TOML file names to ClickHouse, or tells how far they are."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Check tables, types and target, and tell what would be sent.")
 @click.option("--reset", metavar="TABLE", help="Forget what was sent of a table, so that all its rows are sent anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(configuration: Path, watch: bool, show: bool, dry_run: bool, reset: str | None, as_json: bool) -> int:
+def command(configuration: Path, *, watch: bool, show: bool, dry_run: bool, reset: str | None, as_json: bool) -> int:
     """Copy the tables that CONFIGURATION (a TOML file, sync.toml if left out) names to ClickHouse."""
     try:
         config = load(configuration)

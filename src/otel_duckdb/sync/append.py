@@ -20,17 +20,11 @@ from otel_duckdb.sync.source import Reading, Source, transaction
 from otel_duckdb.sync.state import Pending, State, now, seconds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from duckdb import DuckDBPyConnection
     from opentelemetry.trace import SpanContext
 
     from otel_duckdb.signals.sync import SyncSpan
-    from otel_duckdb.sync.config import Limits, Table
-    from otel_duckdb.sync.destination import Destination
-    from otel_duckdb.sync.journal import Journal
-    from otel_duckdb.sync.schema import Schema
-    from otel_duckdb.sync.sender import Sender
+    from otel_duckdb.sync.task import Task
 
 _BATCHES_BEFORE_DELETION: Final = 8
 _QUIET_SECONDS: Final = 30.0
@@ -40,30 +34,13 @@ _propagator: Final = TraceContextTextMapPropagator()
 class AppendPass:
     """One pass over one append-only table."""
 
-    def __init__(
-        self,
-        options: Table,
-        limits: Limits,
-        cursors: tuple[DuckDBPyConnection, DuckDBPyConnection],
-        schema_for: Callable[[bool], Schema],
-        journal: Journal,
-        sender: Sender,
-        destination: Destination,
-        progress: Callable[[int], None],
-    ) -> None:
-        """Prepare the pass; `schema_for` reads the table's definition for a target with or without Time64.
-
-        `progress` hears of every acknowledged batch how many rows it had. Of the two cursors one reads ahead in a thread of its own, while the other works here.
-        """
-        self._options = options
-        self._limits = limits
+    def __init__(self, task: Task, cursors: tuple[DuckDBPyConnection, DuckDBPyConnection]) -> None:
+        """Prepare the pass; of the two cursors one reads ahead in a thread of its own, while the other works here."""
+        self._task = task
+        self._schema = task.schema_for(True)
+        self._journal = task.journal
+        self._sender = task.sender
         self._cursor, self._reading_cursor = cursors
-        self._schema_for = schema_for
-        self._schema = schema_for(True)
-        self._journal = journal
-        self._sender = sender
-        self._destination = destination
-        self._progress = progress
 
     def run(self, state: State, span: SyncSpan, prepare: bool) -> State:
         """Send all rows that are there; `prepare` checks the target table first.
@@ -84,7 +61,7 @@ class AppendPass:
 
     def _send(self, state: State, span: SyncSpan, prepare: bool) -> State:
         if not self._sender.call(f"table {state.name!r}", lambda: self._sender.clickhouse.has_times, span):
-            self._schema = self._schema_for(False)
+            self._schema = self._task.schema_for(False)
         widened = added(self._schema, state.columns)
         if prepare or widened:
             self._prepare(state, span)
@@ -97,14 +74,14 @@ class AppendPass:
 
     def _source(self, state: State) -> Source:
         """The table as the journal knows it: without the columns added since."""
-        return Source(self._cursor, self._schema.only(name for name, _, _ in state.columns), self._limits)
+        return Source(self._cursor, self._schema.only(name for name, _, _ in state.columns), self._task.limits)
 
     def _widen(self, state: State) -> State:
         """Take up columns that were added to the table."""
         names = [name for name, _, _ in state.columns]
         with transaction(self._cursor):
             mark = self._source(state).verify(state.mark)
-            mark = Source(self._cursor, self._schema, self._limits).rehash(mark, names)
+            mark = Source(self._cursor, self._schema, self._task.limits).rehash(mark, names)
             state = replace(state, columns=self._schema.signature, mark=mark)
             write(self._cursor, state)
         return state
@@ -113,8 +90,8 @@ class AppendPass:
         what = f"table {state.name!r}"
 
         def prepare() -> int:
-            self._destination.prepare(self._schema, state.acknowledged_rows)
-            return self._destination.last_batch(state.source)
+            self._task.destination.prepare(self._schema, state.acknowledged_rows)
+            return self._task.destination.last_batch(state.source)
 
         last = self._sender.call(what, prepare, span)
         if last > (state.pending.sequence if state.pending else state.sequence):
@@ -136,7 +113,7 @@ class AppendPass:
     def _send_all(self, state: State, span: SyncSpan, reader: ThreadPoolExecutor) -> State:
         """Send what is there now: rows that come meanwhile may wait for the next pass, so that each pass ends."""
         begin = now()
-        source = Source(self._reading_cursor, self._schema, self._limits)
+        source = Source(self._reading_cursor, self._schema, self._task.limits)
         goal = state.acknowledged_rows + source.pending_rows(state.mark)
         batches = 0
         reading = source.read(state.mark)
@@ -145,7 +122,7 @@ class AppendPass:
             self._journal.store(state)
             batches += 1
             last = state.acknowledged_rows + reading.rows >= goal
-            deletes = self._options.delete and batches % _BATCHES_BEFORE_DELETION == 0
+            deletes = self._task.options.delete and batches % _BATCHES_BEFORE_DELETION == 0
             following = None
             if not last and not deletes:
                 following = reader.submit(copy_context().run, source.read, reading.mark)
@@ -158,7 +135,7 @@ class AppendPass:
     def _rest(self, state: State, caught_up: str) -> State:
         """End a pass; the journal is not written for each pass that had nothing to do."""
         before = state
-        if self._options.delete:
+        if self._task.options.delete:
             state = self._delete(state)
         state = replace(state, caught_up=caught_up, failing_since=None, failure=None)
         if (
@@ -214,23 +191,23 @@ class AppendPass:
         with span.batch(pending.token, reading.rows, reading.bytes, before) as batch_span:
             state = deliver(
                 self._sender,
-                self._destination,
+                self._task.destination,
                 state,
                 reading.batch,
-                batch_span,
-                self._journal.store,
-                sent_before,
+                span=batch_span,
+                store=self._journal.store,
+                sent_before=sent_before,
             )
         span.record(reading.rows, reading.bytes)
-        self._progress(reading.rows)
+        self._task.progress(reading.rows)
         return state
 
     def _delete(self, state: State) -> State:
         """Delete what is stored from the buffer, and tell the journal, in one transaction."""
-        if state.mark.kept <= self._options.keep_rows:
+        if state.mark.kept <= self._task.options.keep_rows:
             return state
         with transaction(self._cursor):
-            mark = self._source(state).delete(state.mark, self._options.keep_rows)
+            mark = self._source(state).delete(state.mark, self._task.options.keep_rows)
             state = replace(state, mark=mark, deleted_rows=state.deleted_rows + state.mark.kept - mark.kept)
             write(self._cursor, state)
         return state
@@ -240,8 +217,8 @@ class AppendPass:
 
         Stored rows go first. Rows go unsent only after a pass that failed: one that did not has sent them.
         """
-        limit = self._options.limit_rows
-        if limit is None or self._options.when_full != "drop_oldest":
+        limit = self._task.options.limit_rows
+        if limit is None or self._task.options.when_full != "drop_oldest":
             return state
         source = self._source(state)
         surplus = source.total() - limit

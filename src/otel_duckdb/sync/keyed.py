@@ -19,17 +19,14 @@ from otel_duckdb.sync.state import State, now, seconds_of
 from otel_duckdb.sync.types import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
     from otel_duckdb.signals.sync import SyncSpan
-    from otel_duckdb.sync.config import Limits, Table
-    from otel_duckdb.sync.destination import Destination
-    from otel_duckdb.sync.journal import Journal
-    from otel_duckdb.sync.schema import Schema
-    from otel_duckdb.sync.sender import Sender
+    from otel_duckdb.sync.config import Limits
+    from otel_duckdb.sync.task import Task
 
 _HASH: Final = "otel_duckdb_row_hash"
 _BATCH: Final = "otel_duckdb_batch"
@@ -39,31 +36,16 @@ _PROBE_ROWS: Final = 2000
 class KeyedPass:
     """One pass over one table with a key."""
 
-    def __init__(
-        self,
-        options: Table,
-        limits: Limits,
-        cursor: DuckDBPyConnection,
-        schema_for: Callable[[bool], Schema],
-        journal: Journal,
-        sender: Sender,
-        destination: Destination,
-        progress: Callable[[int], None],
-    ) -> None:
-        """Prepare the pass; `schema_for` reads the table's definition for a target with or without Time64.
-
-        `progress` hears of every acknowledged batch how many rows it had.
-        """
-        self._schema_for = schema_for
-        self._schema = schema = schema_for(True)
-        self._limits = limits
+    def __init__(self, task: Task, cursor: DuckDBPyConnection) -> None:
+        """Prepare the pass."""
+        self._task = task
+        self._schema = task.schema_for(True)
+        self._limits = task.limits
+        self._journal = task.journal
+        self._sender = task.sender
         self._cursor = cursor
-        self._journal = journal
-        self._sender = sender
-        self._destination = destination
-        self._progress = progress
-        types = {column.name: column for column in schema.columns}
-        self._key = [types[name] for name in options.key]
+        columns = {column.name: column for column in self._schema.columns}
+        self._key = [columns[name] for name in task.options.key]
 
     def run(self, state: State, span: SyncSpan, prepare: bool) -> State:
         """Send all rows that differ from what was sent; `prepare` checks the target table first.
@@ -75,7 +57,7 @@ class KeyedPass:
         self._create(keys)
         self._sender.signals.behind(self._pending(keys), seconds_of(state.caught_up))
         if not self._sender.call(f"table {state.name!r}", lambda: self._sender.clickhouse.has_times, span):
-            self._schema = self._schema_for(False)
+            self._schema = self._task.schema_for(False)
         if added(self._schema, state.columns):
             prepare = True
             state = replace(state, columns=self._schema.signature)
@@ -96,14 +78,14 @@ class KeyedPass:
 
     def _prepare(self, state: State, span: SyncSpan) -> State:
         def prepare() -> int:
-            self._destination.prepare(self._schema, state.acknowledged_rows)
-            return self._destination.last_version()
+            self._task.destination.prepare(self._schema, state.acknowledged_rows)
+            return self._task.destination.last_version()
 
         last = self._sender.call(f"table {state.name!r}", prepare, span)
         return replace(state, sequence=max(state.sequence, last))
 
     def _pending(self, keys: str) -> int:
-        return int(self._one(f"SELECT count(*) FROM {self._schema.reference} AS buffer WHERE {self._differs(keys)}")[0])
+        return int(self._one(f"SELECT count(*) FROM {self._schema.reference} AS buffer WHERE {self._differs(keys)}")[0])  # noqa: S608 - quoted names and numbers
 
     def _differs(self, keys: str) -> str:
         row_hash = ", ".join(f"buffer.{quoted(column.name)}" for column in self._schema.columns)
@@ -114,8 +96,8 @@ class KeyedPass:
         """Batches of the rows that differ, window after window of row ids, so that memory stays flat."""
         low, wanted = -1, min(_PROBE_ROWS, self._limits.rows)
         while (
-            start := self._one(f"SELECT min(rowid) FROM {self._schema.reference} WHERE rowid > {low}")[0]
-        ) is not None:  # noqa: S608 - quoted names
+            start := self._one(f"SELECT min(rowid) FROM {self._schema.reference} WHERE rowid > {low}")[0]  # noqa: S608 - quoted names and numbers
+        ) is not None:
             low = start - 1
             table = self._window(keys, low, low + wanted)
             if table.nbytes > 2 * self._limits.bytes and wanted > 1:
@@ -142,11 +124,11 @@ class KeyedPass:
         versions = {VERSION_COLUMN: state.sequence, DELETED_COLUMN: int(hashes is None)}
         what = f"table {state.name!r}, batch {state.sequence} ({batch.num_rows} rows)"
         with span.batch(token, batch.num_rows, batch.nbytes) as batch_span:
-            self._sender.insert(what, self._destination.name, with_constants(batch, versions), token, batch_span)
+            self._sender.insert(what, self._task.destination.name, with_constants(batch, versions), token, batch_span)
         state = replace(state, acknowledged_rows=state.acknowledged_rows + batch.num_rows)
         self._remember(state, keys, batch, hashes)
         span.record(batch.num_rows, batch.nbytes)
-        self._progress(batch.num_rows)
+        self._task.progress(batch.num_rows)
         return state
 
     def _remember(self, state: State, keys: str, batch: pa.Table, hashes: pa.ChunkedArray | None) -> None:

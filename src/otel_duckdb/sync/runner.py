@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
@@ -27,9 +26,11 @@ from otel_duckdb.sync.sender import Sender
 from otel_duckdb.sync.state import State
 from otel_duckdb.sync.status import TableStatus, status
 from otel_duckdb.sync.target import Clickhouse
+from otel_duckdb.sync.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from duckdb import DuckDBPyConnection
 
@@ -218,19 +219,22 @@ class Sync:
             return self._failed(worker, before, error)
 
     def _work(self, worker: _Worker, state: State | None, span: SyncSpan) -> State:
-        options, (cursor, reading_cursor) = worker.options, worker.cursors
+        options, cursor = worker.options, worker.cursors[0]
         sender = Sender(
             worker.clickhouse, self.config.retry, self._signals.table(options.name, self._database), self._stopping
         )
         schema_for = partial(read, cursor, options.name, options.key or options.order_by)
         state = self._known(options, schema_for(True), state)
-        destination = Destination(worker.clickhouse, options)
-        shared = (schema_for, self._journal, sender, destination, lambda rows: self._progress(options.name, rows))
-        one: AppendPass | KeyedPass
-        if options.key:
-            one = KeyedPass(options, self.config.batch, cursor, *shared)
-        else:
-            one = AppendPass(options, self.config.batch, (cursor, reading_cursor), *shared)
+        task = Task(
+            options,
+            self.config.batch,
+            schema_for,
+            self._journal,
+            sender,
+            Destination(worker.clickhouse, options),
+            partial(self._progress, options.name),
+        )
+        one = KeyedPass(task, cursor) if options.key else AppendPass(task, worker.cursors)
         state = one.run(state, span, prepare=not worker.prepared)
         worker.prepared = True
         return state

@@ -104,6 +104,7 @@ def deliver(
     destination: Destination,
     state: State,
     batch: pa.Table,
+    *,
     span: SyncSpan,
     store: Callable[[State], None],
     sent_before: bool,
@@ -141,7 +142,7 @@ def deliver(
         found = stored()
     if found != pending.rows:
         raise TargetError(
-            f"{what}: {sender.clickhouse.name} holds {found} rows of it; was the buffer copied and synced twice? Compare "
-            f"the rows where {SOURCE_COLUMN} = {state.source} AND {BATCH_COLUMN} = {pending.sequence}"
+            f"{what}: {sender.clickhouse.name} holds {found} rows of it; was the buffer copied and synced twice? "
+            f"Compare the rows where {SOURCE_COLUMN} = {state.source} AND {BATCH_COLUMN} = {pending.sequence}"
         )
     return state

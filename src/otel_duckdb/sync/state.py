@@ -7,10 +7,12 @@ import json
 import secrets
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.sync.errors import JournalError
-from otel_duckdb.sync.schema import Signature
+
+if TYPE_CHECKING:
+    from otel_duckdb.sync.schema import Signature
 
 MODULUS = 2**64
 

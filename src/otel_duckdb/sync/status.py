@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class TableStatus:
     """One table's state; times are ISO 8601 in UTC.
 
-    `pending_rows` wait or are on their way; `deleted_rows` left the buffer when they were stored, `dropped_rows` before.
+    `pending_rows` wait or are on their way; `deleted_rows` left the buffer once stored, `dropped_rows` before that.
     """
 
     name: str
