@@ -1,12 +1,17 @@
 """The pipeline, run once for all tests of this folder, in the environment of the newest DuckDB only."""
 
+import re
 from pathlib import Path
 
 import clickhouse_connect
 import duckdb
 import pytest
 
-from stack import Programs, Service, Stack
+from otel_duckdb.rules import Thresholds, prometheus_rules
+from stack import Programs, Service, Stack, Webhook, render_alertmanager
+
+TIME_SCALE = 0.03
+"""Five minutes become nine seconds."""
 
 collect_ignore_glob = [] if duckdb.__version__.startswith("2.") else ["test_*"]
 
@@ -18,9 +23,21 @@ def programs():
 
 
 @pytest.fixture(scope="session")
-def stack(programs, tmp_path_factory):
-    """The running pipeline."""
-    with Stack(programs, tmp_path_factory.mktemp("stack")) as running:
+def webhook():
+    """Where Alertmanager sends alerts."""
+    with Webhook() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def stack(programs, webhook, tmp_path_factory):
+    """The running pipeline: with the rules and routes that users deploy, but all of their waiting times shortened."""
+    routes = re.sub(
+        r"(group_wait|group_interval): \w+", r"\1: 1s", render_alertmanager(DUCKDB_ALERT_WEBHOOK_URL=webhook.url)
+    )
+    rules = prometheus_rules(Thresholds(time_scale=TIME_SCALE))
+    home = tmp_path_factory.mktemp("stack")
+    with Stack(programs, home, rules=rules, alertmanager=routes) as running:
         yield running
 
 

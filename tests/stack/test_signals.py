@@ -68,13 +68,14 @@ def test_an_exemplar_leads_from_a_latency_to_its_trace(stack, gateway):
 
 
 def test_metrics_are_in_clickhouse_under_the_same_names(clickhouse, gateway):
-    query = (
-        "SELECT max(Count), argMax(BucketCounts, TimeUnix) FROM otel_metrics_histogram WHERE MetricName = {name:String}"
-    )
-    name = {"name": contract.SELECT_LATENCY.name}
-    ((count, buckets),) = eventually(lambda: clickhouse.query(query, name).result_rows, lambda rows: rows[0][0] > 0)
-    assert sum(buckets) == count
-    assert len(buckets) == len(contract.LATENCY_MS_BUCKETS) + 1
+    query = """
+        SELECT Count, BucketCounts, ExplicitBounds FROM otel_metrics_histogram
+        WHERE MetricName = {name:String} AND ServiceName = {service:String}"""
+    select = {"name": contract.SELECT_LATENCY.name, "service": gateway.name}
+    rows = eventually(lambda: clickhouse.query(query, select).result_rows)
+    for count, buckets, bounds in rows:
+        assert sum(buckets) == count > 0
+        assert tuple(bounds) == contract.LATENCY_MS_BUCKETS
 
 
 def test_prometheus_has_the_metrics_under_their_exact_names(stack, gateway):

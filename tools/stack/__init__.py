@@ -1,9 +1,21 @@
 """Runs the whole pipeline on this machine, on free loopback ports, with the configuration files that users deploy."""
 
 from stack.part import Part, StartError
-from stack.pipeline import Stack
+from stack.pipeline import Stack, render_alertmanager
 from stack.probe import Jaeger, Prometheus, eventually
 from stack.programs import Programs
 from stack.service import Service
+from stack.webhook import Webhook
 
-__all__ = ["Jaeger", "Part", "Programs", "Prometheus", "Service", "Stack", "StartError", "eventually"]
+__all__ = [
+    "Jaeger",
+    "Part",
+    "Programs",
+    "Prometheus",
+    "Service",
+    "Stack",
+    "StartError",
+    "Webhook",
+    "eventually",
+    "render_alertmanager",
+]

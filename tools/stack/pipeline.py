@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from typing import TYPE_CHECKING, Self
 
 from clickhouse_standin import StandIn
@@ -197,6 +199,13 @@ class Stack:
 
     def _write_alertmanager(self, configuration: str | None) -> None:
         home = self.directory / "alertmanager"
-        shutil.copytree(CONFIGURATION / "alertmanager", home)
-        if configuration is not None:
-            (home / "alertmanager.yml").write_text(configuration)
+        home.mkdir()
+        (home / "alertmanager.yml").write_text(render_alertmanager() if configuration is None else configuration)
+
+
+def render_alertmanager(**environment: str) -> str:
+    """Alertmanager's configuration for an environment, as users get it. Raises subprocess.CalledProcessError."""
+    script = CONFIGURATION / "alertmanager" / "render"
+    return subprocess.run(
+        ["sh", script], check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    ).stdout
