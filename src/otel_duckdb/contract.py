@@ -122,6 +122,8 @@ SYNC_RETRY_DELAY: Final = "duckdb.sync.retry_delay_ms"
 SYNC_BATCH_TOKEN: Final = "duckdb.sync.batch.token"  # noqa: S105 - the name of an attribute, no secret
 SYNC_ROWS: Final = "duckdb.sync.rows"
 SYNC_BYTES: Final = "duckdb.sync.bytes"
+SYNC_TARGET: Final = "duckdb.sync.target"
+"""The table in ClickHouse that a DuckDB table is copied to."""
 
 LATENCY_MS_BUCKETS: Final = (
     *(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500),

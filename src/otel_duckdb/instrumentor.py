@@ -16,6 +16,7 @@ from otel_duckdb.faults import Faults
 from otel_duckdb.intercept.connections import Connections, Deferred, Location
 from otel_duckdb.intercept.listener import Listener
 from otel_duckdb.intercept.surface import SUPPORTED, Surface, generation
+from otel_duckdb.measures import Measures
 from otel_duckdb.operation import Operations
 from otel_duckdb.settings import Settings
 from otel_duckdb.signals.metrics import Metrics
@@ -24,7 +25,7 @@ from otel_duckdb.signals.shapes import Shapes
 from otel_duckdb.signals.spans import Spans
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from otel_duckdb.intercept.connections import Connection
 
@@ -47,46 +48,58 @@ class _Running:
         signals = OperationSignals(Shapes(settings), spans, Metrics(meter))
         self.operations = Operations(signals, self.faults)
         self.deferred = Deferred()
-        self.connections = Connections(self.deferred, self._gone)
+        self.measures = Measures(duckdb, meter, settings, meter_provider, self.faults, self.deferred, self._working)
+        self.operations.on_end.append(self.measures.ended)
+        self.connections = Connections(self.deferred, self._gone, self.measures)
         busy = getattr(duckdb, "ResourceInUseException", None)
         dormant = tracer_provider is None and meter_provider is None
         self.listener = Listener(self.connections, self.operations, self.faults, self._locate, busy, dormant=dormant)
         self.listener.everything = everything
-        self.surface = Surface(duckdb, self.listener, self._failed)
+        self.surface = Surface(duckdb, self.listener, self.measures.failed)
         self._cursor = vars(duckdb.DuckDBPyConnection)["cursor"]
-        self._failures = meter.create_counter(
-            contract.FAILED_CONNECTIONS.name,
-            contract.FAILED_CONNECTIONS.unit,
-            contract.FAILED_CONNECTIONS.description,
-        )
 
     def start(self) -> None:
         self.surface.install()
         self.deferred.start()
-        atexit.register(self.drain)
+        self.measures.start()
+        atexit.register(self.exit)
 
     def stop(self) -> None:
         self.listener.active = False
         self.surface.remove()
         self.drain()
         self.deferred.stop()
+        self.measures.stop()
         self.connections.clear()
-        atexit.unregister(self.drain)
+        atexit.unregister(self.exit)
+
+    def exit(self) -> None:
+        """The process ends: results are given up, and open transactions are rolled back."""
+        self.drain()
+        for connection in self.connections:
+            self.measures.gone(connection)
 
     def drain(self) -> None:
         """End the operations whose results are still open."""
         for connection in self.connections:
-            self._gone(connection)
+            self._end(connection)
         for state in (*self.surface.relations.open(), *self.surface.appenders.open()):
             self.listener.hold(state, None)
         self.deferred.run()
 
-    def _gone(self, connection: Connection) -> None:
-        self.listener.strides.pop(connection.key, None)
+    def _end(self, connection: Connection) -> None:
+        if self.surface.fetching_one is not None:
+            self.surface.fetching_one.forget(connection.key)
         self.listener.hold(connection, None)
 
-    def _failed(self, error: BaseException) -> None:
-        self._failures.add(1, {contract.ERROR_TYPE_LABEL: type(error).__qualname__})
+    def _gone(self, connection: Connection) -> None:
+        self._end(connection)
+        self.measures.gone(connection)
+
+    def _working(self) -> Iterator[Connection | None]:
+        """The connections DuckDB works for at the moment, once for each operation."""
+        yield from (connection for connection in self.connections if connection.serving)
+        yield from (state.connection for state in self.surface.relations.working())
 
     def _locate(self, target: Any) -> Location:
         """Ask DuckDB which database a connection is open on that was made before we listened."""

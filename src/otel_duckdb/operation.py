@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from otel_duckdb.faults import Faults
+    from otel_duckdb.intercept.strides import Stride
     from otel_duckdb.signals.shapes import Shape
     from otel_duckdb.statement import Statement
 
@@ -35,6 +36,7 @@ class Operation:
         rows: Rows the caller has fetched, or None if it fetched nothing that counts rows.
         sampled: Whether a part of `fetch_ns` was extrapolated from sampled fetches.
         error: The exception that ended it, or None.
+        ran: Whether DuckDB began to run it; False where `sql()` could not even bind it.
     """
 
     __slots__ = (
@@ -50,6 +52,7 @@ class Operation:
         "last",
         "name",
         "parameters",
+        "ran",
         "rows",
         "sample_ns",
         "sampled",
@@ -58,7 +61,6 @@ class Operation:
         "started",
         "statement",
         "stride",
-        "stride_length",
         "text",
         "wall",
     )
@@ -93,9 +95,9 @@ class Operation:
         self.rows: int | None = None
         self.error: BaseException | None = None
         self.ended = False
+        self.ran = True
         self.sampled = False
-        self.stride = 0
-        self.stride_length = 0
+        self.stride: Stride | None = None
         self.sample_ns = 0
 
     @property
@@ -176,8 +178,8 @@ class Operations:
         operation.ended = True
         if error is not None:
             operation.error = error
-        if operation.stride_length:
-            settle_stride(operation)
+        if operation.stride is not None:
+            settle_stride(operation.stride)
         for listener in self.on_end:
             try:
                 listener(operation)
@@ -187,12 +189,16 @@ class Operations:
             self._signals.close(operation)
         except Exception as fault:
             self._faults.report("signals", fault)
+        # Its traceback leads to our caller's frame and back to the operation: a cycle would keep connections open.
+        operation.error = None
 
 
-def settle_stride(operation: Operation) -> None:
+def settle_stride(stride: Stride) -> None:
     """Add the rows and the extrapolated time of the unmeasured fetches since the last measured one."""
-    used = operation.stride_length - operation.stride
-    operation.stride = operation.stride_length = 0
+    operation = stride.operation
+    used = stride.length - stride.left
+    stride.left = 0
+    operation.stride = None
     operation.rows = (operation.rows or 0) + used
     operation.fetch_ns += used * operation.sample_ns
     operation.sampled = operation.sampled or used > 0

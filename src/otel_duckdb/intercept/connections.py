@@ -8,12 +8,13 @@ import threading
 import weakref
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from otel_duckdb.operation import Operation
+    from otel_duckdb.transactions import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Connection:
         operation: The operation whose result is open on it, or None.
         serving: Identity of the thread in which DuckDB works for it, or 0.
         scope: What a public call of DuckDB 2 has to say to the calls inside it, or None.
+        label: The name of its database in the metrics, unique within the process.
+        transaction: What is known of its transaction, or None as long as there was none.
     """
 
     __slots__ = (
@@ -56,12 +59,14 @@ class Connection:
         "children",
         "closed",
         "key",
+        "label",
         "location",
         "operation",
         "parent",
         "reference",
         "scope",
         "serving",
+        "transaction",
     )
 
     def __init__(
@@ -76,6 +81,8 @@ class Connection:
         self.serving = 0
         self.scope: Any = None
         self.closed = False
+        self.label = where.name
+        self.transaction: Transaction | None = None
 
     @property
     def database(self) -> str:
@@ -135,12 +142,23 @@ class Deferred:
             action()
 
 
+class Watcher(Protocol):
+    """Who wants to know of connections at once."""
+
+    def opened(self, connection: Connection, target: Any) -> None:
+        """DuckDB's object `target` was registered, in the thread that uses it."""
+
+    def left(self, connection: Connection) -> None:
+        """A connection is about to be closed, or was collected: inside a garbage collection, and in any thread."""
+
+
 class Connections:
     """The registry of live connections, by the identity of DuckDB's objects."""
 
-    def __init__(self, deferred: Deferred, gone: Callable[[Connection], None]) -> None:
+    def __init__(self, deferred: Deferred, gone: Callable[[Connection], None], watcher: Watcher) -> None:
         self.deferred = deferred
         self._gone = gone
+        self._watcher = watcher
         self._live: dict[int, Connection] = {}
 
     def __iter__(self) -> Iterator[Connection]:
@@ -162,6 +180,7 @@ class Connections:
                 parent.children = weakref.WeakSet()
             parent.children.add(connection)
         self._live[key] = connection
+        self._watcher.opened(connection, target)
         return connection
 
     def close(self, connection: Connection) -> None:
@@ -173,6 +192,7 @@ class Connections:
             self.close(child)
         if self._live.get(connection.key) is connection:
             del self._live[connection.key]
+        self._watcher.left(connection)
         self._gone(connection)
 
     def _collected(self, key: int, connection: Connection) -> None:
@@ -181,6 +201,7 @@ class Connections:
             del self._live[key]
         if not connection.closed:
             connection.closed = True
+            self._watcher.left(connection)
             self.deferred(lambda: self._gone(connection))
 
     def clear(self) -> None:

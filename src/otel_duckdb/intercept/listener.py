@@ -30,7 +30,6 @@ class Listener:
         active: False after `uninstrument()`: live wrappers then only pass calls on.
         dormant: Whether no SDK was set up when last looked, so that there is nobody to tell.
         everything: Whether connections nobody has registered are heard too.
-        strides: Operations whose next `fetchone` may pass unmeasured, by the id of their object.
         python_inside: Whether Python code of the user may run inside DuckDB, as a function or a file system.
     """
 
@@ -50,7 +49,6 @@ class Listener:
         self.connections = connections
         self.operations = operations
         self.faults = faults
-        self.strides: dict[int, Operation] = {}
         self.python_inside = False
         self._locate = locate
         self._passing: tuple[type[BaseException], ...] = (TypeError, ImportError)
@@ -102,8 +100,8 @@ class Listener:
         operation = owner.operation
         if operation is None or operation.ended or owner.serving == thread or not self.active:
             return None
-        if operation.stride_length:
-            settle_stride(operation)
+        if operation.stride is not None:
+            settle_stride(operation.stride)
         return Call(operation, owner, thread)
 
     def leaves_open(self, error: BaseException) -> bool:

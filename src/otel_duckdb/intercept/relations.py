@@ -82,6 +82,10 @@ class Relations:
         """The states whose operation is still open."""
         return [state for state in tuple(self._states.values()) if state.operation is not None]
 
+    def working(self) -> list[RelationState]:
+        """The states DuckDB works for at the moment."""
+        return [state for state in tuple(self._states.values()) if state.serving]
+
     def add(self, relation: Any, connection: Connection | None) -> RelationState:
         """The state of the relation, made if it has none."""
         key = id(relation)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.intercept import readers
+from otel_duckdb.intercept.frames import heard
 from otel_duckdb.intercept.rows import VECTOR_SIZE, one_row
+from otel_duckdb.intercept.strides import Fetchone, Stride
 from otel_duckdb.operation import Call, Operation, settle_stride
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     Describe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]
     Count = Callable[[Any, tuple[Any, ...]], tuple[int | None, bool]]
 
-_LONGEST_STRIDE: Final = 255
+_LONGEST_STRIDE: Final = 511
 _IRREGULAR_STRIDE: Final = 15
 _MEASURED_FIRST: Final = 64
 _SLOW_FETCH_NS: Final = 20_000
@@ -131,7 +134,20 @@ class FetchingOne:
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._fetching = Fetching(listener, one_row)
-        self.strides = listener.strides
+        self._method: Any = None
+
+    def method(self, original: Any) -> Any:
+        """What stands in the place of DuckDB's `fetchone`."""
+        heard_one = heard(original, self)
+        # DuckDB 1 wraps its C function in an instancemethod, which takes as long as the counting.
+        function = getattr(original, "__func__", original)
+        self._method = functools.update_wrapper(Fetchone(function, heard_one, self.over), original)
+        return self._method
+
+    def forget(self, key: int) -> None:
+        """The connection with this id is gone."""
+        if self._method is not None:
+            self._method.forget(key)
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Call, int] | None:
         """Go on with the connection's operation, if it has one."""
@@ -174,14 +190,15 @@ class FetchingOne:
             operation.fetch_ns += elapsed * longest if operation.sampled else 0
         else:
             operation.sample_ns = min(operation.sample_ns, elapsed)
-        operation.stride = operation.stride_length = min(longest, VECTOR_SIZE - position)
-        self._listener.strides[key] = operation
+        operation.stride = Stride(min(longest, VECTOR_SIZE - position), operation)
+        self._method.allow(key, operation.stride)
 
-    def over(self, key: int, operation: Operation, error: BaseException | None) -> None:
+    def over(self, key: int, stride: Stride, error: BaseException | None) -> None:
         """An unmeasured fetch found no row, or raised."""
         try:
-            settle_stride(operation)
-            self._listener.strides.pop(key, None)
+            settle_stride(stride)
+            self._method.forget(key)
+            operation = stride.operation
             connection = operation.connection
             if connection is not None and (error is None or not self._listener.leaves_open(error)):
                 self._listener.finish(connection, operation, error)

@@ -167,6 +167,7 @@ class _Public:
                 if listener.leaves_open(error):
                     return
                 operation = scope.describe(scope.text or "")
+                operation.ran = False
                 listener.operations.begin(operation, scope.connection, scope.thread).leave()
             operation.execute_ns += 0 if scope.resumed else rest
             operation.fetch_ns += rest if scope.resumed else 0

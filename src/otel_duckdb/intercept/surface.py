@@ -8,7 +8,7 @@ from otel_duckdb.intercept import relations as one
 from otel_duckdb.intercept import seam as two
 from otel_duckdb.intercept.appenders import Appenders, Appending, MakingAppender
 from otel_duckdb.intercept.describe import batch, given_query, into_table, named
-from otel_duckdb.intercept.frames import heard, heard_fetchone, heard_scanning
+from otel_duckdb.intercept.frames import heard, heard_scanning
 from otel_duckdb.intercept.opening import Opening
 from otel_duckdb.intercept.patches import Patches
 from otel_duckdb.intercept.relations import Asking, Relations
@@ -148,6 +148,7 @@ class Surface:
         self._patches = Patches()
         self._default = DefaultConnection(duckdb)
         self._generation = generation(duckdb.__version__)
+        self.fetching_one: FetchingOne | None = None
         self.relations = Relations(listener)
         self.appenders = Appenders(listener)
 
@@ -178,7 +179,7 @@ class Surface:
             if isinstance(original, property):
                 self._patches.replace(owner, name, original.getter(self._wrap(original.fget, role, scan)))
             elif isinstance(role, FetchingOne):
-                self._patches.replace(owner, name, heard_fetchone(original, role, role.strides, role.over))
+                self._patches.replace(owner, name, role.method(original))
             else:
                 self._patches.replace(owner, name, self._wrap(original, role, scan))
 
@@ -191,6 +192,7 @@ class Surface:
 
     def _connection_roles(self) -> dict[str, Role]:
         listener = self._listener
+        self.fetching_one = FetchingOne(listener)
         fetch, closing, descending = Fetching(listener, all_rows), Closing(listener), Descending(listener)
         inside = PythonInside(listener)
         roles: dict[str, Role] = {
@@ -203,7 +205,7 @@ class Surface:
             "checkpoint": Executing(listener, named("CHECKPOINT")),
             "appender": MakingAppender(listener, into_table("appender", "INSERT"), self.appenders),
             "query_appender": MakingAppender(listener, given_query, self.appenders),
-            "fetchone": FetchingOne(listener),
+            "fetchone": self.fetching_one,
             "fetchmany": Fetching(listener, some_rows),
             "fetch_df_chunk": Fetching(listener, chunk_rows),
             **dict.fromkeys(_FETCHING, fetch),

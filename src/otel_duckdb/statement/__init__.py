@@ -58,6 +58,8 @@ class Statement:
     """BEGIN, COMMIT or ROLLBACK of the last transaction statement; empty if there is none."""
     transactions: tuple[str, ...]
     """The same for each statement in order."""
+    kinds: tuple[str, ...]
+    """The kind of each statement in order."""
     count: int
     """Number of statements."""
     profiling: bool
@@ -125,6 +127,7 @@ def _statement(readers: list[Reader], redacted: str, safe: str, is_cut: bool) ->
         returns_rows=is_cut or _returns_rows(last),
         transaction=next((word for word in reversed(transactions) if word), ""),
         transactions=transactions,
+        kinds=tuple([reader.kind for reader in readers]),
         count=len(readers),
         profiling=any(_sets_profiling(reader) for reader in readers),
     )

@@ -1,0 +1,24 @@
+"""`otel-duckdb`: finds the commands in `otel_duckdb.commands`, and loads one when it is called.
+
+Exit codes: 0 all is well, 1 the thing asked about is unhealthy or failed, 2 wrong usage. Errors are one line on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line; 2 with one line of advice where the `cli` extra is not installed."""
+    try:
+        import click  # noqa: F401, PLC0415 - an extra is imported where used
+    except ImportError:
+        sys.stderr.write("otel-duckdb: the command line needs more packages; run: pip install 'otel-duckdb[cli]'\n")
+        return 2
+    from otel_duckdb.commands._group import run  # noqa: PLC0415 - needs click
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

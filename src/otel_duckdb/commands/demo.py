@@ -1,0 +1,72 @@
+"""`otel-duckdb demo`: run a program under `opentelemetry-instrument`, and draw its spans and metrics."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from otel_duckdb.commands._group import CommandError, echo_json
+from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
+from otel_duckdb.demo.program import run_instrumented
+from otel_duckdb.demo.receiver import Receiver
+from otel_duckdb.demo.spans import draw_spans
+
+if TYPE_CHECKING:
+    from otel_duckdb.demo.telemetry import Telemetry
+
+
+@click.command(
+    "demo",
+    short_help="Run a program, and draw its DuckDB spans and metrics here.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; the program's own output goes to stderr.")
+@click.option("--limit", type=click.IntRange(1), default=60, show_default=True, help="Rows of spans that are drawn.")
+@click.option("--width", type=click.IntRange(40), help="Columns to draw in; else those of the terminal.")
+@click.argument("program", nargs=-1, type=click.UNPROCESSED)
+def command(program: tuple[str, ...], as_json: bool, limit: int, width: int | None) -> int:
+    """Run PROGRAM (`app.py`, or any command; a small sample if left out) under opentelemetry-instrument.
+
+    Its telemetry comes here and goes nowhere else, so no collector is needed. OTEL_DUCKDB_* options apply.
+    """
+    with Receiver() as receiver:
+        try:
+            code = run_instrumented(program, receiver.endpoint, sys.stderr if as_json else None)
+        except FileNotFoundError as error:
+            raise CommandError(
+                f"{error.filename} is not installed; run: pip install 'otel-duckdb[otlp,cli]'"
+            ) from error
+    telemetry = receiver.telemetry
+    if as_json:
+        echo_json(_as_json(telemetry))
+    else:
+        _draw(program, telemetry, limit, Console(width=width))
+    if code:
+        raise CommandError(f"the program ended with exit code {code}")
+    if not telemetry.spans:
+        raise CommandError("the program sent no span; did it use DuckDB, and end by itself?")
+    return 0
+
+
+def _as_json(telemetry: Telemetry) -> dict[str, object]:
+    numbers, histograms = telemetry.numbers.values(), telemetry.histograms.values()
+    return {
+        "spans": [asdict(span) for span in telemetry.spans],
+        "histograms": [asdict(histogram) for histogram in histograms],
+        "numbers": [asdict(number) for number in numbers],
+    }
+
+
+def _draw(program: tuple[str, ...], telemetry: Telemetry, limit: int, console: Console) -> None:
+    for table in (
+        draw_spans(" ".join(program) or "a sample program", telemetry.spans, limit),
+        draw_latencies(list(telemetry.histograms.values())),
+        draw_numbers(list(telemetry.numbers.values())),
+    ):
+        if table.row_count:
+            console.print()
+            console.print(table)

@@ -1,0 +1,68 @@
+"""The gauges of the process, and what only the process can say of its databases."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import psutil
+from opentelemetry.metrics import Observation
+
+from otel_duckdb import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from otel_duckdb.engine.gauges import Readings
+    from otel_duckdb.observables import Observables
+
+    Counts = Callable[[], Mapping[str, int]]
+    Labels = Callable[[], Mapping[str, str]]
+
+
+class ProcessGauges:
+    """CPU time and resident memory of the process, and how that relates to DuckDB's memory."""
+
+    def __init__(self, readings: Readings, labels: Labels) -> None:
+        """Observe this process, with what `labels` returns on the points that are about DuckDB."""
+        self._readings = readings
+        self._labels = labels
+        self._process = psutil.Process()
+
+    def register(self, observables: Observables) -> None:
+        """Let all gauges be observed."""
+        observables.add(contract.MEMORY_FRAGMENTATION, self._memory_fragmentation)
+        observables.add(contract.PROCESS_CPU_TIME, self._cpu_time)
+        observables.add(contract.PROCESS_MEMORY, self._memory)
+
+    def _here(self) -> psutil.Process:
+        if self._process.pid != os.getpid():  # forked since
+            self._process = psutil.Process()
+        return self._process
+
+    def _memory_fragmentation(self) -> Iterable[Observation]:
+        # The process has one resident memory, so its databases have one ratio together.
+        used = sum(state.memory_used for _, state in self._readings.latest())
+        if used:
+            yield Observation(self._here().memory_info().rss / used, self._labels())
+
+    def _cpu_time(self) -> Iterable[Observation]:
+        times = self._here().cpu_times()
+        yield Observation(times.user, {contract.CPU_MODE: "user"})
+        yield Observation(times.system, {contract.CPU_MODE: "system"})
+
+    def _memory(self) -> Iterable[Observation]:
+        yield Observation(self._here().memory_info().rss)
+
+
+def register_count(observables: Observables, metric: contract.Metric, count: Counts, labels: Labels) -> None:
+    """Observe a number that `count` tells by database; 0 where there is no database."""
+
+    def observe() -> Iterable[Observation]:
+        counts = count()
+        if not counts:
+            yield Observation(0, labels())
+        for name, number in counts.items():
+            yield Observation(number, {**labels(), contract.DATABASE: name})
+
+    observables.add(metric, observe)

@@ -1,0 +1,130 @@
+"""What a DuckDB database instance says of itself: memory, blocks and files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from otel_duckdb.engine.cursor import PrivateCursor
+
+# Names are spelled in full, so that neither a macro of the user's answers nor his schemas are searched.
+_STATEMENTS: Final = {
+    "otel_duckdb_memory": ("select tag, memory_usage_bytes, temporary_storage_bytes from system.main.duckdb_memory()"),
+    "otel_duckdb_temporary": "select size from system.main.duckdb_temporary_files()",
+    "otel_duckdb_attached": ("select database_name, path, type from system.main.duckdb_databases() where not internal"),
+    "otel_duckdb_blocks": ("select total_blocks, used_blocks, memory_limit from system.main.pragma_database_size()"),
+}
+# Not prepared: DuckDB 1.x folds the setting of the moment into a prepared statement.
+_SETTINGS: Final = "select system.main.current_setting('memory_limit')"
+_WAL_SUFFIXES: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
+_UNITS: Final = {
+    "byte": 1,
+    "bytes": 1,
+    **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGTPE", 1)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """One reading of a database instance, all in bytes unless the name says otherwise.
+
+    The files and blocks are those of every DuckDB file attached to the instance, added up. `memory_limit` has the one
+    decimal that DuckDB tells, rounded down; it is None where there is no limit. `blocks_total` and `blocks_used` are 0
+    while there is no file, or where a database of another kind is attached.
+    """
+
+    memory_by_tag: Mapping[str, int]
+    memory_limit: int | None
+    temporary_storage: int
+    temporary_files: int
+    database_files: int
+    wal_files: int
+    blocks_total: int
+    blocks_used: int
+    disk_free: int
+
+    @property
+    def memory_used(self) -> int:
+        """What the buffer manager holds, for whatever purpose."""
+        return sum(self.memory_by_tag.values())
+
+    @property
+    def disk_usage(self) -> int:
+        """Database files, write-ahead logs and temporary files."""
+        return self.database_files + self.wal_files + self.temporary_files
+
+
+def prepare(cursor: PrivateCursor) -> None:
+    """Prepare the statements of `read`, which then cost a third."""
+    with suppress(Exception):  # refused where the configuration is locked; the plans are the same without it
+        cursor.run("pragma disable_optimizer")
+    for name, sql in _STATEMENTS.items():
+        cursor.run(f"prepare {name} as {sql}")
+
+
+def read(cursor: PrivateCursor) -> EngineState:
+    """Read the instance behind `cursor`, on which `prepare` was called.
+
+    Raises:
+        duckdb.Error: the database is closed or was invalidated by a fatal error.
+    """
+    memory = _execute(cursor, "otel_duckdb_memory")
+    temporary = _execute(cursor, "otel_duckdb_temporary")
+    attached = _execute(cursor, "otel_duckdb_attached")
+    blocks, limit = _blocks(cursor, attached)
+    paths = [path for _, path, kind in attached if path and kind == "duckdb"]
+    return EngineState(
+        memory_by_tag=MappingProxyType({tag: used for tag, used, _ in memory}),
+        memory_limit=parse_size(limit),
+        temporary_storage=sum(spilled for _, _, spilled in memory),
+        temporary_files=sum(size for (size,) in temporary),
+        database_files=sum(map(_size, paths)),
+        wal_files=sum(_size(path + suffix) for path in paths for suffix in _WAL_SUFFIXES),
+        blocks_total=sum(total for total, _, _ in blocks),
+        blocks_used=sum(used for _, used, _ in blocks),
+        disk_free=_free(paths),
+    )
+
+
+def _execute(cursor: PrivateCursor, statement: str) -> list[tuple[Any, ...]]:
+    return cursor.rows(f"execute {statement}")
+
+
+def _blocks(cursor: PrivateCursor, attached: list[tuple[Any, ...]]) -> tuple[list[tuple[int, int, str]], str]:
+    # The size of an attached PostgreSQL or DuckLake is asked of its server, which may take any time.
+    if attached and all(kind == "duckdb" for _, _, kind in attached):
+        blocks = _execute(cursor, "otel_duckdb_blocks")
+        return [(total, used, limit) for total, used, limit in blocks], blocks[0][2]
+    return [], cursor.rows(_SETTINGS)[0][0]
+
+
+def parse_size(text: str) -> int | None:
+    """Read a size as DuckDB prints it, such as `18.8 GiB`; None if it is not one."""
+    number, _, unit = text.partition(" ")
+    try:
+        return int(float(number) * _UNITS[unit])
+    except (KeyError, ValueError):
+        return None
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - a Path costs more than the call
+    except (OSError, ValueError):  # not there now, or not on a file system of this machine
+        return 0
+
+
+def _free(paths: Iterable[str]) -> int:
+    for directory in (*(os.path.dirname(path) for path in paths), "."):  # noqa: PTH120 - a Path costs more
+        try:
+            return shutil.disk_usage(directory or ".").free
+        except (OSError, ValueError):
+            continue
+    return 0

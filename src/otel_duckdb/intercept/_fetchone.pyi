@@ -1,0 +1,22 @@
+from collections.abc import Callable
+from typing import Any, Self
+
+from otel_duckdb.operation import Operation
+
+class Stride:
+    left: int
+    length: int
+    operation: Operation
+    def __new__(cls, length: int, operation: Operation, /) -> Self: ...
+
+class Fetchone:
+    def __new__(
+        cls,
+        original: Callable[..., Any],
+        heard: Callable[..., Any],
+        over: Callable[[int, Stride, BaseException | None], None],
+        /,
+    ) -> Self: ...
+    def __call__(self, connection: Any, /) -> Any: ...
+    def allow(self, key: int, stride: Stride, /) -> None: ...
+    def forget(self, key: int, /) -> None: ...

@@ -1,0 +1,108 @@
+"""What is measured beside the operations themselves: engine, connections, transactions, throughput and pools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_duckdb import contract
+from otel_duckdb.engine.cursor import Methods
+from otel_duckdb.engine.databases import Databases
+from otel_duckdb.engine.gauges import EngineGauges, Readings
+from otel_duckdb.engine.process import ProcessGauges, register_count
+from otel_duckdb.observables import Observables
+from otel_duckdb.pools import Pools
+from otel_duckdb.pools_sqlalchemy import SQLAlchemyPools
+from otel_duckdb.signals.errors import error_type
+from otel_duckdb.signals.instance import InstanceLabels
+from otel_duckdb.signals.throughput import Throughput
+from otel_duckdb.signals.transactions import Transactions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import ModuleType
+
+    from opentelemetry.metrics import Meter
+
+    from otel_duckdb.faults import Faults
+    from otel_duckdb.intercept.connections import Connection, Deferred
+    from otel_duckdb.operation import Operation
+    from otel_duckdb.settings import Settings
+
+_CONNECT_ERRORS = ("IOException", "ConnectionException", "InvalidInputException")
+"""Classes whose counters start at 0: a locked, missing or broken file, another configuration, an unknown option."""
+
+
+class Measures:
+    """Hears of connections and operations, and is read when metrics are collected, until `stop`."""
+
+    def __init__(
+        self,
+        duckdb: ModuleType,
+        meter: Meter,
+        settings: Settings,
+        meter_provider: Any,
+        faults: Faults,
+        deferred: Deferred,
+        working: Callable[[], Iterable[Connection | None]],
+    ) -> None:
+        """Build all of it, before DuckDB is patched; `working` tells which connections DuckDB works for."""
+        self._labels = InstanceLabels(settings, meter_provider)
+        self._report = faults.report
+        self._observables = Observables(meter, faults.report)
+        methods = Methods.of(duckdb.DuckDBPyConnection) if settings.engine_metrics else None
+        self._databases = Databases(methods, faults.report)
+        self._working = working
+        self._throughput = Throughput()
+        self._transactions = Transactions(duckdb, meter, self._labels)
+        self.pools = Pools(meter, self._observables, settings)
+        self._sqlalchemy = SQLAlchemyPools(self.pools, faults.report, deferred)
+        failures = contract.FAILED_CONNECTIONS
+        self._failures = meter.create_counter(failures.name, failures.unit, failures.description)
+        self._settings = settings
+
+    def start(self) -> None:
+        """Let everything be observed."""
+        if self._settings.engine_metrics:
+            readings = Readings(lambda: self._databases, self._report)
+            EngineGauges(readings, self._settings, self._labels).register(self._observables)
+            ProcessGauges(readings, self._labels).register(self._observables)
+        register_count(self._observables, contract.ACTIVE_CONNECTIONS, self._databases.connections, self._labels)
+        register_count(self._observables, contract.ACTIVE_QUERIES, self._active_queries, self._labels)
+        self._throughput.register(self._observables)
+        self._transactions.register(self._observables)
+        self._sqlalchemy.start()
+        for name in _CONNECT_ERRORS:
+            self._failures.add(0, {**self._labels(), contract.ERROR_TYPE_LABEL: name})
+
+    def stop(self) -> None:
+        """Observe nothing any more, and let go of every database."""
+        self._observables.stop()
+        self._sqlalchemy.stop()
+        self._databases.close()
+
+    def opened(self, connection: Connection, target: Any) -> None:
+        """A connection was opened, or is heard for the first time; in the thread that uses it."""
+        self._databases.opened(connection, target)
+        self._transactions.opened(connection)
+
+    def left(self, connection: Connection) -> None:
+        """A connection is about to be closed, or was collected: the file must be free at once."""
+        self._databases.left(connection)
+
+    def gone(self, connection: Connection) -> None:
+        """A connection is gone; never called inside a garbage collection."""
+        self._transactions.left(connection)
+
+    def ended(self, operation: Operation) -> None:
+        """An operation has ended."""
+        by_table = operation.shape.by_table
+        table = None if by_table is None else str(by_table[contract.TABLE_NAME])
+        self._throughput.count(operation.statement.kind, table)
+        self._transactions.ended(operation)
+
+    def _active_queries(self) -> Mapping[str, int]:
+        return self._databases.queries(self._working())
+
+    def failed(self, error: BaseException) -> None:
+        """A call of `connect` raised."""
+        self._failures.add(1, {**self._labels(), contract.ERROR_TYPE_LABEL: error_type(error)})

@@ -1,0 +1,82 @@
+"""Gauges that are read when metrics are collected, and that can be switched off, which OpenTelemetry does not offer.
+
+A meter keeps the callbacks an instrument was first made with, for ever, and ignores those of every later instrument of
+the same name. So each metric has one callback a meter, which asks whoever observes the metric at the moment.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from otel_duckdb.contract import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+    from otel_duckdb.contract import Metric
+
+    Observe = Callable[[], Iterable[Observation]]
+    Report = Callable[[str, BaseException], None]
+
+_CREATE = {
+    Kind.OBSERVABLE_GAUGE: "create_observable_gauge",
+    Kind.OBSERVABLE_COUNTER: "create_observable_counter",
+    Kind.OBSERVABLE_UP_DOWN_COUNTER: "create_observable_up_down_counter",
+}
+
+
+class _Metric:
+    """Who observes one metric, and the meters that ask for it."""
+
+    def __init__(self) -> None:
+        self.observers: list[tuple[Observables, Observe]] = []
+        self.meters: WeakSet[Meter] = WeakSet()
+
+    def observe(self, meter: Meter, _: CallbackOptions) -> Iterable[Observation]:
+        real = _real(meter)
+        for owner, observe in self.observers.copy():
+            if _real(owner.meter) is real:
+                yield from owner.ask(observe)
+
+
+_metrics: dict[str, _Metric] = {}
+
+
+class Observables:
+    """The observed metrics of one instrumentation, until `stop`."""
+
+    def __init__(self, meter: Meter, report: Report) -> None:
+        """Observe on `meter`; a failure of a callback goes to `report` and leaves its metric out."""
+        self.meter = meter
+        self._report = report
+
+    def add(self, metric: Metric, observe: Observe) -> None:
+        """Ask `observe` for the points of `metric` at every collection."""
+        shared = _metrics.setdefault(metric.name, _Metric())
+        shared.observers.append((self, observe))
+        if self.meter not in shared.meters:
+            shared.meters.add(self.meter)
+            create = getattr(self.meter, _CREATE[metric.kind])
+            create(metric.name, [partial(shared.observe, self.meter)], metric.unit, metric.description)
+
+    def stop(self) -> None:
+        """Observe nothing any more."""
+        for shared in _metrics.values():
+            shared.observers = [pair for pair in shared.observers if pair[0] is not self]
+
+    def ask(self, observe: Observe) -> Iterable[Observation]:
+        """Return what is observed, or nothing if that fails."""
+        try:
+            return list(observe())
+        except Exception as error:
+            self._report("collection", error)
+            return ()
+
+
+def _real(meter: Any) -> Any:
+    # A meter taken before the provider was set stands for the one that the provider gave out later.
+    return getattr(meter, "_real_meter", None) or meter

@@ -1,0 +1,126 @@
+"""The dashboard of the sync to ClickHouse: how far behind, how fast, and what fails."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_duckdb import contract
+from otel_duckdb.rules.dashboards.grafana import Dashboard, Panel, Query, Row
+from otel_duckdb.rules.dashboards.panels import lines, number
+from otel_duckdb.rules.dashboards.promql import Filtered
+from otel_duckdb.rules.dashboards.variables import DATABASE_NAMES, with_database
+from otel_duckdb.rules.thresholds import Thresholds
+
+_SEE: Final = Filtered(DATABASE_NAMES)
+_LIMITS: Final = Thresholds()
+_TABLE: Final = contract.TABLE_NAME
+_LEGEND: Final = f"{{{{{_TABLE}}}}}"
+
+
+def sync() -> Dashboard:
+    """The dashboard of the sync."""
+    return Dashboard(
+        "otel-duckdb-sync",
+        "DuckDB / Sync to ClickHouse",
+        "How far the rows of DuckDB's buffer have come on their way to ClickHouse.",
+        with_database(contract.SYNC_LAG),
+        (
+            Row("At a glance", _glance(), height=4),
+            Row("Behind", _behind()),
+            Row("Throughput", _throughput()),
+            Row("Attempts", _attempts()),
+        ),
+    )
+
+
+def _glance() -> tuple[Panel, ...]:
+    return (
+        number(
+            "Lag",
+            "The longest time since a table was last known to be wholly in ClickHouse.",
+            Query(f"max({_SEE.series(contract.SYNC_LAG)})"),
+            unit="s",
+            width=6,
+            limit=_LIMITS.sync_lag_seconds,
+        ),
+        number(
+            "Rows waiting",
+            "Rows of the buffer that ClickHouse has not acknowledged.",
+            Query(_SEE.total(contract.SYNC_PENDING_ROWS)),
+            unit="short",
+            width=6,
+        ),
+        number(
+            "Rows per second",
+            "Rows that ClickHouse acknowledges per second.",
+            Query(_SEE.rate(contract.SYNC_ROWS_SENT)),
+            unit="rowsps",
+            width=6,
+        ),
+        number(
+            "Failures",
+            "Sync attempts that failed in ten minutes; above the threshold, an alert fires.",
+            Query(f"sum(increase({_SEE.series(contract.SYNC_FAILURE)}[10m])) or vector(0)"),
+            unit="short",
+            width=6,
+            limit=_LIMITS.sync_failures,
+        ),
+    )
+
+
+def _behind() -> tuple[Panel, ...]:
+    return (
+        lines(
+            "Lag by table",
+            "Time since a table was last known to be wholly in ClickHouse. The dashed line is the alert's.",
+            Query(f"max by ({_TABLE}) ({_SEE.series(contract.SYNC_LAG)})", _LEGEND),
+            unit="s",
+            width=12,
+            limit=_LIMITS.sync_lag_seconds,
+        ),
+        lines(
+            "Rows waiting by table",
+            "Rows that ClickHouse has not acknowledged. A line that only climbs: rows come faster than they go.",
+            Query(_SEE.total(contract.SYNC_PENDING_ROWS, _TABLE), _LEGEND),
+            unit="short",
+            width=12,
+            stacked=True,
+        ),
+    )
+
+
+def _throughput() -> tuple[Panel, ...]:
+    return (
+        lines(
+            "Rows by table",
+            "Rows that ClickHouse acknowledges per second.",
+            Query(_SEE.rate(contract.SYNC_ROWS_SENT, _TABLE), _LEGEND),
+            unit="rowsps",
+            stacked=True,
+        ),
+        lines(
+            "Bytes by table",
+            "Arrow bytes that ClickHouse acknowledges per second, before compression.",
+            Query(_SEE.rate(contract.SYNC_BYTES_SENT, _TABLE), _LEGEND),
+            unit="Bps",
+            stacked=True,
+        ),
+        lines(
+            "Latency of an attempt",
+            "Average duration of the sync attempts since the last collection.",
+            Query(f"max by ({_TABLE}) ({_SEE.series(contract.SYNC_LATENCY)})", _LEGEND),
+            unit="ms",
+        ),
+    )
+
+
+def _attempts() -> tuple[Panel, ...]:
+    kinds = (
+        ("Successes", "Sync attempts that succeeded, between two points.", contract.SYNC_SUCCESS),
+        ("Failures", "Sync attempts that failed, between two points.", contract.SYNC_FAILURE),
+        ("Retries", "Sync attempts that were retries, between two points.", contract.SYNC_RETRIES),
+    )
+    return tuple(
+        lines(title, description, Query(_SEE.increase(metric, _TABLE), _LEGEND), unit="short", stacked=True)
+        for title, description, metric in kinds
+    )

@@ -1,0 +1,239 @@
+"""What to sync, from where to where: dataclasses for Python, and the TOML file of `otel-duckdb sync`."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from otel_duckdb.sync.errors import SyncConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+
+def _option(kind: type, allowed: str, default: Any = MISSING, check: Callable[[Any], bool] = lambda _: True) -> Any:
+    metadata = {"kind": kind, "allowed": allowed, "check": check}
+    if default is MISSING:
+        return field(metadata=metadata)
+    if isinstance(default, (dict, list)):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
+def _texts(value: Any) -> bool:
+    return all(isinstance(item, str) and item for item in value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One table of the buffer, and what becomes of it.
+
+    Without `key` it is append-only: each row is stored exactly once. With `key`, rows with the same key replace each
+    other in the target (ReplacingMergeTree), and a deleted row is marked there.
+    """
+
+    name: str = _option(str, "a table's name, as in 'ticks' or 'main.ticks'", check=bool)
+    target: str | None = _option(str, "a table's name in ClickHouse", None, bool)
+    key: list[str] = _option(list, "a list of column names", [], _texts)  # noqa: RUF009 - it makes a field
+    order_by: list[str] = _option(list, "a list of column names", [], _texts)  # noqa: RUF009 - it makes a field
+    partition_by: str | None = _option(str, "a ClickHouse expression", None, bool)
+    engine: str | None = _option(str, "a ClickHouse engine, as in ReplicatedMergeTree", None, bool)
+    delete: bool = _option(bool, "true or false", False)
+    keep_rows: int = _option(int, "a whole number from 0", 0, _not_negative)
+    limit_rows: int | None = _option(int, "a whole number from 1", None, _positive)
+    when_full: str = _option(str, "'keep' or 'drop_oldest'", "keep", {"keep", "drop_oldest"}.__contains__)
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            SyncConfigError: a value is not allowed.
+        """
+        _check(self, "tables")
+        if self.key and (self.delete or self.limit_rows):
+            raise SyncConfigError(
+                f"tables: {self.name} has a key, so `delete` and `limit_rows` do not apply; remove them, or the key"
+            )
+
+    @property
+    def target_name(self) -> str:
+        """The table's name in ClickHouse: as given, else that of the DuckDB table without its schema."""
+        return self.target or self.name.rsplit(".", 1)[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where rows go: a ClickHouse server, or, without `host`, the embedded chDB at `path`."""
+
+    host: str | None = _option(str, "a host name", None, bool)
+    port: int | None = _option(int, "a port from 1 to 65535", None, range(1, 65536).__contains__)
+    username: str | None = _option(str, "a user name", None)
+    password: str | None = _option(str, "a password", None)
+    password_environment: str | None = _option(str, "the name of an environment variable", None, bool)
+    database: str = _option(str, "a database's name", "default", bool)
+    secure: bool = _option(bool, "true or false", False)
+    timeout: float = _option(float, "seconds above 0", 60.0, _positive)
+    path: str | None = _option(str, "a folder for chDB", None, bool)
+    settings: dict[str, Any] = _option(dict, "a table of ClickHouse settings", {})  # noqa: RUF009 - it makes a field
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            SyncConfigError: a value is not allowed.
+        """
+        _check(self, "target")
+
+    def secret(self) -> str:
+        """The password, as given or as the named environment variable holds it.
+
+        Raises:
+            SyncConfigError: the environment variable is not set.
+        """
+        if self.password_environment is None:
+            return self.password or ""
+        try:
+            return os.environ[self.password_environment]
+        except KeyError:
+            raise SyncConfigError(
+                f"target.password_environment is {self.password_environment!r}, which is not set in the environment"
+            ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The largest batch: one batch is one insert, and is held in memory twice at most."""
+
+    rows: int = _option(int, "a whole number from 1", 250_000, _positive)
+    bytes: int = _option(int, "a whole number from 1", 64 * 1024 * 1024, _positive)
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            SyncConfigError: a value is not allowed.
+        """
+        _check(self, "batch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """How long a transient fault is borne; delays are seconds, double each time, and vary at random."""
+
+    attempts: int = _option(int, "a whole number from 1", 10, _positive)
+    seconds: float = _option(float, "seconds above 0", 300.0, _positive)
+    initial_delay: float = _option(float, "seconds from 0", 0.2, _not_negative)
+    max_delay: float = _option(float, "seconds from 0", 30.0, _not_negative)
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            SyncConfigError: a value is not allowed.
+        """
+        _check(self, "retry")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A whole sync: the DuckDB database, its tables, the target, and the limits."""
+
+    database: str = _option(str, "a path of a DuckDB database", check=bool)
+    tables: list[Table] = _option(list, "one [[tables]] or more", check=bool)  # noqa: RUF009 - it makes a field
+    target: Target = field(default_factory=Target)
+    batch: Limits = field(default_factory=Limits)
+    retry: Retry = field(default_factory=Retry)
+    interval: float = _option(float, "seconds above 0", 5.0, _positive)
+    parallel_tables: int = _option(int, "a whole number from 1", 4, _positive)
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            SyncConfigError: a value is not allowed, or two tables have one name or one target.
+        """
+        _check(self, "")
+        for what in ("name", "target_name"):
+            names = [getattr(table, what) for table in self.tables]
+            for name in names:
+                if names.count(name) > 1:
+                    raise SyncConfigError(f"tables: {name!r} is named twice; give each table once, and its own target")
+
+
+def _check(options: Any, section: str) -> None:
+    for option in fields(options):
+        if option.metadata:
+            value = getattr(options, option.name)
+            if value is not None or option.default is not None:
+                object.__setattr__(options, option.name, _value(option, value, section))
+
+
+def _value(option: Any, value: Any, section: str) -> Any:
+    kind, allowed = option.metadata["kind"], option.metadata["allowed"]
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or not option.metadata["check"](value):
+        key = f"{section}.{option.name}" if section else option.name
+        raise SyncConfigError(f"{key} is {value!r}; allowed is {allowed}")
+    return value
+
+
+def _section(kind: type[T], values: Any, section: str) -> T:
+    if not isinstance(values, dict):
+        raise SyncConfigError(f"{section} is {values!r}; allowed is a table of keys")
+    names = {option.name: option for option in fields(kind)}  # type: ignore[arg-type]  # only called with dataclasses
+    for key in values:
+        if key not in names:
+            raise SyncConfigError(f"unknown key {section}.{key}; known are {', '.join(names)}".replace(" .", " "))
+    for name, option in names.items():
+        if option.default is MISSING and option.default_factory is MISSING and name not in values:
+            raise SyncConfigError(f"{section}.{name} is missing; give {option.metadata['allowed']}".lstrip("."))
+    return kind(**values)
+
+
+def parse(document: Mapping[str, Any], folder: Path | None = None) -> Config:
+    """Build the configuration from a parsed TOML document; paths are taken relative to `folder`.
+
+    Raises:
+        SyncConfigError: a key is unknown, missing or has a value that is not allowed.
+    """
+    values = dict(document)
+    for key, kind in (("target", Target), ("batch", Limits), ("retry", Retry)):
+        if key in values:
+            values[key] = _section(kind, values[key], key)
+    tables = values.get("tables")
+    if isinstance(tables, list):
+        values["tables"] = [_section(Table, table, "tables") for table in tables]
+    if folder and isinstance(values.get("database"), str) and values["database"] != ":memory:":
+        values["database"] = str(folder / values["database"])
+    return _section(Config, values, "")
+
+
+def load(path: str | Path) -> Config:
+    """Read the configuration from a TOML file.
+
+    Raises:
+        SyncConfigError: the file cannot be read or is no TOML, or a key is wrong.
+    """
+    path = Path(path)
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SyncConfigError(f"cannot read {path}: {error}") from error
+    try:
+        return parse(document, path.parent)
+    except SyncConfigError as error:
+        raise SyncConfigError(f"{path}: {error}") from None

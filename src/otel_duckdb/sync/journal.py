@@ -1,0 +1,188 @@
+"""The journal: two small tables inside the DuckDB database, so that it is durable with the rows it speaks of."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from otel_duckdb.sync.errors import JournalError, SyncBusyError
+from otel_duckdb.sync.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from duckdb import DuckDBPyConnection
+
+SCHEMA: Final = "otel_duckdb_sync"
+FORMAT: Final = 1
+_COLUMNS: Final = {
+    "journal": [("format", "INTEGER"), ("identity", "UUID")],
+    "tables": [("name", "VARCHAR"), ("state", "VARCHAR"), ("seal", "VARCHAR")],
+}
+_REMEDY: Final = (
+    f"nothing was sent; restore the database, or, if what ClickHouse holds is known, DROP SCHEMA {SCHEMA} CASCADE "
+    "and sync into an empty target"
+)
+_held: set[str] = set()
+_held_lock: Final = threading.Lock()
+
+
+class Journal:
+    """The journal of one DuckDB database, held by one sync at a time.
+
+    The cursor given is used by one thread at a time, under the journal's lock.
+    """
+
+    def __init__(self, cursor: DuckDBPyConnection) -> None:
+        """Open the journal, and make it where there is none.
+
+        Raises:
+            SyncBusyError: another sync of this process holds the journal.
+            JournalError: the journal is damaged or foreign.
+        """
+        self._cursor = cursor
+        self._lock = threading.RLock()
+        with _held_lock:
+            self.identity = _open(cursor)
+            if self.identity in _held:
+                raise SyncBusyError(
+                    "another sync of this process holds this buffer; stop it first, or give it these tables too"
+                )
+            _held.add(self.identity)
+
+    def close(self) -> None:
+        """Let others have the journal."""
+        with _held_lock:
+            _held.discard(self.identity)
+
+    def load(self, name: str) -> State | None:
+        """The state of a table, None where it was never synced.
+
+        Raises:
+            JournalError: it is damaged.
+        """
+        with self._lock:
+            found = _rows(self._cursor, name)
+        return found[0] if found else None
+
+    def store(self, *states: State) -> None:
+        """Make states durable, all or none."""
+        with self._lock:
+            self._cursor.execute("BEGIN")
+            try:
+                for state in states:
+                    write(self._cursor, state)
+                self._cursor.execute("COMMIT")
+            except BaseException:
+                rollback(self._cursor)
+                raise
+
+    def forget(self, name: str) -> None:
+        """Drop the state of a table, so that its next sync starts with a new source number."""
+        with self._lock:
+            for state in _rows(self._cursor, name):
+                self._cursor.execute(f"DROP TABLE IF EXISTS {keys_table(state)}")
+            self._cursor.execute(f"DELETE FROM {SCHEMA}.tables WHERE name = $1", [name])  # noqa: S608 - quoted names and numbers
+
+
+def keys_table(state: State) -> str:
+    """The table that remembers what was sent of a table with a key, as SQL."""
+    return f"{SCHEMA}.keys_{state.source:016x}"
+
+
+def write(cursor: DuckDBPyConnection, state: State) -> None:
+    """Write a state within the transaction of `cursor`."""
+    text, seal = state.dump()
+    changed = cursor.execute(
+        f"UPDATE {SCHEMA}.tables SET state = $1, seal = $2 WHERE name = $3",  # noqa: S608 - quoted names and numbers
+        [text, seal, state.name],
+    ).fetchone()
+    if changed is None or changed[0] == 0:
+        cursor.execute(f"INSERT INTO {SCHEMA}.tables VALUES ($1, $2, $3)", [state.name, text, seal])  # noqa: S608 - quoted names and numbers
+
+
+def rollback(cursor: DuckDBPyConnection) -> None:
+    """Roll back, whether or not a transaction is still open."""
+    try:
+        cursor.execute("ROLLBACK")
+    except duckdb.Error:
+        return
+
+
+def read_states(cursor: DuckDBPyConnection) -> Sequence[State]:
+    """All states, without holding the journal; none where there is no journal.
+
+    Raises:
+        JournalError: the journal is damaged or foreign.
+    """
+    if not _tables(cursor):
+        return []
+    _verify(cursor)
+    return _rows(cursor, None)
+
+
+def _rows(cursor: DuckDBPyConnection, name: str | None) -> list[State]:
+    rows = cursor.execute(
+        f"SELECT name, state, seal FROM {SCHEMA}.tables WHERE $1 IS NULL OR name = $1 ORDER BY name",  # noqa: S608 - quoted names and numbers
+        [name],
+    ).fetchall()
+    states = [_state(*row) for row in rows]
+    if len({state.name for state in states}) != len(states):
+        raise JournalError(f"the journal {SCHEMA} names a table twice; {_REMEDY}")
+    return states
+
+
+def _state(name: str, text: str, seal: str) -> State:
+    try:
+        state = State.load(text, seal)
+    except JournalError as error:
+        raise JournalError(f"the journal {SCHEMA} is refused for table {name!r}: {error}; {_REMEDY}") from error
+    if state.name != name:
+        raise JournalError(f"the journal {SCHEMA} holds the state of {state.name!r} under {name!r}; {_REMEDY}")
+    return state
+
+
+def _open(cursor: DuckDBPyConnection) -> str:
+    if not _tables(cursor):
+        try:
+            _create(cursor)
+        except duckdb.TransactionException as error:
+            rollback(cursor)
+            raise SyncBusyError(f"another sync is making its journal in this buffer at this moment: {error}") from error
+    return _verify(cursor)
+
+
+def _create(cursor: DuckDBPyConnection) -> None:
+    cursor.execute("BEGIN")
+    cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    for table, columns in _COLUMNS.items():
+        cursor.execute(f"CREATE TABLE {SCHEMA}.{table} ({', '.join(' '.join(column) for column in columns)})")
+    cursor.execute(f"INSERT INTO {SCHEMA}.journal VALUES ($1, $2)", [FORMAT, str(uuid.uuid4())])  # noqa: S608 - quoted names and numbers
+    cursor.execute("COMMIT")
+
+
+def _tables(cursor: DuckDBPyConnection) -> dict[str, list[tuple[str, str]]]:
+    columns = cursor.execute(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = $1 ORDER BY table_name, column_index",
+        [SCHEMA],
+    ).fetchall()
+    tables: dict[str, list[tuple[str, str]]] = {}
+    for table, column, kind in columns:
+        tables.setdefault(table, []).append((column, kind))
+    return tables
+
+
+def _verify(cursor: DuckDBPyConnection) -> str:
+    tables = {name: columns for name, columns in _tables(cursor).items() if not name.startswith("keys_")}
+    if tables != _COLUMNS:
+        raise JournalError(f"the schema {SCHEMA} holds other tables than a journal of this version; {_REMEDY}")
+    rows = cursor.execute(f"SELECT format, identity FROM {SCHEMA}.journal").fetchall()  # noqa: S608 - quoted names and numbers
+    if len(rows) != 1:
+        raise JournalError(f"the journal {SCHEMA} has {len(rows)} headings instead of one; {_REMEDY}")
+    if rows[0][0] != FORMAT:
+        raise JournalError(f"the journal {SCHEMA} has format {rows[0][0]}, this version reads {FORMAT}; {_REMEDY}")
+    return str(rows[0][1])

@@ -1,0 +1,148 @@
+"""Sends one batch: retries what passes, and makes sure that the target holds each row once."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from otel_duckdb.sync import retry
+from otel_duckdb.sync.errors import SyncConfigError, SyncError, TargetError, TargetUnavailableError
+from otel_duckdb.sync.schema import BATCH_COLUMN, SOURCE_COLUMN
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
+    from otel_duckdb.signals.sync import SyncSpan, TableSignals
+    from otel_duckdb.sync.config import Retry
+    from otel_duckdb.sync.destination import Destination
+    from otel_duckdb.sync.state import State
+    from otel_duckdb.sync.target import Clickhouse
+
+T = TypeVar("T")
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What it takes to send: the client, the retries, the signals, and the word that it is time to stop."""
+
+    clickhouse: Clickhouse
+    policy: Retry
+    signals: TableSignals
+    stopping: threading.Event
+
+    def call(self, what: str, function: Callable[[], T], span: SyncSpan) -> T:
+        """Call the target, with retries.
+
+        Raises:
+            TargetUnavailableError: the fault is of the passing kind, but outlasted the limits.
+            TargetError: the fault would come again.
+        """
+
+        def report(attempt: int, delay: float, error: BaseException) -> None:
+            _logger.warning("%s: attempt %d in %.2f s, after %s", what, attempt, delay, _brief(error))
+            span.retry(attempt, delay, error)
+            self.clickhouse.close()
+
+        try:
+            return retry.call(function, self.policy, self.stopping, report)
+        except (SyncError, SyncConfigError):
+            raise
+        except Exception as error:
+            self.clickhouse.close()
+            raise self._verdict(what, error) from error
+
+    def _verdict(self, what: str, error: BaseException) -> SyncError:
+        if retry.transient(error):
+            return TargetUnavailableError(f"{what}: {self.clickhouse.name} does not take it: {_brief(error)}")
+        return TargetError(f"{what}: {self.clickhouse.name} refuses it: {_brief(error)}")
+
+    def insert(self, what: str, table: str, batch: pa.Table, token: str, span: SyncSpan) -> bool:
+        """Insert a batch under a token; whether it went through at the first attempt."""
+        attempts = 0
+
+        def attempt() -> None:
+            nonlocal attempts
+            attempts += 1
+            with self.signals.attempt():
+                self.clickhouse.insert(table, batch, token)
+
+        self.call(what, attempt, span)
+        return attempts == 1
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(f"{type(error).__qualname__}: {error}".split())[:500]
+
+
+def token_of(state: State, sequence: int) -> str:
+    """A deduplication token that no other batch, and no copy of this buffer, will ever have."""
+    return f"{state.source:016x}-{sequence}-{secrets.token_hex(4)}"
+
+
+def stamped(batch: pa.Table, source: int, sequence: int) -> pa.Table:
+    """A batch with the two columns that tell in the target which rows belong to it."""
+    return with_constants(batch, {SOURCE_COLUMN: source, BATCH_COLUMN: sequence})
+
+
+def with_constants(batch: pa.Table, values: dict[str, Any]) -> pa.Table:
+    """A batch with columns of one unsigned number each."""
+    import pyarrow as pa  # noqa: PLC0415 - an extra is imported where used
+
+    for name, value in values.items():
+        batch = batch.append_column(name, pa.repeat(pa.scalar(value, pa.uint64()), batch.num_rows))
+    return batch
+
+
+def deliver(
+    sender: Sender,
+    destination: Destination,
+    state: State,
+    batch: pa.Table,
+    *,
+    span: SyncSpan,
+    store: Callable[[State], None],
+    sent_before: bool,
+) -> State:
+    """Bring the pending batch of `state` into the target once, and return the state then.
+
+    A batch that may have been sent before is looked for first. It is sent again under its own token, so that an earlier
+    insert that is still under way makes no second copy; then it is counted. A token can be remembered though its rows
+    are not there, where a server without replication was killed between the two; then a new token, durable before its
+    use by `store`, is safe, since the old one can bring nothing any more.
+
+    Raises:
+        TargetError: the target refuses, or holds another number of rows of this batch than were sent.
+        TargetUnavailableError: the target does not answer within the limits.
+    """
+    pending = state.pending
+    if pending is None:
+        return state
+    what = f"table {state.name!r}, batch {pending.sequence} ({pending.rows} rows)"
+
+    def stored() -> int:
+        return sender.call(what, lambda: destination.stored(state.source, pending.sequence), span)
+
+    if sent_before and stored() == pending.rows:
+        return state
+    stamped_batch = stamped(batch, state.source, pending.sequence)
+    first = sender.insert(what, destination.name, stamped_batch, pending.token, span)
+    if first and not sent_before:
+        return state
+    found = stored()
+    if found == 0:
+        state = state.intend(replace(pending, token=token_of(state, pending.sequence)))
+        store(state)
+        sender.insert(what, destination.name, stamped_batch, state.pending.token if state.pending else "", span)
+        found = stored()
+    if found != pending.rows:
+        raise TargetError(
+            f"{what}: {sender.clickhouse.name} holds {found} rows of it; was the buffer copied and synced twice? "
+            f"Compare the rows where {SOURCE_COLUMN} = {state.source} AND {BATCH_COLUMN} = {pending.sequence}"
+        )
+    return state

@@ -1,0 +1,130 @@
+"""Rates, averages and label limits: exact under many threads, and honest about the time they cover."""
+
+import sys
+import threading
+import time
+
+import pytest
+
+from otel_duckdb import contract
+from otel_duckdb.signals.labels import Limiter
+from otel_duckdb.signals.throughput import Throughput
+from otel_duckdb.signals.window import Average
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def throughput(clock):
+    return Throughput(clock=clock)
+
+
+class Observed(dict):
+    add = dict.__setitem__
+
+
+def observed(throughput, metric):
+    registered = Observed()
+    throughput.register(registered)
+    return {next(iter(point.attributes.values())): point.value for point in registered[metric]()}
+
+
+def test_operations_are_counted_by_type_and_by_table(throughput, clock):
+    for _ in range(20):
+        throughput.count("SELECT", "trades")
+    for _ in range(10):
+        throughput.count("INSERT", "ticks")
+    throughput.count("SET")
+    clock.now += 5
+    assert observed(throughput, contract.QUERIES_PER_SECOND) == {"SELECT": 4.0, "INSERT": 2.0, "SET": 0.2}
+    assert observed(throughput, contract.SELECT_PER_SECOND) == {"trades": 4.0}
+    assert observed(throughput, contract.INSERT_PER_SECOND) == {"ticks": 2.0}
+    assert observed(throughput, contract.DELETE_PER_SECOND) == {}
+
+
+def test_a_rate_falls_to_zero_and_stays_there(throughput, clock):
+    throughput.count("SELECT", "trades")
+    rates = []
+    for _ in range(30):
+        clock.now += 1
+        rates.append(observed(throughput, contract.SELECT_PER_SECOND)["trades"])
+    assert rates[0] == 1.0
+    assert rates[9] == pytest.approx(0.1)
+    assert rates[12:] == [0.0] * 18
+
+
+def test_a_slow_reader_sees_all_since_its_last_collection(throughput, clock):
+    for _ in range(3):
+        throughput.count("SELECT")
+        clock.now += 60
+        assert observed(throughput, contract.QUERIES_PER_SECOND) == {"SELECT": pytest.approx(1 / 60)}
+
+
+def test_a_reader_does_not_take_the_counts_from_another(throughput, clock):
+    for _ in range(100):
+        throughput.count("SELECT")
+    clock.now += 5
+    first = observed(throughput, contract.QUERIES_PER_SECOND)
+    assert observed(throughput, contract.QUERIES_PER_SECOND) == first == {"SELECT": 20.0}
+
+
+def test_no_count_is_lost_between_threads():
+    throughput = Throughput(clock=lambda: 0.0)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def work():
+        for number in range(20_000):
+            throughput.count("SELECT", f"table{number % 50}")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    try:
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            observed(throughput, contract.SELECT_PER_SECOND)
+            time.sleep(0.001)
+    finally:
+        sys.setswitchinterval(interval)
+    assert observed(throughput, contract.QUERIES_PER_SECOND) == {"SELECT": 160_000.0}
+    assert sum(observed(throughput, contract.SELECT_PER_SECOND).values()) == 160_000.0
+
+
+def test_table_names_stop_at_their_limit(throughput, clock):
+    limit = Limiter()
+    for number in range(contract.TABLE_NAME_LIMIT + 5):
+        throughput.count("SELECT", limit(f"table{number}"))
+    clock.now += 1
+    rates = observed(throughput, contract.SELECT_PER_SECOND)
+    assert len(rates) == contract.TABLE_NAME_LIMIT + 1
+    assert rates[contract.OTHER] == 5.0
+
+
+def test_a_limiter_lets_known_values_through_when_it_is_full():
+    limiter = Limiter(2)
+    assert [limiter(value) for value in ("a", "b", "c", "a", "d")] == ["a", "b", "_other", "a", "_other"]
+
+
+def test_an_average_is_of_the_window_and_is_absent_when_it_is_empty(clock):
+    average = Average(clock)
+    assert average.read() is None
+    average.add(10.0)
+    average.add(20.0)
+    clock.now += 15
+    assert average.read() == 15.0
+    average.add(100.0)
+    average.add(500.0, 9)
+    clock.now += 15
+    assert average.read() == 60.0
+    clock.now += 15
+    assert average.read() is None

@@ -1,0 +1,197 @@
+"""Pools are observed by themselves where SQLAlchemy makes them, and by hand where somebody else does."""
+
+import gc
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import sqlalchemy
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from sqlalchemy.pool import Pool, QueuePool
+
+from otel_duckdb import contract
+from otel_duckdb.observables import Observables
+from otel_duckdb.pools import Pools
+from otel_duckdb.pools_sqlalchemy import SQLAlchemyPools
+from otel_duckdb.settings import Settings
+
+
+class Setup:
+    def __init__(self, settings):
+        self.faults = []
+        self.reader = InMemoryMetricReader()
+        self.provider = MeterProvider([self.reader])
+        meter = self.provider.get_meter(contract.SCOPE)
+        self.observables = Observables(meter, self.report)
+        self.pools = Pools(meter, self.observables, settings)
+        self.watcher = SQLAlchemyPools(self.pools, self.report, lambda action: action())
+
+    def report(self, component, error):
+        self.faults.append((component, error))
+
+    def collect(self):
+        data = self.reader.get_metrics_data()
+        found = {}
+        for resource in data.resource_metrics if data else ():
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    for point in metric.data.data_points:
+                        labels = dict(point.attributes)
+                        pool, state = labels.pop(contract.DB_POOL_NAME), labels.pop(contract.DB_CONNECTION_STATE, None)
+                        assert not labels
+                        found[metric.name, pool, state] = getattr(point, "count", None) or getattr(point, "value", 0)
+        return found
+
+
+@pytest.fixture
+def setup():
+    setup = Setup(Settings())
+    setup.watcher.start()
+    yield setup
+    setup.watcher.stop()
+    setup.observables.stop()
+    setup.provider.shutdown()
+    assert not setup.faults
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = sqlalchemy.create_engine(
+        f"duckdb:///{tmp_path / 'orders.db'}", pool_size=1, max_overflow=1, pool_timeout=0.3
+    )
+    yield engine
+    engine.dispose()
+
+
+def states(found, pool):
+    return {
+        state: value
+        for (name, of, state), value in found.items()
+        if (name, of) == (contract.POOL_CONNECTIONS.name, pool)
+    }
+
+
+def test_sqlalchemys_pool_over_duckdb_is_observed_without_code(setup, engine):
+    with engine.connect() as first, engine.connect():
+        assert first.execute(sqlalchemy.text("select 42")).scalar() == 42
+        assert states(setup.collect(), "orders") == {"idle": 0, "used": 2}
+    found = setup.collect()
+    assert states(found, "orders") == {"idle": 1, "used": 0}
+    assert found[contract.POOL_MAX.name, "orders", None] == 2
+    assert found[contract.POOL_IDLE_MAX.name, "orders", None] == 1
+    assert found[contract.POOL_PENDING.name, "orders", None] == 0
+    assert found[contract.POOL_CREATE_TIME.name, "orders", None] == 2
+    assert found[contract.POOL_WAIT_TIME.name, "orders", None] == 2
+    assert found[contract.POOL_USE_TIME.name, "orders", None] == 2
+    assert found[contract.POOL_TIMEOUTS.name, "orders", None] == 0
+
+
+def test_a_request_that_waits_is_pending_and_one_that_gives_up_is_a_timeout(setup, engine):
+    raised = []
+
+    def ask():
+        try:
+            engine.connect()
+        except sqlalchemy.exc.TimeoutError as error:
+            raised.append(error)
+
+    with engine.connect(), engine.connect():
+        waiting = threading.Thread(target=ask)
+        waiting.start()
+        time.sleep(0.1)
+        assert setup.collect()[contract.POOL_PENDING.name, "orders", None] == 1
+        waiting.join()
+    found = setup.collect()
+    assert len(raised) == 1
+    assert found[contract.POOL_PENDING.name, "orders", None] == 0
+    assert found[contract.POOL_TIMEOUTS.name, "orders", None] == 1
+    assert found[contract.POOL_WAIT_TIME.name, "orders", None] == 2
+
+
+def test_a_forgotten_connection_counts_as_used_until_it_is_collected(setup, engine):
+    forgotten = engine.raw_connection()
+    del forgotten
+    gc.collect()
+    assert setup.collect()[contract.POOL_USE_TIME.name, "orders", None] == 1
+
+
+def test_the_name_the_user_gave_to_a_pool_is_its_name(setup, tmp_path):
+    engine = sqlalchemy.create_engine(
+        f"duckdb:///{tmp_path / 'orders.db'}", pool_logging_name="orders-api", poolclass=QueuePool
+    )
+    with engine.connect():
+        assert states(setup.collect(), "orders-api") == {"idle": 0, "used": 1}
+    engine.dispose()
+
+
+def test_a_pool_of_another_database_is_left_alone(setup):
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=QueuePool)
+    with engine.connect():
+        assert setup.collect() == {}
+    engine.dispose()
+
+
+def test_sqlalchemy_is_as_it_was_after_the_end(engine):
+    before = QueuePool._do_get, Pool._create_connection
+    setup = Setup(Settings())
+    setup.watcher.start()
+    assert (QueuePool._do_get, Pool._create_connection) != before
+    setup.watcher.stop()
+    assert (QueuePool._do_get, Pool._create_connection) == before
+    with engine.connect():
+        assert setup.collect() == {}
+    setup.observables.stop()
+
+
+def test_sqlalchemy_may_be_imported_later():
+    program = """
+import sys
+from opentelemetry.sdk.metrics import MeterProvider
+from otel_duckdb.pools_sqlalchemy import SQLAlchemyPools
+watcher = SQLAlchemyPools(None, print, print)
+watcher.start()
+assert "sqlalchemy" not in sys.modules
+from sqlalchemy.pool import QueuePool
+assert "otel_duckdb" in QueuePool._do_get.__code__.co_filename
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+class OwnPool:
+    def checkedin(self):
+        return 3
+
+    def checkedout(self):
+        return 4
+
+    def limit(self):
+        return 10
+
+
+def test_any_pool_may_be_shown_and_is_told_as_long_as_it_lives(setup):
+    pool = OwnPool()
+    setup.pools.observe("own", pool)
+    found = setup.collect()
+    assert states(found, "own") == {"idle": 3, "used": 4}
+    assert found[contract.POOL_MAX.name, "own", None] == 10
+    assert (contract.POOL_IDLE_MAX.name, "own", None) not in found
+    del pool
+    assert states(setup.collect(), "own") == {}
+
+
+def test_what_is_no_pool_is_refused_with_a_reason(setup):
+    with pytest.raises(TypeError, match=r"the pool 'own', a object, has no method checkedin\(\)"):
+        setup.pools.observe("own", object())
+
+
+def test_the_operators_limit_is_that_of_every_pool_and_is_told_without_one():
+    setup = Setup(replace(Settings(), max_connections=7))
+    assert setup.collect() == {(contract.POOL_MAX.name, contract.SYSTEM, None): 7}
+    pool = OwnPool()
+    setup.pools.observe("own", pool)
+    assert setup.collect()[contract.POOL_MAX.name, "own", None] == 7
+    setup.observables.stop()
