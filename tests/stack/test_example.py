@@ -56,6 +56,13 @@ def test_its_latencies_are_in_prometheus(stack, program):
     assert {one["metric"]["query_type"] for one in series} >= {"SELECT", "INSERT"}
 
 
+def test_a_counter_recorded_within_a_trace_does_not_end_the_scrape(stack, program):
+    """Such a counter carries an exemplar, which OpenMetrics' text allows only for names in `_total`."""
+    counter = f'duckdb_sync_rows{{job="{NAME}"}}'
+    eventually(lambda: (stack.prometheus_probe.value(counter) or 0) > 100)
+    assert stack.prometheus_probe.value('up{job="duckdb"}') == 1
+
+
 def test_its_ticks_reach_clickhouse_and_the_sync_is_traced(clickhouse, program):
     there = "SELECT count() FROM system.tables WHERE database = 'default' AND name = 'ticks'"
     eventually(lambda: clickhouse.command(there))
