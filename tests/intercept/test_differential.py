@@ -260,7 +260,9 @@ def from_class_body(target, name, arguments, keywords):
         local_arrow = pa.table({"i": [5]})
         result = take(target, name)(*arguments, **keywords)
 
-    return Body.result, ()
+    result = Body.result
+    del Body.result, Body.local_arrow  # a class is a cycle
+    return result, ()
 
 
 def from_generator(target, name, arguments, keywords):
@@ -478,8 +480,12 @@ class World:
     vars()["with"] = block
 
     def alive(self, *_ignored):
-        """Which objects live on: nothing of ours may keep one."""
-        return {place: reference() is not None for place, reference in self.references.items()}
+        """Which objects live on: nothing of ours may keep one, but the object of the default connection.
+
+        DuckDB keeps that connection open itself, and makes a new object of it whenever none is alive.
+        """
+        default = duckdb.default_connection()
+        return {place: reference() is not None and reference() is not default for place, reference in self.references.items()}
 
     def probe(self, *_ignored):
         """Whether the database file, and with it its lock, is still held."""

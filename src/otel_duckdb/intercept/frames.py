@@ -79,11 +79,17 @@ def heard(_otel_original: Callable[..., Any], role: Role) -> Any:
     return _placed(call, _otel_original)
 
 
+def _forget(frame: FrameType) -> None:
+    """Clear the snapshot of a frame's names that DuckDB 1's look-up leaves on it; Python 3.13 and later make none."""
+    if sys.version_info < (3, 13):
+        frame.f_locals.clear()
+
+
 def heard_scanning(_otel_original: Callable[..., Any], role: Role, scan: Scan) -> Any:
     """The same for DuckDB 1, where a query may mean variables of the caller."""
     _otel_begin, _otel_succeed, _otel_fail = role.begin, role.succeed, role.fail
     _otel_first, _otel_missed, _otel_again = scan.first, scan.missed, scan.again
-    _otel_frame = sys._getframe
+    _otel_frame, _otel_forget = sys._getframe, _forget
 
     def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
@@ -96,6 +102,7 @@ def heard_scanning(_otel_original: Callable[..., Any], role: Role, scan: Scan) -
                     if _otel_call is not None:
                         _otel_fail(_otel_call, _otel_error)
                     del _otel_call
+                    _otel_forget(_otel_frame(0))
                     raise
             else:
                 return _otel_result if _otel_call is None else _otel_succeed(_otel_call, _otel_result)
@@ -106,6 +113,7 @@ def heard_scanning(_otel_original: Callable[..., Any], role: Role, scan: Scan) -
             if _otel_call is not None:
                 _otel_fail(_otel_call, _otel_error)
             del _otel_call
+            _otel_forget(_otel_frame(0))
             raise
         return _otel_result if _otel_call is None else _otel_succeed(_otel_call, _otel_result)
 
