@@ -189,8 +189,8 @@ class Operations:
             self._signals.close(operation)
         except Exception as fault:
             self._faults.report("signals", fault)
-        # Its traceback leads to our caller's frame and back to the operation: a cycle would keep connections open.
-        operation.error = None
+        # Whoever still knows the operation must not keep the caller's objects: a traceback leads to all of them.
+        operation.parameters = operation.error = None
 
 
 def settle_stride(stride: Stride) -> None:

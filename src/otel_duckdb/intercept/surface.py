@@ -8,7 +8,7 @@ from otel_duckdb.intercept import relations as one
 from otel_duckdb.intercept import seam as two
 from otel_duckdb.intercept.appenders import Appenders, Appending, MakingAppender
 from otel_duckdb.intercept.describe import batch, given_query, into_table, named
-from otel_duckdb.intercept.frames import heard, heard_scanning
+from otel_duckdb.intercept.frames import heard, heard_scanning, heard_warning
 from otel_duckdb.intercept.opening import Opening
 from otel_duckdb.intercept.patches import Patches
 from otel_duckdb.intercept.relations import Asking, Relations
@@ -41,6 +41,7 @@ _FETCHING = (
     "to_arrow_reader",
     "fetch_record_batch",
 )
+_WARNING = ("fetch_arrow_table", "fetch_record_batch", "fetch_arrow_reader", "record_batch")
 
 
 def generation(version: str) -> int:
@@ -177,14 +178,16 @@ class Surface:
             if original is None:
                 continue
             if isinstance(original, property):
-                self._patches.replace(owner, name, original.getter(self._wrap(original.fget, role, scan)))
+                self._patches.replace(owner, name, original.getter(self._wrap(name, original.fget, role, scan)))
             elif isinstance(role, FetchingOne):
                 self._patches.replace(owner, name, role.method(original))
             else:
-                self._patches.replace(owner, name, self._wrap(original, role, scan))
+                self._patches.replace(owner, name, self._wrap(name, original, role, scan))
 
-    def _wrap(self, original: Any, role: Role, scan: ReplacementScan) -> Any:
+    def _wrap(self, name: str, original: Any, role: Role, scan: ReplacementScan) -> Any:
         heart = role.role if isinstance(role, OnDefault) else role
+        if self._generation == 1 and name in _WARNING:
+            return heard_warning(original, role)
         scans = isinstance(heart, Executing | Asking | one.Terminal)
         if self._generation == 1 and scans:
             return heard_scanning(original, role, scan)
