@@ -1,4 +1,4 @@
-"""Writes the committed files that are made from the contract, the options and the table of alerts; `--check` only compares."""
+"""Writes the committed files made from the contract, the options and the table of alerts; `--check` only compares."""
 
 import subprocess
 import sys

@@ -29,9 +29,7 @@ def test_every_link_to_a_file_leads_to_one(page):
 def test_every_make_target_the_documents_name_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE).group(1).split())
-    named = {
-        target for page in WRITTEN for target in re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8"))
-    }
+    named = {target for page in WRITTEN for target in re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8"))}
     assert named <= phony
     for target in named - {"clean"}:
         assert (ROOT / "scripts" / target).exists(), f"make {target} has no script"
