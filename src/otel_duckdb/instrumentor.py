@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import atexit
 import logging
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined] # exported without __all__
     BaseInstrumentor,
 )
+from wrapt import register_post_import_hook
 
 from otel_duckdb import contract
 from otel_duckdb.faults import Faults
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from otel_duckdb.intercept.connections import Connection
 
 logger = logging.getLogger("otel_duckdb")
+
+_PROVIDED: Final = ("tracer_provider", "meter_provider", "logger_provider", "request_hook", "response_hook")
+"""Options of `instrument()` that are objects, and no settings."""
 
 
 class _Running:
@@ -126,6 +131,7 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
     """
 
     _running: _Running | None = None
+    _awaiting: dict[str, Any] | None = None
     configuration = Settings
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -135,10 +141,27 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
     def _instrument(self, **options: Any) -> None:
         options.pop("skip_dep_check", None)
         options.pop("enabled", None)
-        self._start(options, everything=True)
+        Settings.load({name: value for name, value in options.items() if name not in _PROVIDED})
+        if "duckdb" in sys.modules:
+            self._start(options, everything=True)
+            return
+        # DuckDB looks for a running script when it is imported, and takes a terminal for granted, progress bars and
+        # all, where there is none yet: under `opentelemetry-instrument` the program must be the one to import it.
+        self._awaiting = options
+        register_post_import_hook(lambda _duckdb: self._arrived(options), "duckdb")
+
+    def _arrived(self, options: dict[str, Any]) -> None:
+        """The program has imported DuckDB: instrument it, unless that was called off meanwhile."""
+        if self._awaiting is not options:
+            return
+        self._awaiting = None
+        try:
+            self._start(options, everything=True)
+        except Exception:
+            logger.exception("otel_duckdb: DuckDB is not instrumented")
 
     def _start(self, options: dict[str, Any], *, everything: bool) -> None:
-        import duckdb  # noqa: PLC0415 - only a program that instruments DuckDB pays for its import
+        import duckdb  # noqa: PLC0415 - only a program that uses DuckDB pays for its import
 
         if not generation(duckdb.__version__):
             logger.warning(
@@ -150,7 +173,7 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         self._running = running
 
     def _uninstrument(self, **_options: Any) -> None:
-        running, self._running = self._running, None
+        running, self._running, self._awaiting = self._running, None, None
         if running is not None:
             running.stop()
 
