@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 from opentelemetry import trace
+from trouble import Trouble
 
 HOME = Path(sys.argv[1])
 tracer = trace.get_tracer("gateway")
@@ -83,6 +84,28 @@ def stop_load() -> dict[str, object]:
     load.ending.set()
     load.join()
     return {"trace_ids": load.trace_ids, "slowest": load.slowest}
+
+
+troubles: list[Trouble] = []
+
+
+def start_trouble(clickhouse_port: int) -> dict[str, object]:
+    """Begin to do what alerts warn of, in the background."""
+    troubles.append(Trouble(HOME, clickhouse_port))
+    troubles[-1].start()
+    return {}
+
+
+def pause_trouble() -> dict[str, object]:
+    """Do nothing further; what was done lasts."""
+    troubles[-1].pause()
+    return {}
+
+
+def stop_trouble() -> dict[str, object]:
+    """Put right what was done."""
+    troubles.pop().end()
+    return {}
 
 
 def answer(content: dict[str, object]) -> None:
