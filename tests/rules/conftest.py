@@ -1,4 +1,4 @@
-"""The programs that judge what is deployed; run with the newest DuckDB only, for nothing here depends on its version."""
+"""The programs that judge what is deployed; with the newest DuckDB only, for nothing here depends on its version."""
 
 import subprocess
 from pathlib import Path
