@@ -67,7 +67,12 @@ def _glance() -> tuple[Panel, ...]:
             Query(f"{failures} / ({failures} + {successes})"),
             limit=_LIMITS.transaction_failure_ratio,
         ),
-        number("Connections", "Open connections.", Query(_SEE.total(contract.ACTIVE_CONNECTIONS)), unit="short"),
+        number(
+            "Open now",
+            "Open connections, with their cursors and duplicates.",
+            Query(_SEE.total(contract.ACTIVE_CONNECTIONS)),
+            unit="short",
+        ),
         number(
             "Spilled now",
             "Data in temporary storage: queries that do not fit into memory.",
@@ -199,7 +204,7 @@ def _pools() -> tuple[Panel, ...]:
 def _transactions() -> tuple[Panel, ...]:
     return (
         lines(
-            "Transactions",
+            "Transactions per second",
             "Committed, and ended in an error, a conflict or a rollback, per second.",
             Query(_SEE.rate(contract.TRANSACTION_SUCCESS), "committed"),
             Query(_SEE.rate(contract.TRANSACTION_FAILURE), "failed"),
