@@ -38,7 +38,9 @@ class Telemetry:
 
     def spans(self):
         """The ended spans, in the order of their start, without those of the program itself."""
-        ended = [span for span in self.exporter.get_finished_spans() if span.instrumentation_scope.name == contract.SCOPE]
+        ended = [
+            span for span in self.exporter.get_finished_spans() if span.instrumentation_scope.name == contract.SCOPE
+        ]
         return sorted(ended, key=lambda span: span.start_time)
 
     def span(self):

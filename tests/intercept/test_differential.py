@@ -130,7 +130,9 @@ def step_of(rng):
         ("query", "parameters", "batch", "fetch", "loop", "terminal", "relation", "write", "connection", "module"),
         (22, 6, 3, 22, 3, 14, 6, 5, 7, 8),
     )[0]
-    act = rng.choices(("del", "probe", "read", "appender", "keep", "wrong", "with", "alive"), (5, 4, 6, 3, 3, 3, 2, 3))[0]
+    act = rng.choices(("del", "probe", "read", "appender", "keep", "wrong", "with", "alive"), (5, 4, 6, 3, 3, 3, 2, 3))[
+        0
+    ]
     connection, relation = f"c{rng.randrange(3)}", f"r{rng.randrange(2)}"
     site = rng.randrange(len(SITES))
     if rng.random() < 0.2:
@@ -217,11 +219,21 @@ def step_of(rng):
         )
         into = {"cursor": f"c{rng.randrange(3)}", "duplicate": f"c{rng.randrange(3)}"}.get(name)
         return ("call", connection, name, arguments, {}, into or ("r0" if name in {"table", "view"} else None), site)
-    name = rng.choice(("execute", "sql", "query", "executemany", "begin", "commit", "cursor", "default", "connect", "df"))
+    name = rng.choice(
+        ("execute", "sql", "query", "executemany", "begin", "commit", "cursor", "default", "connect", "df")
+    )
     if name == "default":
         return ("call", "duckdb", "set_default_connection", (f"={connection}",), {}, None, site)
     if name == "connect":
-        return ("call", "duckdb", "connect", ("file.db",), rng.choice(({}, {"read_only": True}, {"x": 1})), connection, site)
+        return (
+            "call",
+            "duckdb",
+            "connect",
+            ("file.db",),
+            rng.choice(({}, {"read_only": True}, {"x": 1})),
+            connection,
+            site,
+        )
     if name == "executemany":
         return ("call", "duckdb", name, rng.choice(BATCHES), {}, None, site)
     if name in {"begin", "commit", "cursor"}:
@@ -275,7 +287,12 @@ def from_generator(target, name, arguments, keywords):
 
 
 def from_exec(target, name, arguments, keywords):
-    names = {"call": take(target, name), "arguments": arguments, "keywords": keywords, "local_frame": pl.DataFrame({"i": [7]})}
+    names = {
+        "call": take(target, name),
+        "arguments": arguments,
+        "keywords": keywords,
+        "local_frame": pl.DataFrame({"i": [7]}),
+    }
     exec(compile("result = call(*arguments, **keywords)", "typed.py", "exec"), names)
     return names["result"], ()
 
@@ -355,7 +372,7 @@ class World:
     def attempt(self, step):
         try:
             return getattr(self, step[0])(*step[1:])
-        except BaseException as error:  # noqa: BLE001 - a panic of DuckDB is an outcome too
+        except BaseException as error:
             return self.failure(error)
 
     @staticmethod
@@ -409,7 +426,13 @@ class World:
         if isinstance(result, pl.DataFrame):
             return (kind, str(result.schema), len(result), hash(result.write_csv()))
         if isinstance(result, dict):
-            return (kind, {key: (str(getattr(value, "dtype", "")), hash(str(np.asarray(value)))) for key, value in result.items()})
+            return (
+                kind,
+                {
+                    key: (str(getattr(value, "dtype", "")), hash(str(np.asarray(value))))
+                    for key, value in result.items()
+                },
+            )
         if isinstance(result, list | tuple | str | int | float | None):
             text = plain(repr(result))
             return (kind, text if len(text) < 500 else (len(text), hash(text)))
@@ -451,7 +474,9 @@ class World:
         if not isinstance(connection, duckdb.DuckDBPyConnection):
             return "absent"
         del connection
-        error = erroneous(self.places, place, ("select * from missing", "selec", "insert into p values (1), (1)", "x")[count])
+        error = erroneous(
+            self.places, place, ("select * from missing", "selec", "insert into p values (1), (1)", "x")[count]
+        )
         self.put("e0", error)
         return self.failure(error) if error else None
 
@@ -485,7 +510,10 @@ class World:
         DuckDB keeps that connection open itself, and makes a new object of it whenever none is alive.
         """
         default = duckdb.default_connection()
-        return {place: reference() is not None and reference() is not default for place, reference in self.references.items()}
+        return {
+            place: reference() is not None and reference() is not default
+            for place, reference in self.references.items()
+        }
 
     def probe(self, *_ignored):
         """Whether the database file, and with it its lock, is still held."""
@@ -523,7 +551,7 @@ def fails(value):
 def erroneous(places, place, text):
     try:
         places[place].execute(text)
-    except Exception as error:  # noqa: BLE001 - any is wanted
+    except Exception as error:
         return error
     return None
 

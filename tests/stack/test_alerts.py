@@ -6,6 +6,7 @@ import time
 
 import clickhouse_connect
 import pytest
+
 from clickhouse_standin import StandIn
 from stack import eventually
 

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import duckdb
+
 from otel_duckdb.sync import Retry, Sync, SyncError, Target
 
 if TYPE_CHECKING:

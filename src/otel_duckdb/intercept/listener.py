@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import trace
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
-from opentelemetry.metrics import get_meter_provider
-from opentelemetry.metrics._internal import _ProxyMeterProvider
-from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
+from opentelemetry.metrics import _internal as metrics_api
 
 from otel_duckdb.intercept.connections import unregistered
 from otel_duckdb.operation import Call, settle_stride
@@ -95,9 +94,8 @@ class Listener:
         return (self.everything or connection is not None) and not self._suppressed()
 
     def _nobody_listens(self) -> bool:
-        self.dormant = isinstance(get_tracer_provider(), ProxyTracerProvider) and isinstance(
-            get_meter_provider(), _ProxyMeterProvider
-        )
+        # The public getters read the environment each time.
+        self.dormant = trace._TRACER_PROVIDER is None and metrics_api._METER_PROVIDER is None
         return self.dormant
 
     @staticmethod
