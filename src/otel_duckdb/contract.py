@@ -215,7 +215,9 @@ ACTIVE_QUERIES: Final = _gauge("duckdb_active_queries", "{query}", "Operations D
 
 # The engine.
 MEMORY_USED: Final = _gauge("duckdb_memory_used_bytes", "By", "Memory DuckDB's buffer manager holds.")
-MEMORY_LIMIT: Final = _gauge("duckdb_memory_limit_bytes", "By", "DuckDB's memory_limit.")
+MEMORY_LIMIT: Final = _gauge(
+    "duckdb_memory_limit_bytes", "By", "DuckDB's memory_limit, as exact as DuckDB tells it: one decimal, rounded down."
+)
 MEMORY_FRAGMENTATION: Final = _gauge(
     "duckdb_memory_fragmentation_ratio",
     "1",
@@ -314,7 +316,9 @@ TRANSACTION_FAILURE: Final = _counter(
     _ENGINE,
 )
 TRANSACTION_LATENCY: Final = _gauge(
-    "duckdb_transaction_latency_ms", "ms", "Average duration of the transactions that ended since the last collection."
+    "duckdb_transaction_latency_ms",
+    "ms",
+    "Average duration of the transactions that ended since the last collection, of the last ten seconds at least.",
 )
 
 # Sync.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from otel_duckdb.intercept.connections import Connection
+    from otel_duckdb.pools import Pool
 
 logger = logging.getLogger("otel_duckdb")
 
@@ -87,6 +88,9 @@ class _Running:
         self.drain()
         for connection in self.connections:
             self.measures.gone(connection)
+        # What DuckDB's classes hold is never freed: they would keep all of this alive, and with it the open databases.
+        self.surface.remove()
+        self.deferred.stop()
 
     def drain(self) -> None:
         """End the operations whose results are still open."""
@@ -182,6 +186,15 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         running, self._running, self._awaiting = self._running, None, None
         if running is not None:
             running.stop()
+
+    def observe_pool(self, name: str, pool: Pool) -> None:
+        """Observe a connection pool for as long as it lives; SQLAlchemy's are observed by themselves.
+
+        Raises:
+            TypeError: the pool does not tell how many of its connections are idle and in use.
+        """
+        if self._running is not None:
+            self._running.measures.pools.observe(name, pool)
 
     def instrument_connection(self, connection: Any, **options: Any) -> Any:
         """Instrument one connection, and the cursors and duplicates made of it from now on; returns it."""
