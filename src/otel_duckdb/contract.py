@@ -106,11 +106,17 @@ DUCKDB_PEAK_MEMORY: Final = "duckdb.profile.peak_buffer_memory_bytes"
 DUCKDB_PEAK_TEMPORARY: Final = "duckdb.profile.peak_temporary_bytes"
 DUCKDB_RESULT_ROWS: Final = "duckdb.profile.result_rows"
 
+DUCKDB_PROFILE_PARTIAL: Final = "duckdb.profile.partial"
+"""True where the result was not used up: the figures are those of the plan as far as it got."""
+
 EVENT_PLAN: Final = "duckdb.query_plan"
 DUCKDB_PLAN: Final = "duckdb.plan"
 EVENT_SLOW_QUERY: Final = "duckdb.slow_query"
 EVENT_REPEATED_QUERY: Final = "duckdb.repeated_query"
+DUCKDB_DURATION: Final = "duckdb.duration_ms"
+"""Milliseconds spent inside DuckDB by the operation: its call and its fetches."""
 DUCKDB_REPEATED_COUNT: Final = "duckdb.repeated.count"
+DUCKDB_REPEATED_SUMMARY: Final = "duckdb.repeated.summary"
 DUCKDB_REPEATED_TIME: Final = "duckdb.repeated.total_time_ms"
 
 # The sync of a DuckDB buffer to ClickHouse.

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
+from opentelemetry._logs import get_logger
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined] # exported without __all__
     BaseInstrumentor,
 )
@@ -15,6 +16,7 @@ from wrapt import register_post_import_hook
 
 from otel_duckdb import contract
 from otel_duckdb.faults import Faults
+from otel_duckdb.insight import insight
 from otel_duckdb.intercept.connections import Connections, Deferred, Location
 from otel_duckdb.intercept.listener import Listener
 from otel_duckdb.intercept.surface import SUPPORTED, Surface, generation
@@ -42,7 +44,7 @@ class _Running:
 
     def __init__(self, duckdb: Any, options: dict[str, Any], *, everything: bool) -> None:
         tracer_provider, meter_provider = options.pop("tracer_provider", None), options.pop("meter_provider", None)
-        options.pop("logger_provider", None)
+        logger_provider = options.pop("logger_provider", None)
         request_hook, response_hook = options.pop("request_hook", None), options.pop("response_hook", None)
         settings = Settings.load(options)
         version = duckdb.__version__
@@ -52,6 +54,8 @@ class _Running:
         spans = Spans(tracer, settings, self.faults, request_hook, response_hook)
         signals = OperationSignals(Shapes(settings), spans, Metrics(meter))
         self.operations = Operations(signals, self.faults)
+        logger = get_logger(contract.SCOPE, version, logger_provider, contract.SCHEMA_URL)
+        self.profiler = insight(duckdb, settings, meter, logger, self.faults, self.operations, signals, spans)
         self.deferred = Deferred()
         self.measures = Measures(duckdb, meter, settings, meter_provider, self.faults, self.deferred, self._working)
         self.operations.on_end.append(self.measures.ended)
@@ -96,6 +100,8 @@ class _Running:
         if self.surface.fetching_one is not None:
             self.surface.fetching_one.forget(connection.key)
         self.listener.hold(connection, None)
+        if self.profiler is not None:
+            self.profiler.gone(connection)
 
     def _gone(self, connection: Connection) -> None:
         self._end(connection)

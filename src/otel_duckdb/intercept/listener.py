@@ -23,6 +23,12 @@ _SUPPRESSED: Final = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
 """The keys that `opentelemetry.instrumentation.utils.suppress_instrumentation()` sets."""
 
 
+def forget_profile(connection: Connection) -> None:
+    """A statement runs that is no operation of its own: the profile DuckDB then holds is nobody's."""
+    if connection.profiling is not None:
+        connection.profiling.operation = None
+
+
 class Listener:
     """Decides what is heard.
 
@@ -57,9 +63,13 @@ class Listener:
 
     def hear(self, target: Any) -> Connection | None:
         """The record of the connection, or None if a call on it is not to be heard now."""
-        if not self.active or (self.dormant and self._nobody_listens()) or self._suppressed():
+        if not self.active or (self.dormant and self._nobody_listens()):
             return None
         connection = self.connections.find(target)
+        if self._suppressed():
+            if connection is not None:
+                forget_profile(connection)
+            return None
         if connection is None and self.everything:
             return self.adopt(target)
         return connection

@@ -139,6 +139,26 @@ class PythonInside:
         """Never called."""
 
 
+class TheirProfiling:
+    """`enable_profiling` and `disable_profiling`: from now on the connection's profiling is the user's."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> None:
+        """Stand down."""
+        connection = self._listener.connections.find(arguments[0])
+        if connection is not None:
+            self._listener.operations.stand_down(connection)
+
+    def succeed(self, _call: Any, result: Any) -> Any:
+        """Never called."""
+        return result
+
+    def fail(self, _call: Any, _error: BaseException) -> None:
+        """Never called."""
+
+
 class Surface:
     """The patched attributes of one DuckDB module."""
 
@@ -197,9 +217,9 @@ class Surface:
         listener = self._listener
         self.fetching_one = FetchingOne(listener)
         fetch, closing, descending = Fetching(listener, all_rows), Closing(listener), Descending(listener)
-        inside = PythonInside(listener)
+        inside, theirs = PythonInside(listener), TheirProfiling(listener)
         roles: dict[str, Role] = {
-            "execute": Executing(listener, given_query),
+            "execute": Executing(listener, given_query, replaces=True),
             "executemany": Executing(listener, batch),
             "append": Executing(listener, into_table("append", "INSERT")),
             "begin": Executing(listener, named("BEGIN")),
@@ -220,6 +240,8 @@ class Surface:
             "__exit__": closing,
             "create_function": inside,
             "register_filesystem": inside,
+            "enable_profiling": theirs,
+            "disable_profiling": theirs,
         }
         relation_type = self._duckdb.DuckDBPyRelation
         if self._generation == 1:
