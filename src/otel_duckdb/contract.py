@@ -347,7 +347,10 @@ OPERATOR_ROWS: Final = _counter(
     (INSTANCE_ID, OPERATOR_TYPE),
 )
 SPILLED_BYTES: Final = _counter(
-    "duckdb_query_spilled_bytes", "By", "Peak temporary storage of profiled queries, added up.", _ENGINE
+    "duckdb_query_spilled_bytes",
+    "By",
+    "Peak temporary storage of the database during each profiled query, added up.",
+    _ENGINE,
 )
 
 # The process, and ourselves.

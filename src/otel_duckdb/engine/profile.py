@@ -56,7 +56,7 @@ class Profile:
         bytes_read: Bytes read from disk or network, temporary files included.
         bytes_written: Bytes written, temporary files included.
         peak_memory: Most bytes the buffer manager held.
-        peak_temporary: Most bytes of temporary files: what spilled.
+        peak_temporary: Most bytes of temporary files the database had meanwhile: what spilled.
         result_rows: Rows of the result.
         operators: The roots of the plan.
     """
@@ -104,7 +104,7 @@ def _read_one(found: dict[str, Any]) -> Profile | None:
     if not operators:
         return None
     if not found.get("latency"):
-        return Profile("", partial=True, operators=operators, cpu_seconds=_total(operators))
+        return _partial(operators)
     return Profile(
         sql=str(found.get("query_name", "")),
         partial=False,
@@ -140,7 +140,7 @@ def _read_two(found: dict[str, Any]) -> Profile | None:
         return None
     query, system, files = found.get("query"), found.get("system", {}), found.get("io", {})
     if query is None:
-        return Profile("", partial=True, operators=operators, cpu_seconds=_total(operators))
+        return _partial(operators)
     return Profile(
         sql=query.get("sql", ""),
         partial=False,
@@ -180,8 +180,15 @@ def _result_rows(operators: tuple[Operator, ...]) -> int | None:
     return root.rows
 
 
-def _total(operators: tuple[Operator, ...]) -> float:
-    return sum(operator.seconds for root in operators for operator in root.walk())
+def _partial(operators: tuple[Operator, ...]) -> Profile:
+    every = [operator for root in operators for operator in root.walk()]
+    return Profile(
+        sql="",
+        partial=True,
+        operators=operators,
+        cpu_seconds=sum(operator.seconds for operator in every),
+        rows_scanned=sum(operator.scanned for operator in every),
+    )
 
 
 def _sum(found: dict[str, Any], *groups: str) -> float | None:

@@ -79,6 +79,7 @@ class Profiler:
         self._on: WeakSet[Any] = WeakSet()
         self._marks: set[object] = set()
         self.attention: Container[object] = _Everything() if self._all else self._marks
+        self._refused: type[BaseException] = duckdb.Error
         self._connection = vars(duckdb.DuckDBPyConnection)
 
     # Before an operation begins.
@@ -91,6 +92,8 @@ class Profiler:
         began = perf_counter_ns()
         try:
             self._prepare(operation, replaces)
+        except self._refused:
+            pass  # an aborted transaction, an open result we do not know of, a closed connection
         except Exception as fault:
             self._faults.report("profile", fault)
         spent = perf_counter_ns() - began
@@ -204,6 +207,8 @@ class Profiler:
             return
         try:
             self._settle(profiling, target)
+        except self._refused:
+            pass  # the connection is busy or closed
         finally:
             profiling.lock.release()
         if not self._all and operation.duration_ns <= self._slow_ns:

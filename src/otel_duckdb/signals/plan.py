@@ -22,7 +22,7 @@ _LINES: Final = 60
 _CHARACTERS: Final = 8000
 _MARKED: Final = 3
 _TRIFLE: Final = 0.01
-"""Share of the thread time below which a projection is left out."""
+"""Share of the thread time below which an operator that only passes rows on is left out, and none is marked."""
 
 
 def figures(profile: Profile) -> dict[str, AttributeValue]:
@@ -55,7 +55,7 @@ def tree(profile: Profile, text: str | None) -> str:
     redacted text of the query, are hidden as `?`; None hides only secrets.
     """
     total = sum(operator.seconds for operator in profile.walk()) or 1.0
-    hot = sorted((each for each in profile.walk() if each.kind != COLLECTOR), key=lambda each: -each.seconds)
+    hot = sorted(profile.walk(), key=lambda each: -each.seconds)
     ranks = {id(each): rank for rank, each in enumerate(hot[:_MARKED], 1) if each.seconds >= total * _TRIFLE}
     lines: list[str] = []
     left_out = 0
@@ -82,9 +82,8 @@ def _shown(operators: tuple[Operator, ...], total: float, indent: str) -> Iterat
 
 
 def _is_trifle(operator: Operator, total: float) -> bool:
-    if operator.kind == COLLECTOR:
-        return True
-    return operator.kind == "PROJECTION" and len(operator.children) == 1 and operator.seconds < total * _TRIFLE
+    passes_on = operator.kind in {COLLECTOR, "PROJECTION"} and len(operator.children) == 1
+    return passes_on and operator.seconds < total * _TRIFLE
 
 
 def _line(operator: Operator, total: float, text: str | None, rank: int | None) -> str:
@@ -107,7 +106,7 @@ def _duration(seconds: float) -> str:
 def hottest(profile: Profile) -> str:
     """The operator that took most thread time, in a few words; empty if none took any."""
     total = sum(operator.seconds for operator in profile.walk())
-    found = max((each for each in profile.walk() if each.kind != COLLECTOR), key=lambda each: each.seconds)
+    found = max(profile.walk(), key=lambda each: each.seconds)
     return f"{found.kind} {found.seconds / total:.0%} {_duration(found.seconds)}" if found.seconds else ""
 
 
