@@ -1,7 +1,7 @@
 """Switches profiling at random in eight threads, and checks that every profile belongs to its query.
 
-Run as `python stress.py SECONDS [SEED]`. Each table has a number of rows of its own, so a profile tells which query it is of. The
-process ends with 0 if nothing crashed, no call of the user's raised what it should not, and no profile was misplaced.
+Run as `python stress.py SECONDS [SEED]`. Each table has a number of rows of its own, so a profile tells which query it
+is of. The process ends with 0 if nothing crashed, no call raised what it should not, and no profile was misplaced.
 """
 
 import random
@@ -220,11 +220,10 @@ def main(seconds, seed):
         if metric.name == "otel_duckdb_internal_errors"
         for point in metric.data.data_points
     )
-    print(
-        f"{duckdb.__version__}: {sum(steps)} steps, {check.profiles} profiles ({check.partial} partial), {faults} faults"
-    )
+    said = f"{sum(steps)} steps, {check.profiles} profiles ({check.partial} partial), {faults} faults"
+    sys.stdout.write(f"DuckDB {duckdb.__version__}: {said}\n")
     for text, rows, plan in check.wrong[:5]:
-        print("WRONG", text, rows, plan, sep="\n")
+        sys.stdout.write(f"WRONG\n{text}\n{rows}\n{plan}\n")
     return 1 if problems or check.wrong or faults or not check.profiles else 0
 
 

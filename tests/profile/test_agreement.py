@@ -28,8 +28,8 @@ QUERIES = {
         SELECT sum(price) / 7 FROM lineitem l JOIN
         (SELECT partkey, 0.2 * avg(quantity) AS few FROM lineitem GROUP BY 1) a USING (partkey) WHERE quantity < few""",
     "window": """
-        SELECT * FROM (SELECT orderkey, price, row_number() OVER (PARTITION BY partkey ORDER BY price DESC, orderkey) AS n
-        FROM lineitem) WHERE n <= 3""",
+        SELECT * FROM (SELECT orderkey, price, row_number() OVER
+        (PARTITION BY partkey ORDER BY price DESC, orderkey) AS n FROM lineitem) WHERE n <= 3""",
     "sort": "SELECT comment, price FROM lineitem ORDER BY comment DESC",
     "spill": "SELECT count(*), max(n) FROM (SELECT comment, count(*) AS n FROM lineitem GROUP BY 1)",
 }
@@ -40,7 +40,7 @@ def rows_of(text):
 
 
 def same_rows(text, operators):
-    """DuckDB 1.5 leaves the rows out of boxes that have no room for them: one in these plans, and none that is wrong."""
+    """DuckDB 1.5 leaves the rows out of a box without room for them: of one in these plans, and none is wrong."""
     rendered, ours = rows_of(text), Counter(each.rows for each in operators)
     return rendered == ours if TWO else rendered <= ours and (ours - rendered).total() <= 1
 
