@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from otel_duckdb.rules import alerts
+from otel_duckdb.rules.expressions import DATABASES
+
 RENDER = Path(__file__).parents[2] / "collector-config/alertmanager/render"
 MAIL = {
     "DUCKDB_ALERT_EMAIL_TO": "night@example.org",
@@ -35,6 +38,26 @@ def test_alertmanager_accepts_what_is_written(tools, tmp_path, variables):
         [tools / "amtool", "check-config", tmp_path / "alertmanager.yml"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [(["severity=critical"], "critical"), (["severity=warning"], "warning"), (["alertname=Another"], "warning")],
+)
+def test_alerts_are_routed_by_severity(tools, tmp_path, labels, receiver):
+    (tmp_path / "alertmanager.yml").write_text(rendered(**HOOK, **MAIL).stdout)
+    words = ["config", "routes", "test", f"--config.file={tmp_path / 'alertmanager.yml'}", *labels]
+    done = subprocess.run([tools / "amtool", *words], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == receiver, done.stderr
+
+
+def test_an_inhibition_names_alerts_that_there_are_and_labels_they_have_in_common():
+    names = {alert.name for alert in alerts()}
+    for rule in yaml.safe_load(rendered().stdout)["inhibit_rules"]:
+        for side in ("source_matchers", "target_matchers"):
+            ((matcher,),) = (rule[side],)
+            assert matcher.removeprefix("alertname = ") in names
+        assert set(rule.get("equal", ())) <= set(DATABASES)
 
 
 def test_critical_alerts_go_both_ways_and_warnings_to_the_webhook():

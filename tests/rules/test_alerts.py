@@ -9,6 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from otel_duckdb.commands._group import run as main
 from otel_duckdb.commands.rules import command
 from otel_duckdb.rules import Thresholds, alerts, prometheus_rules
 from otel_duckdb.settings import SettingError
@@ -123,6 +124,13 @@ def test_a_threshold_out_of_bounds_is_wrong_usage(words, message):
     printed = CliRunner().invoke(command, words)
     assert printed.exit_code == 2
     assert message in printed.output
+
+
+def test_the_command_line_knows_the_command_and_tells_errors_in_one_line(capsys):
+    assert main(["rules", "--disk-ratio", "0.5"]) == 0
+    assert "duckdb_max_disk_usage_bytes > 0.5\n" in capsys.readouterr().out
+    assert main(["rules", "--disk-ratio", "2"]) == 2
+    assert capsys.readouterr().err == "otel-duckdb: disk_ratio is 2; allowed is a number from 0 to 1\n"
 
 
 def test_thresholds_refuse_what_is_out_of_bounds():

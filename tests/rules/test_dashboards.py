@@ -139,3 +139,18 @@ def test_every_sql_query_is_answered_with_rows():
 def test_histograms_are_shown_with_exemplars():
     with_exemplars = {panel["title"] for _, panel in PANELS if any(t.get("exemplar") for t in panel["targets"])}
     assert {"Latency percentiles", "Latency heatmap"} <= with_exemplars
+
+
+def test_a_trace_of_the_history_opens_in_grafana_itself():
+    links = [
+        made["value"][0]["url"]
+        for _, panel in PANELS
+        for override in panel["fieldConfig"]["overrides"]
+        for made in override["properties"]
+        if made["id"] == "links"
+    ]
+    assert len(links) == 2
+    for link in links:
+        address, _, panes = link.partition("&panes=")
+        assert address == "/explore?schemaVersion=1"
+        assert json.loads(panes)["trace"]["queries"][0]["query"] == "${__value.raw}"
