@@ -110,7 +110,7 @@ def instrumented(providers: Providers | None, con: duckdb.DuckDBPyConnection) ->
     """The query while otel-duckdb is on."""
     options = {"tracer_provider": providers.tracer, "meter_provider": providers.meter} if providers else {}
     instrumentor = DuckDBInstrumentor()
-    instrumentor.instrument(engine_metrics=False, **options)
+    instrumentor.instrument(**options)
     try:
         yield lambda number: query(con, number)
     finally:

@@ -1,10 +1,11 @@
-"""Writes the committed files that are made from the contract and the table of alerts; `--check` only compares."""
+"""Writes the committed files made from the contract, the options and the table of alerts; `--check` only compares."""
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
-from otel_duckdb import contract
+from otel_duckdb import Settings, contract
 from otel_duckdb.rules import alerts, prometheus_rules
 from otel_duckdb.rules.dashboards import dashboards
 
@@ -18,6 +19,7 @@ def generated() -> dict[Path, str]:
     files |= {CONFIGURATION / "grafana/dashboards" / name: text for name, text in dashboards().items()}
     files[CONFIGURATION / "alertmanager/alertmanager.yml"] = _alertmanager()
     files[ROOT / "docs/metrics.md"] = _filled(ROOT / "docs/metrics.md", metrics=_metrics(), buckets=_buckets())
+    files[ROOT / "docs/configuration.md"] = _filled(ROOT / "docs/configuration.md", options=_options())
     files[ROOT / "docs/alerts.md"] = _filled(ROOT / "docs/alerts.md", alerts=_alerts())
     return files
 
@@ -57,6 +59,21 @@ def _buckets() -> str:
         ("Rows", contract.ROWS_BUCKETS),
     )
     return "\n".join(f"* {name}: {', '.join(f'{bound:.6g}' for bound in bounds)}" for name, bounds in kinds)
+
+
+def _options() -> str:
+    head = "| keyword | environment variable | default | meaning |\n|---|---|---|---|"
+    rows = (
+        (f"`{one.name}`", f"`{one.metadata['environment']}`", _default(one.default), one.metadata["meaning"])
+        for one in fields(Settings)
+    )
+    return "\n".join((head, *(f"| {' | '.join(row)} |" for row in rows)))
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _alerts() -> str:

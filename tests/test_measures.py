@@ -469,3 +469,49 @@ connection.begin()
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[1]"
+
+
+LEAVING = {
+    "a variable": "connection = duckdb.connect(path); connection.execute('create table t as from range(10)')",
+    "a cycle": "held = [duckdb.connect(path)]; held.append(held); held[0].execute('create table t as from range(10)')",
+    "an open result": "connection = duckdb.connect(path); connection.execute('create table t as from range(10)');"
+    "connection.execute('from t').fetchone()",
+    "the default connection": "duckdb.execute(f\"attach '{path}' as x; create table x.t as from range(10)\")",
+}
+INSTRUMENT = """
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from otel_duckdb.instrumentor import DuckDBInstrumentor
+reader = InMemoryMetricReader()
+DuckDBInstrumentor().instrument(meter_provider=MeterProvider([reader]))
+"""
+
+
+@pytest.mark.parametrize("how", LEAVING)
+def test_a_process_that_closes_nothing_leaves_its_file_as_it_would_have(tmp_path, how):
+    left = []
+    for number, instrument in enumerate(("", INSTRUMENT)):
+        path = tmp_path / f"{number}.db"
+        program = f"import duckdb\npath = {str(path)!r}\n{instrument}\n{LEAVING[how]}\n"
+        program += "reader.get_metrics_data()" if instrument else ""
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        left.append((path.with_name(f"{path.name}.wal").exists(), path.stat().st_size, run.stderr))
+    assert left[0] == left[1]
+
+
+class Pool:
+    def checkedin(self):
+        return 1
+
+    def checkedout(self):
+        return 2
+
+
+def test_a_pool_is_shown_to_the_instrumentor(instrumented):
+    pool = Pool()
+    instrumented.instrumentor.observe_pool("orders", pool)
+    states = {
+        dict(labels)[contract.DB_CONNECTION_STATE]: point.value
+        for labels, point in instrumented.points(contract.POOL_CONNECTIONS).items()
+    }
+    assert states == {"idle": 1, "used": 2}

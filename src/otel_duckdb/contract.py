@@ -106,11 +106,17 @@ DUCKDB_PEAK_MEMORY: Final = "duckdb.profile.peak_buffer_memory_bytes"
 DUCKDB_PEAK_TEMPORARY: Final = "duckdb.profile.peak_temporary_bytes"
 DUCKDB_RESULT_ROWS: Final = "duckdb.profile.result_rows"
 
+DUCKDB_PROFILE_PARTIAL: Final = "duckdb.profile.partial"
+"""True where the result was not used up: the figures are those of the plan as far as it got."""
+
 EVENT_PLAN: Final = "duckdb.query_plan"
 DUCKDB_PLAN: Final = "duckdb.plan"
 EVENT_SLOW_QUERY: Final = "duckdb.slow_query"
 EVENT_REPEATED_QUERY: Final = "duckdb.repeated_query"
+DUCKDB_DURATION: Final = "duckdb.duration_ms"
+"""Milliseconds spent inside DuckDB by the operation: its call and its fetches."""
 DUCKDB_REPEATED_COUNT: Final = "duckdb.repeated.count"
+DUCKDB_REPEATED_SUMMARY: Final = "duckdb.repeated.summary"
 DUCKDB_REPEATED_TIME: Final = "duckdb.repeated.total_time_ms"
 
 # The sync of a DuckDB buffer to ClickHouse.
@@ -209,7 +215,9 @@ ACTIVE_QUERIES: Final = _gauge("duckdb_active_queries", "{query}", "Operations D
 
 # The engine.
 MEMORY_USED: Final = _gauge("duckdb_memory_used_bytes", "By", "Memory DuckDB's buffer manager holds.")
-MEMORY_LIMIT: Final = _gauge("duckdb_memory_limit_bytes", "By", "DuckDB's memory_limit.")
+MEMORY_LIMIT: Final = _gauge(
+    "duckdb_memory_limit_bytes", "By", "DuckDB's memory_limit, as exact as DuckDB tells it: one decimal, rounded down."
+)
 MEMORY_FRAGMENTATION: Final = _gauge(
     "duckdb_memory_fragmentation_ratio",
     "1",
@@ -308,7 +316,9 @@ TRANSACTION_FAILURE: Final = _counter(
     _ENGINE,
 )
 TRANSACTION_LATENCY: Final = _gauge(
-    "duckdb_transaction_latency_ms", "ms", "Average duration of the transactions that ended since the last collection."
+    "duckdb_transaction_latency_ms",
+    "ms",
+    "Average duration of the transactions that ended since the last collection, of the last ten seconds at least.",
 )
 
 # Sync.
@@ -341,7 +351,10 @@ OPERATOR_ROWS: Final = _counter(
     (INSTANCE_ID, OPERATOR_TYPE),
 )
 SPILLED_BYTES: Final = _counter(
-    "duckdb_query_spilled_bytes", "By", "Peak temporary storage of profiled queries, added up.", _ENGINE
+    "duckdb_query_spilled_bytes",
+    "By",
+    "Peak temporary storage of the database during each profiled query, added up.",
+    _ENGINE,
 )
 
 # The process, and ourselves.

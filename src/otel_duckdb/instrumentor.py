@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import atexit
 import logging
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
+from opentelemetry._logs import get_logger
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined] # exported without __all__
     BaseInstrumentor,
 )
+from wrapt import register_post_import_hook
 
 from otel_duckdb import contract
 from otel_duckdb.faults import Faults
+from otel_duckdb.insight import insight
 from otel_duckdb.intercept.connections import Connections, Deferred, Location
 from otel_duckdb.intercept.listener import Listener
 from otel_duckdb.intercept.surface import SUPPORTED, Surface, generation
@@ -28,8 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from otel_duckdb.intercept.connections import Connection
+    from otel_duckdb.pools import Pool
 
 logger = logging.getLogger("otel_duckdb")
+
+_PROVIDED: Final = ("tracer_provider", "meter_provider", "logger_provider", "request_hook", "response_hook")
+"""Options of `instrument()` that are objects, and no settings."""
 
 
 class _Running:
@@ -37,7 +45,7 @@ class _Running:
 
     def __init__(self, duckdb: Any, options: dict[str, Any], *, everything: bool) -> None:
         tracer_provider, meter_provider = options.pop("tracer_provider", None), options.pop("meter_provider", None)
-        options.pop("logger_provider", None)
+        logger_provider = options.pop("logger_provider", None)
         request_hook, response_hook = options.pop("request_hook", None), options.pop("response_hook", None)
         settings = Settings.load(options)
         version = duckdb.__version__
@@ -47,6 +55,8 @@ class _Running:
         spans = Spans(tracer, settings, self.faults, request_hook, response_hook)
         signals = OperationSignals(Shapes(settings), spans, Metrics(meter))
         self.operations = Operations(signals, self.faults)
+        logger = get_logger(contract.SCOPE, version, logger_provider, contract.SCHEMA_URL)
+        self.profiler = insight(duckdb, settings, meter, logger, self.faults, self.operations, signals, spans)
         self.deferred = Deferred()
         self.measures = Measures(duckdb, meter, settings, meter_provider, self.faults, self.deferred, self._working)
         self.operations.on_end.append(self.measures.ended)
@@ -78,6 +88,9 @@ class _Running:
         self.drain()
         for connection in self.connections:
             self.measures.gone(connection)
+        # What DuckDB's classes hold is never freed: they would keep all of this alive, and with it the open databases.
+        self.surface.remove()
+        self.deferred.stop()
 
     def drain(self) -> None:
         """End the operations whose results are still open."""
@@ -91,6 +104,8 @@ class _Running:
         if self.surface.fetching_one is not None:
             self.surface.fetching_one.forget(connection.key)
         self.listener.hold(connection, None)
+        if self.profiler is not None:
+            self.profiler.gone(connection)
 
     def _gone(self, connection: Connection) -> None:
         self._end(connection)
@@ -126,6 +141,7 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
     """
 
     _running: _Running | None = None
+    _awaiting: dict[str, Any] | None = None
     configuration = Settings
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -135,10 +151,27 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
     def _instrument(self, **options: Any) -> None:
         options.pop("skip_dep_check", None)
         options.pop("enabled", None)
-        self._start(options, everything=True)
+        Settings.load({name: value for name, value in options.items() if name not in _PROVIDED})
+        if "duckdb" in sys.modules:
+            self._start(options, everything=True)
+            return
+        # DuckDB looks for a running script when it is imported, and takes a terminal for granted, progress bars and
+        # all, where there is none yet: under `opentelemetry-instrument` the program must be the one to import it.
+        self._awaiting = options
+        register_post_import_hook(lambda _duckdb: self._arrived(options), "duckdb")
+
+    def _arrived(self, options: dict[str, Any]) -> None:
+        """The program has imported DuckDB: instrument it, unless that was called off meanwhile."""
+        if self._awaiting is not options:
+            return
+        self._awaiting = None
+        try:
+            self._start(options, everything=True)
+        except Exception:
+            logger.exception("otel_duckdb: DuckDB is not instrumented")
 
     def _start(self, options: dict[str, Any], *, everything: bool) -> None:
-        import duckdb  # noqa: PLC0415 - only a program that instruments DuckDB pays for its import
+        import duckdb  # noqa: PLC0415 - only a program that uses DuckDB pays for its import
 
         if not generation(duckdb.__version__):
             logger.warning(
@@ -150,9 +183,18 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         self._running = running
 
     def _uninstrument(self, **_options: Any) -> None:
-        running, self._running = self._running, None
+        running, self._running, self._awaiting = self._running, None, None
         if running is not None:
             running.stop()
+
+    def observe_pool(self, name: str, pool: Pool) -> None:
+        """Observe a connection pool for as long as it lives; SQLAlchemy's are observed by themselves.
+
+        Raises:
+            TypeError: the pool does not tell how many of its connections are idle and in use.
+        """
+        if self._running is not None:
+            self._running.measures.pools.observe(name, pool)
 
     def instrument_connection(self, connection: Any, **options: Any) -> Any:
         """Instrument one connection, and the cursors and duplicates made of it from now on; returns it."""

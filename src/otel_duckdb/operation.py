@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import inf
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.context import attach, detach, get_current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from contextvars import Token
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
+    from otel_duckdb.engine.profile import Profile
     from otel_duckdb.faults import Faults
     from otel_duckdb.intercept.strides import Stride
     from otel_duckdb.signals.shapes import Shape
+    from otel_duckdb.signals.slow import Caller
     from otel_duckdb.statement import Statement
 
 
@@ -37,11 +41,15 @@ class Operation:
         sampled: Whether a part of `fetch_ns` was extrapolated from sampled fetches.
         error: The exception that ended it, or None.
         ran: Whether DuckDB began to run it; False where `sql()` could not even bind it.
+        caller: Where the user's code called when it had become slow, or None.
+        profile: What DuckDB's profiler says of it, or None.
+        parent: The span it was called in, or None.
     """
 
     __slots__ = (
         "__weakref__",
         "batch_size",
+        "caller",
         "collection",
         "connection",
         "context",
@@ -52,6 +60,9 @@ class Operation:
         "last",
         "name",
         "parameters",
+        "parent",
+        "patience",
+        "profile",
         "ran",
         "rows",
         "sample_ns",
@@ -68,6 +79,7 @@ class Operation:
     shape: Shape
     span: Span | None
     context: Context | None
+    patience: Patience
 
     def __init__(
         self,
@@ -94,6 +106,9 @@ class Operation:
         self.fetch_ns = 0
         self.rows: int | None = None
         self.error: BaseException | None = None
+        self.caller: Caller | None = None
+        self.profile: Profile | None = None
+        self.parent: Span | None = None
         self.ended = False
         self.ran = True
         self.sampled = False
@@ -134,6 +149,14 @@ class Owner(Protocol):
     closed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an operation may take before it is slow, and who is told inside the call that makes it so."""
+
+    limit_ns: float
+    exceeded: Callable[[Operation], None]
+
+
 class Call:
     """One DuckDB call in the service of an operation: the operation's span is current while it lasts."""
 
@@ -153,7 +176,10 @@ class Call:
         self.owner.serving = 0
         if self.token is not None:
             detach(self.token)
-        self.operation.last = now
+        operation = self.operation
+        operation.last = now
+        if now - self.started + operation.execute_ns + operation.fetch_ns > operation.patience.limit_ns:
+            operation.patience.exceeded(operation)
         return now - self.started
 
 
@@ -165,9 +191,20 @@ class Operations:
         self._faults = faults
         self.on_end: list[Callable[[Operation], None]] = []
         """Called with each operation after its last DuckDB call and before its signals are recorded."""
+        self.patience = Patience(inf, lambda _: None)
+        self.attention: Container[object] = ()
+        """The statements, by their redacted text, and the connections whose operations are shown to `prepare`."""
+        self.stand_down: Callable[[Any], None] = lambda _connection: None
+        """Called with a connection whose profiling the user takes into their own hands."""
+        self.prepare: Callable[[Operation, bool], None] = lambda _operation, _replaces: None
+        """Called before such an operation begins, and told whether its call gives up the connection's open result."""
 
-    def begin(self, operation: Operation, owner: Owner, thread: int) -> Call:
+    def begin(self, operation: Operation, owner: Owner, thread: int, replaces: bool = False) -> Call:
         """Open the operation's span and enter its first DuckDB call."""
+        attention = self.attention
+        if attention and (operation.statement.redacted in attention or operation.connection in attention):
+            self.prepare(operation, replaces)
+        operation.patience = self.patience
         self._signals.open(operation, get_current())
         return Call(operation, owner, thread)
 
@@ -189,8 +226,8 @@ class Operations:
             self._signals.close(operation)
         except Exception as fault:
             self._faults.report("signals", fault)
-        # Its traceback leads to our caller's frame and back to the operation: a cycle would keep connections open.
-        operation.error = None
+        # Whoever still knows the operation must not keep the caller's objects: a traceback leads to all of them.
+        operation.parameters = operation.error = None
 
 
 def settle_stride(stride: Stride) -> None:

@@ -19,7 +19,7 @@ from otel_duckdb import contract
 from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
 from otel_duckdb.demo.program import environment
 from otel_duckdb.demo.receiver import Receiver
-from otel_duckdb.demo.spans import draw_spans
+from otel_duckdb.demo.spans import draw_errors, draw_spans
 from otel_duckdb.demo.telemetry import Histogram, Number, Span
 
 
@@ -129,12 +129,12 @@ def test_children_stand_below_their_parents_and_spans_alike_share_a_row():
         span("elsewhere", "10", "unknown", 10),
     ]
     lines = [line.split("  ")[0].rstrip() for line in drawn(draw_spans("app.py", spans, 60)).splitlines()]
-    assert lines[1:4] == ["app.py", "├─ report", "│"] or lines[1:3] == ["app.py", "├─ report"]
+    assert lines[1:3] == ["app.py", "├─ report"]
     text = drawn(draw_spans("app.py", spans, 60))
     assert "│  ├─ SELECT trades 3 times" in text
     assert "│  └─ SELECT quotes" in text
-    assert "Binder Error: no such column" in text
     assert "└─ elsewhere" in text
+    assert drawn(draw_errors(spans)).split() == ["SELECT", "quotes", "Binder", "Error:", "no", "such", "column"]
 
 
 def test_more_spans_than_the_limit_are_counted():
@@ -160,10 +160,7 @@ def test_the_95th_percentile_is_interpolated_and_never_above_the_maximum(counts,
 
 def test_latencies_and_values_are_drawn_with_their_units():
     text = drawn(draw_latencies([histogram((10.0, 20.0), (1, 1, 0), 15.0)]))
-    assert text.splitlines()[1].split() == [
-        *("duckdb_select_latency_ms", "trades", "2"),
-        *("30.0", "ms", "15.0", "ms", "15.0", "ms"),
-    ]
+    assert text.splitlines()[1].split() == ["duckdb_select_latency_ms", "trades", "2", "30.0", "15.0", "15.0"]
     numbers = [
         Number("duckdb_memory_used_bytes", {"database": "flights"}, "By", 1_000_000, 2_000_000),
         Number("duckdb_transaction_success_count", {}, "{transaction}", 3, 3),

@@ -151,8 +151,8 @@ def test_an_attached_database_of_another_kind_is_not_asked_for_its_size(connecti
     state.prepare(cursor)
     asked = []
     monkeypatch.setattr(PrivateCursor, "rows", lambda self, sql: asked.append(sql) or [("16.0 GiB",)])
-    assert state._blocks(cursor, [("postgres", "dbname=x", "postgres")]) == ([], "16.0 GiB")
-    assert asked == [state._SETTINGS]
+    assert state._blocks(cursor, ["duckdb", "postgres"]) == ([], "16.0 GiB")
+    assert asked == [state._LIMIT]
 
 
 def test_reading_leaves_the_users_transaction_and_checkpoint_alone(connection, database):

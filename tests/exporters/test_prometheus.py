@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 import weakref
+from types import SimpleNamespace
 
 import pytest
 from opentelemetry.metrics import Observation
@@ -18,8 +19,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from prometheus_client import CollectorRegistry
-from prometheus_client import Gauge as ClientGauge
+from prometheus_client import generate_latest as generate_text
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -316,23 +317,9 @@ def test_without_a_server_render_gives_the_text(make_endpoint):
 
 def test_a_reader_that_no_provider_has_yet_shows_nothing(caplog):
     reader = PrometheusReader(serve=False)
-    assert reader.render()[0] == b""
+    assert b"made" not in reader.render()[0]
     assert not caplog.records
     reader.shutdown()
-
-
-def test_metrics_of_the_callers_registry_stand_beside_and_keep_their_types():
-    registry = CollectorRegistry()
-    ClientGauge("own_gauge", "The caller's.", registry=registry).set(9)
-    reader = PrometheusReader(serve=False, registry=registry)
-    provider = MeterProvider([reader])
-    provider.get_meter("test").create_counter("made").add(4)
-    text = reader.render()[0].decode()
-    assert "\nown_gauge 9.0\n" in text
-    assert "\nmade 4.0\n" in text
-    provider.shutdown()
-    assert "made" not in reader.render()[0].decode()
-    assert "own_gauge 9.0" in reader.render()[0].decode()
 
 
 def test_a_port_in_use_is_one_clear_error_and_the_program_goes_on(caplog):
@@ -370,12 +357,34 @@ def test_shutdown_frees_the_port_and_twice_is_once(make_endpoint):
     assert not any("serve_forever" in thread.name for thread in threading.enumerate())
 
 
-def test_a_failing_collection_answers_500_and_the_next_one_200(endpoint, monkeypatch):
+def test_a_failing_collection_answers_500_and_the_next_one_200(endpoint, monkeypatch, caplog):
     endpoint.meter.create_counter("made").add(1)
-    monkeypatch.setattr(endpoint.reader._builder, "build", lambda data: 1 / 0)
-    assert endpoint.get()[0] == 500
+    monkeypatch.setattr(endpoint.reader._exposition, "write", lambda *_, **__: 1 / 0)
+    status, _, body = endpoint.get()
+    assert (status, body) == (500, b"A collection failed: division by zero\n")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
     monkeypatch.undo()
     assert "\nmade 1.0\n" in endpoint.text()
+
+
+def test_other_paths_and_methods_collect_nothing(endpoint):
+    calls = []
+    endpoint.meter.create_observable_gauge("g", [lambda _: calls.append(1) or []])
+    assert endpoint.get("/favicon.ico")[0] == 404
+    assert endpoint.get(method="POST")[0] == 405
+    assert not calls
+    assert endpoint.get("/")[0] == endpoint.get("/metrics")[0] == 200
+    assert calls
+
+
+def test_both_formats_are_what_prometheus_client_writes_of_what_it_read(endpoint):
+    record_every_contract_metric(endpoint.meter)
+    for text, parse, write in (
+        (endpoint.text(), parse_text, generate_text),
+        (endpoint.openmetrics(), parse_openmetrics, generate_openmetrics),
+    ):
+        registry = SimpleNamespace(collect=lambda parse=parse, text=text: parse(text))
+        assert set(write(registry).decode().splitlines()) == set(text.splitlines())
 
 
 @pytest.mark.parametrize("port", ["http", "70000", "-1"])

@@ -13,10 +13,13 @@ from otel_duckdb.commands._group import CommandError, echo_json
 from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
 from otel_duckdb.demo.program import run_instrumented
 from otel_duckdb.demo.receiver import Receiver
-from otel_duckdb.demo.spans import draw_spans
+from otel_duckdb.demo.spans import draw_errors, draw_spans
 
 if TYPE_CHECKING:
     from otel_duckdb.demo.telemetry import Telemetry
+
+_WIDTH = 120
+"""Columns to draw in where the output is no terminal."""
 
 
 @click.command(
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; the program's own output goes to stderr.")
 @click.option("--limit", type=click.IntRange(1), default=60, show_default=True, help="Rows of spans that are drawn.")
-@click.option("--width", type=click.IntRange(40), help="Columns to draw in; else those of the terminal.")
+@click.option("--width", type=click.IntRange(40), help="Columns to draw in; else those of the terminal, or 120.")
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 def command(program: tuple[str, ...], as_json: bool, limit: int, width: int | None) -> int:
     """Run PROGRAM (`app.py`, or any command; a small sample if left out) under opentelemetry-instrument.
@@ -44,7 +47,7 @@ def command(program: tuple[str, ...], as_json: bool, limit: int, width: int | No
     if as_json:
         echo_json(_as_json(telemetry))
     else:
-        _draw(program, telemetry, limit, Console(width=width))
+        _draw(program, telemetry, limit, Console(width=width or (None if sys.stdout.isatty() else _WIDTH)))
     if code:
         raise CommandError(f"the program ended with exit code {code}")
     if not telemetry.spans:
@@ -64,6 +67,7 @@ def _as_json(telemetry: Telemetry) -> dict[str, object]:
 def _draw(program: tuple[str, ...], telemetry: Telemetry, limit: int, console: Console) -> None:
     for table in (
         draw_spans(" ".join(program) or "a sample program", telemetry.spans, limit),
+        draw_errors(telemetry.spans),
         draw_latencies(list(telemetry.histograms.values())),
         draw_numbers(list(telemetry.numbers.values())),
     ):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from otel_duckdb.demo.telemetry import Span
 
-    Line = tuple[str, str, list[Span]]
-    """The guides before a row, the guides before what is written below it, and the spans it stands for."""
+    Line = tuple[str, list[Span]]
+    """The guides before a row, and the spans it stands for."""
 
 
 def draw_spans(root: str, spans: list[Span], limit: int) -> Table:
@@ -29,12 +29,19 @@ def draw_spans(root: str, spans: list[Span], limit: int) -> Table:
     table.add_column("query text", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_row(Text(root, "bold green"))
     lines = list(_lines(_families(spans), "", ""))
-    for guide, below, alike in lines[:limit]:
+    for guide, alike in lines[:limit]:
         table.add_row(*_row(guide, alike))
-        if alike[0].error is not None:
-            table.add_row(Text(below, "dim"), "", "", "", "", Text(_one_line(alike[0].error), "red"))
     if len(lines) > limit:
         table.add_row(Text(f"… {len(lines) - limit} more rows", "dim"))
+    return table
+
+
+def draw_errors(spans: list[Span]) -> Table:
+    """What went wrong, once for each name and text."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
+    failures = {(span.name, _one_line(span.error)): None for span in spans if span.error is not None}
+    for name, error in failures:
+        table.add_row(Text(name, "bold red", no_wrap=True), Text(error, "red"))
     return table
 
 
@@ -52,7 +59,7 @@ def _lines(families: dict[str, list[Span]], parent: str, guide: str) -> Iterator
     for alike in groups:
         last = alike is groups[-1]
         below = guide + ("   " if last else "│  ")
-        yield guide + ("└─ " if last else "├─ "), below, alike
+        yield guide + ("└─ " if last else "├─ "), alike
         yield from _lines(families, alike[0].identity, below)
 
 

@@ -7,22 +7,23 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from otel_duckdb.engine.cursor import PrivateCursor
 
-# Names are spelled in full, so that neither a macro of the user's answers nor his schemas are searched.
-_STATEMENTS: Final = {
-    "otel_duckdb_memory": ("select tag, memory_usage_bytes, temporary_storage_bytes from system.main.duckdb_memory()"),
-    "otel_duckdb_temporary": "select size from system.main.duckdb_temporary_files()",
-    "otel_duckdb_attached": ("select database_name, path, type from system.main.duckdb_databases() where not internal"),
-    "otel_duckdb_blocks": ("select total_blocks, used_blocks, memory_limit from system.main.pragma_database_size()"),
-}
+# Names are spelled in full, so that neither a macro of the user's answers nor his schemas are searched. Whoever reads
+# gives the interpreter away with every statement, and in a busy program waits for its turn: two of them do it all.
+_STATE: Final = """
+    select 'memory', tag, null, memory_usage_bytes, temporary_storage_bytes from system.main.duckdb_memory()
+    union all select 'temporary', null, null, size, 0 from system.main.duckdb_temporary_files()
+    union all select 'attached', path, type, 0, 0 from system.main.duckdb_databases() where not internal
+"""
+_BLOCKS: Final = "select total_blocks, used_blocks, memory_limit from system.main.pragma_database_size()"
 # Not prepared: DuckDB 1.x folds the setting of the moment into a prepared statement.
-_SETTINGS: Final = "select system.main.current_setting('memory_limit')"
+_LIMIT: Final = "select system.main.current_setting('memory_limit')"
 _WAL_SUFFIXES: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
 _UNITS: Final = {
     "byte": 1,
@@ -65,8 +66,8 @@ def prepare(cursor: PrivateCursor) -> None:
     """Prepare the statements of `read`, which then cost a third."""
     with suppress(Exception):  # refused where the configuration is locked; the plans are the same without it
         cursor.run("pragma disable_optimizer")
-    for name, sql in _STATEMENTS.items():
-        cursor.run(f"prepare {name} as {sql}")
+    cursor.run(f"prepare otel_duckdb_state as {_STATE}")
+    cursor.run(f"prepare otel_duckdb_blocks as {_BLOCKS}")
 
 
 def read(cursor: PrivateCursor) -> EngineState:
@@ -75,34 +76,30 @@ def read(cursor: PrivateCursor) -> EngineState:
     Raises:
         duckdb.Error: the database is closed or was invalidated by a fatal error.
     """
-    memory = _execute(cursor, "otel_duckdb_memory")
-    temporary = _execute(cursor, "otel_duckdb_temporary")
-    attached = _execute(cursor, "otel_duckdb_attached")
-    blocks, limit = _blocks(cursor, attached)
-    paths = [path for _, path, kind in attached if path and kind == "duckdb"]
+    rows = cursor.rows("execute otel_duckdb_state")
+    memory = {tag: (used, spilled) for what, tag, _, used, spilled in rows if what == "memory"}
+    attached = [(path, kind) for what, path, kind, _, _ in rows if what == "attached"]
+    paths = [path for path, kind in attached if path and kind == "duckdb"]
+    blocks, limit = _blocks(cursor, [kind for _, kind in attached])
     return EngineState(
-        memory_by_tag=MappingProxyType({tag: used for tag, used, _ in memory}),
+        memory_by_tag=MappingProxyType({tag: used for tag, (used, _) in memory.items()}),
         memory_limit=parse_size(limit),
-        temporary_storage=sum(spilled for _, _, spilled in memory),
-        temporary_files=sum(size for (size,) in temporary),
+        temporary_storage=sum(spilled for _, spilled in memory.values()),
+        temporary_files=sum(size for what, _, _, size, _ in rows if what == "temporary"),
         database_files=sum(map(_size, paths)),
         wal_files=sum(_size(path + suffix) for path in paths for suffix in _WAL_SUFFIXES),
-        blocks_total=sum(total for total, _, _ in blocks),
-        blocks_used=sum(used for _, used, _ in blocks),
+        blocks_total=sum(total for total, _ in blocks),
+        blocks_used=sum(used for _, used in blocks),
         disk_free=_free(paths),
     )
 
 
-def _execute(cursor: PrivateCursor, statement: str) -> list[tuple[Any, ...]]:
-    return cursor.rows(f"execute {statement}")
-
-
-def _blocks(cursor: PrivateCursor, attached: list[tuple[Any, ...]]) -> tuple[list[tuple[int, int, str]], str]:
+def _blocks(cursor: PrivateCursor, kinds: list[str]) -> tuple[list[tuple[int, int]], str]:
     # The size of an attached PostgreSQL or DuckLake is asked of its server, which may take any time.
-    if attached and all(kind == "duckdb" for _, _, kind in attached):
-        blocks = _execute(cursor, "otel_duckdb_blocks")
-        return [(total, used, limit) for total, used, limit in blocks], blocks[0][2]
-    return [], cursor.rows(_SETTINGS)[0][0]
+    if kinds and all(kind == "duckdb" for kind in kinds):
+        rows = cursor.rows("execute otel_duckdb_blocks")
+        return [(total, used) for total, used, _ in rows], rows[0][2]
+    return [], cursor.rows(_LIMIT)[0][0]
 
 
 def parse_size(text: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401 - its fork hook must stand before the SDK's, which waits for its lock
 import contextlib
+import gzip
 import logging
 import os
 import socket
@@ -14,17 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
+from prometheus_client.exposition import choose_encoder, gzip_accepted
 
-from otel_duckdb.exporters._families import FamilyBuilder
+from otel_duckdb.exporters._exposition import Exposition
 from otel_duckdb.settings import SettingError, _whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.simple_server import WSGIServer
-
-    from prometheus_client.core import Metric as Family
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
 HOST_VARIABLE: Final = "OTEL_EXPORTER_PROMETHEUS_HOST"
 PORT_VARIABLE: Final = "OTEL_EXPORTER_PROMETHEUS_PORT"
@@ -39,7 +38,7 @@ class PrometheusReader(MetricReader):
 
     `host` and `port` come from the arguments, else from OTEL_EXPORTER_PROMETHEUS_HOST and _PORT, else they are
     localhost and 9464; port 0 takes a free one. With `serve=False` nothing listens, and `render()` is the way to the
-    text. `registry` is prometheus_client's: give your own to show its metrics beside these.
+    text.
 
     A port in use is one error in the log, and the program's other telemetry goes on.
 
@@ -53,19 +52,16 @@ class PrometheusReader(MetricReader):
         port: int | None = None,
         *,
         serve: bool = True,
-        registry: CollectorRegistry | None = None,
     ) -> None:
         """Start to serve."""
         super().__init__()
-        self.registry = CollectorRegistry() if registry is None else registry
-        self._builder = FamilyBuilder()
-        self._families: list[Family] = []
+        self._exposition = Exposition()
+        self._data: MetricsData | None = None
+        self._written: dict[bool, bytes] = {}
         self._collected_at = float("-inf")
         self._lock = threading.Lock()
         self._server: WSGIServer | None = None
         self._thread: threading.Thread | None = None
-        self._collector: _ReaderCollector | None = _ReaderCollector(self)
-        self.registry.register(self._collector)
         if serve:
             self._listen(*_address(host, port))
         _forget_in_forked_child(self)
@@ -79,41 +75,45 @@ class PrometheusReader(MetricReader):
         """Collect, and give the exposition with its content type; `accept` is the HTTP header that chooses the format.
 
         OpenMetrics (with exemplars) for those who accept it, Prometheus' text for all others. Counters are of the
-        type unknown or untyped: to prometheus_client, and to readers built on it, a counter's name ends in `_total`.
+        type unknown or untyped: to OpenMetrics, and to prometheus_client's readers, a counter's name ends in `_total`.
+        One collection serves all who asked before it began.
         """
-        encoder, content_type = choose_encoder(accept or "")
-        return encoder(self.registry), content_type
-
-    def families(self) -> list[Family]:
-        """Collect; one collection serves all who asked before it began."""
+        _, content_type = choose_encoder(accept or "")
+        openmetrics = content_type.startswith("application/openmetrics-text")
         asked_at = time.perf_counter()
         with self._lock:
-            began_at = time.perf_counter()
-            if self._collected_at < asked_at and self._collect is not None:
-                self._families = []  # for the SDK tells nothing of a collection that is empty
-                self.collect()
-                self._collected_at = began_at
-            return self._families
+            if self._collected_at < asked_at:
+                self._collect_now()
+            if openmetrics not in self._written:
+                data = self._data or MetricsData([])
+                self._written[openmetrics] = self._exposition.write(data, openmetrics=openmetrics).encode()
+            return self._written[openmetrics], content_type
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Free the port and leave the registry; a second call does nothing."""
+        """Free the port; a second call does nothing."""
         del kwargs
         server, self._server = self._server, None
         if server:
             _stop(server)
         if self._thread:
             self._thread.join(timeout_millis / 1000)
-        collector, self._collector = self._collector, None
-        if collector:
-            self.registry.unregister(collector)
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         del timeout_millis, kwargs
-        self._families = self._builder.build(metrics_data)
+        self._exposition.keep_exemplars(metrics_data)
+        self._data = metrics_data
+
+    def _collect_now(self) -> None:
+        began_at = time.perf_counter()
+        self._data = None  # for the SDK tells nothing of a collection that is empty
+        self._written.clear()
+        if self._collect is not None:
+            self.collect()
+        self._collected_at = began_at
 
     def _listen(self, host: str, port: int) -> None:
         try:
-            self._server, self._thread = start_http_server(port, host, self.registry)
+            self._server, self._thread = start_http_server(port, host, CollectorRegistry())
         except OSError as error:
             _logger.error(  # noqa: TRY400 - one line, for there is nothing to trace
                 "Prometheus endpoint: cannot listen on %s:%s (%s); metrics are not served here. Set %s to a free port.",
@@ -122,16 +122,29 @@ class PrometheusReader(MetricReader):
                 error.strerror or error,
                 PORT_VARIABLE,
             )
+        else:
+            self._server.set_app(self._answer)
 
-
-class _ReaderCollector(Collector):
-    """What a registry asks for families: the reader, whose own `collect` the SDK has taken."""
-
-    def __init__(self, reader: PrometheusReader) -> None:
-        self._reader = reader
-
-    def collect(self) -> Iterable[Family]:
-        return self._reader.families()
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        plain = [("Content-Type", "text/plain; charset=utf-8")]
+        if environ["REQUEST_METHOD"] != "GET":
+            start_response("405 Method Not Allowed", [("Allow", "GET"), *plain])
+            return [b"Only GET is answered.\n"]
+        if environ["PATH_INFO"] not in ("/", "/metrics"):
+            start_response("404 Not Found", plain)
+            return [b"The metrics are at /metrics.\n"]
+        try:
+            body, content_type = self.render(environ.get("HTTP_ACCEPT"))
+        except Exception as error:
+            _logger.exception("Prometheus endpoint: a collection failed")
+            start_response("500 Internal Server Error", plain)
+            return [f"A collection failed: {error}\n".encode()]
+        headers = [("Content-Type", content_type)]
+        if gzip_accepted(environ.get("HTTP_ACCEPT_ENCODING", "")):
+            headers.append(("Content-Encoding", "gzip"))
+            body = gzip.compress(body, compresslevel=1)
+        start_response("200 OK", headers)
+        return [body]
 
 
 def pull_exporter(**options: Any) -> PrometheusReader:

@@ -49,6 +49,7 @@ class Connection:
         parent: The connection it is a cursor or duplicate of, or None.
         operation: The operation whose result is open on it, or None.
         serving: Identity of the thread in which DuckDB works for it, or 0.
+        profiling: What is known of DuckDB's profiling of it, or None.
         scope: What a public call of DuckDB 2 has to say to the calls inside it, or None.
         label: The name of its database in the metrics, unique within the process.
         transaction: What is known of its transaction, or None as long as there was none.
@@ -63,6 +64,7 @@ class Connection:
         "location",
         "operation",
         "parent",
+        "profiling",
         "reference",
         "scope",
         "serving",
@@ -79,6 +81,7 @@ class Connection:
         self.children: weakref.WeakSet[Connection] | None = None
         self.operation: Operation | None = None
         self.serving = 0
+        self.profiling: Any = None
         self.scope: Any = None
         self.closed = False
         self.label = where.name

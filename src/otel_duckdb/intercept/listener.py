@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import trace
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
-from opentelemetry.metrics import get_meter_provider
-from opentelemetry.metrics._internal import _ProxyMeterProvider
-from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
+from opentelemetry.metrics import _internal as metrics_api
 
 from otel_duckdb.intercept.connections import unregistered
 from otel_duckdb.operation import Call, settle_stride
@@ -21,6 +20,12 @@ if TYPE_CHECKING:
 
 _SUPPRESSED: Final = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
 """The keys that `opentelemetry.instrumentation.utils.suppress_instrumentation()` sets."""
+
+
+def forget_profile(connection: Connection) -> None:
+    """A statement runs that is no operation of its own: the profile DuckDB then holds is nobody's."""
+    if connection.profiling is not None:
+        connection.profiling.operation = None
 
 
 class Listener:
@@ -57,9 +62,13 @@ class Listener:
 
     def hear(self, target: Any) -> Connection | None:
         """The record of the connection, or None if a call on it is not to be heard now."""
-        if not self.active or (self.dormant and self._nobody_listens()) or self._suppressed():
+        if not self.active or (self.dormant and self._nobody_listens()):
             return None
         connection = self.connections.find(target)
+        if self._suppressed():
+            if connection is not None:
+                forget_profile(connection)
+            return None
         if connection is None and self.everything:
             return self.adopt(target)
         return connection
@@ -85,9 +94,8 @@ class Listener:
         return (self.everything or connection is not None) and not self._suppressed()
 
     def _nobody_listens(self) -> bool:
-        self.dormant = isinstance(get_tracer_provider(), ProxyTracerProvider) and isinstance(
-            get_meter_provider(), _ProxyMeterProvider
-        )
+        # The public getters read the environment each time.
+        self.dormant = trace._TRACER_PROVIDER is None and metrics_api._METER_PROVIDER is None
         return self.dormant
 
     @staticmethod

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def is_reader(result: Any) -> bool:
     """Whether a result is an Arrow record batch reader."""
-    arrow = sys.modules.get("pyarrow")
-    return arrow is not None and isinstance(result, arrow.RecordBatchReader)
+    kind = getattr(sys.modules.get("pyarrow"), "RecordBatchReader", None)  # None while another thread imports it
+    return kind is not None and isinstance(result, kind)
 
 
 def observed(reader: Any, listener: Listener, owner: Owner, operation: Operation) -> Any:

@@ -30,9 +30,11 @@ _SLOW_FETCH_NS: Final = 20_000
 class Executing:
     """A method that starts an operation."""
 
-    def __init__(self, listener: Listener, describe: Describe) -> None:
+    def __init__(self, listener: Listener, describe: Describe, *, replaces: bool = False) -> None:
+        """Take what makes the operation, and whether the call gives up the open result before it runs."""
         self._listener = listener
         self._describe = describe
+        self._replaces = replaces
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Call | None:
         """Begin an operation, unless the call is one DuckDB's own Python makes inside another."""
@@ -44,7 +46,8 @@ class Executing:
             thread = get_ident()
             if connection.serving == thread:
                 return None
-            return listener.operations.begin(self._describe(connection, arguments, keywords), connection, thread)
+            operation = self._describe(connection, arguments, keywords)
+            return listener.operations.begin(operation, connection, thread, self._replaces)
         except Exception as fault:
             listener.faults.report("intercept", fault)
             return None

@@ -55,7 +55,12 @@ class ReplacementScan:
             "_otel_arguments": arguments,
             "_otel_keywords": keywords,
         }
-        return eval(_CALL, frame.f_globals, names)  # noqa: S307 - the code is the constant above
+        try:
+            return eval(_CALL, frame.f_globals, names)  # noqa: S307 - the code is the constant above
+        finally:
+            # A traceback that holds these frames must not keep the caller's objects.
+            names.clear()
+            del frame, arguments, keywords
 
     def _is_script(self, arguments: tuple[Any, ...]) -> bool:
         text = arguments[self._position] if len(arguments) > self._position else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.intercept import readers
 from otel_duckdb.intercept.describe import sql_text
+from otel_duckdb.intercept.listener import forget_profile
 from otel_duckdb.intercept.relations import RelationState, rendered
 from otel_duckdb.intercept.rows import all_rows
 from otel_duckdb.operation import Call, Operation
@@ -104,12 +105,18 @@ class Submitting:
                 return listener.operations.begin(Operation(text, parse(text), connection), connection, thread), None
             scope.ran_last = not self._script
             if scope.operation is not None:
+                forget_profile(connection)
                 return Call(scope.operation, connection, thread), scope
-            scope.operation = scope.describe(text)
-            return listener.operations.begin(scope.operation, connection, thread), scope
+            return self._begin(scope, scope.describe(text), thread), scope
         except Exception as fault:
             listener.faults.report("intercept", fault)
             return None
+
+    def _begin(self, scope: Scope, operation: Operation, thread: int) -> Call:
+        scope.operation = operation
+        call = self._listener.operations.begin(operation, scope.connection, thread)
+        scope.started = operation.started  # which is later where profiling was switched first
+        return call
 
     def succeed(self, entered: tuple[Call, Scope | None], result: Any) -> Any:
         """Count the time; without a scope the operation ends here."""

@@ -8,7 +8,7 @@ from otel_duckdb.intercept import relations as one
 from otel_duckdb.intercept import seam as two
 from otel_duckdb.intercept.appenders import Appenders, Appending, MakingAppender
 from otel_duckdb.intercept.describe import batch, given_query, into_table, named
-from otel_duckdb.intercept.frames import heard, heard_scanning
+from otel_duckdb.intercept.frames import heard, heard_scanning, heard_warning
 from otel_duckdb.intercept.opening import Opening
 from otel_duckdb.intercept.patches import Patches
 from otel_duckdb.intercept.relations import Asking, Relations
@@ -41,6 +41,7 @@ _FETCHING = (
     "to_arrow_reader",
     "fetch_record_batch",
 )
+_WARNING = ("fetch_arrow_table", "fetch_record_batch", "fetch_arrow_reader", "record_batch")
 
 
 def generation(version: str) -> int:
@@ -138,6 +139,26 @@ class PythonInside:
         """Never called."""
 
 
+class TheirProfiling:
+    """`enable_profiling` and `disable_profiling`: from now on the connection's profiling is the user's."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> None:
+        """Stand down."""
+        connection = self._listener.connections.find(arguments[0])
+        if connection is not None:
+            self._listener.operations.stand_down(connection)
+
+    def succeed(self, _call: Any, result: Any) -> Any:
+        """Never called."""
+        return result
+
+    def fail(self, _call: Any, _error: BaseException) -> None:
+        """Never called."""
+
+
 class Surface:
     """The patched attributes of one DuckDB module."""
 
@@ -177,14 +198,16 @@ class Surface:
             if original is None:
                 continue
             if isinstance(original, property):
-                self._patches.replace(owner, name, original.getter(self._wrap(original.fget, role, scan)))
+                self._patches.replace(owner, name, original.getter(self._wrap(name, original.fget, role, scan)))
             elif isinstance(role, FetchingOne):
                 self._patches.replace(owner, name, role.method(original))
             else:
-                self._patches.replace(owner, name, self._wrap(original, role, scan))
+                self._patches.replace(owner, name, self._wrap(name, original, role, scan))
 
-    def _wrap(self, original: Any, role: Role, scan: ReplacementScan) -> Any:
+    def _wrap(self, name: str, original: Any, role: Role, scan: ReplacementScan) -> Any:
         heart = role.role if isinstance(role, OnDefault) else role
+        if self._generation == 1 and name in _WARNING:
+            return heard_warning(original, role)
         scans = isinstance(heart, Executing | Asking | one.Terminal)
         if self._generation == 1 and scans:
             return heard_scanning(original, role, scan)
@@ -194,9 +217,9 @@ class Surface:
         listener = self._listener
         self.fetching_one = FetchingOne(listener)
         fetch, closing, descending = Fetching(listener, all_rows), Closing(listener), Descending(listener)
-        inside = PythonInside(listener)
+        inside, theirs = PythonInside(listener), TheirProfiling(listener)
         roles: dict[str, Role] = {
-            "execute": Executing(listener, given_query),
+            "execute": Executing(listener, given_query, replaces=True),
             "executemany": Executing(listener, batch),
             "append": Executing(listener, into_table("append", "INSERT")),
             "begin": Executing(listener, named("BEGIN")),
@@ -217,6 +240,8 @@ class Surface:
             "__exit__": closing,
             "create_function": inside,
             "register_filesystem": inside,
+            "enable_profiling": theirs,
+            "disable_profiling": theirs,
         }
         relation_type = self._duckdb.DuckDBPyRelation
         if self._generation == 1:

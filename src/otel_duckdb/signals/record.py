@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opentelemetry.trace import get_current_span
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.context import Context
 
     from otel_duckdb.operation import Operation
@@ -20,13 +24,19 @@ class OperationSignals:
         self._shapes = shapes
         self._spans = spans
         self._metrics = metrics
+        self.on_close: list[Callable[[Operation], None]] = []
+        """Called with each operation after its span and metrics are recorded."""
 
     def open(self, operation: Operation, context: Context) -> None:
         """Give the operation its shape, its span and the context in which DuckDB works for it."""
         operation.shape = self._shapes.find(operation)
+        if context:
+            operation.parent = get_current_span(context)
         self._spans.open(operation, context)
 
     def close(self, operation: Operation) -> None:
         """Record the ended operation; the span ends first, so that a late span can carry the exemplars."""
         self._spans.close(operation)
         self._metrics.record(operation)
+        for listener in self.on_close:
+            listener(operation)

@@ -40,6 +40,8 @@ class Spans:
         self._faults = faults
         self._request_hook = request_hook
         self._response_hook = response_hook
+        self.describers: list[Callable[[Span, Operation], None]] = []
+        """What else is said of an operation on its recording span before it ends."""
         self._late = settings.min_duration_ms > 0
 
     def open(self, operation: Operation, context: Context) -> None:
@@ -88,6 +90,8 @@ class Spans:
             span.set_attributes(_outcome(operation))
             if operation.error is not None:
                 self._fail(span, operation.error, operation)
+            for describe in self.describers:
+                self._call(describe, span, operation)
             if self._response_hook is not None:
                 self._call(self._response_hook, span, operation)
         span.end(operation.end_wall)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from otel_duckdb import contract
 from otel_duckdb.rules.dashboards.grafana import Dashboard, Panel, Query, Row
 from otel_duckdb.rules.dashboards.panels import lines, number, part
-from otel_duckdb.rules.dashboards.promql import Filtered
+from otel_duckdb.rules.dashboards.promql import JOB, Filtered
 from otel_duckdb.rules.dashboards.variables import DATABASE_NAMES, with_database
 from otel_duckdb.rules.thresholds import Thresholds
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _SEE: Final = Filtered(DATABASE_NAMES)
 _LIMITS: Final = Thresholds()
-_WHICH: Final = f"{{{{{contract.INSTANCE_ID}}}}} {{{{{contract.DATABASE}}}}}"
-_BY: Final = (contract.INSTANCE_ID, contract.DATABASE)
+_WHICH: Final = f"{{{{{contract.DATABASE}}}}} of {{{{{JOB}}}}} ({{{{{contract.INSTANCE_ID}}}}})"
+_BY: Final = (JOB, contract.INSTANCE_ID, contract.DATABASE)
 _POOL: Final = contract.DB_POOL_NAME.replace(".", "_")
 _STATE: Final = contract.DB_CONNECTION_STATE.replace(".", "_")
 
@@ -67,7 +67,12 @@ def _glance() -> tuple[Panel, ...]:
             Query(f"{failures} / ({failures} + {successes})"),
             limit=_LIMITS.transaction_failure_ratio,
         ),
-        number("Connections", "Open connections.", Query(_SEE.total(contract.ACTIVE_CONNECTIONS)), unit="short"),
+        number(
+            "Open now",
+            "Open connections, with their cursors and duplicates.",
+            Query(_SEE.total(contract.ACTIVE_CONNECTIONS)),
+            unit="short",
+        ),
         number(
             "Spilled now",
             "Data in temporary storage: queries that do not fit into memory.",
@@ -90,7 +95,7 @@ def _memory() -> tuple[Panel, ...]:
         lines(
             "Memory by tag",
             "What the buffer manager holds, by purpose: BASE_TABLE is cache, HASH_TABLE and ORDER_BY are queries.",
-            Query(_SEE.total(contract.MEMORY_BY_TAG, tag), f"{{{{{tag}}}}}"),
+            Query(f"{_SEE.total(contract.MEMORY_BY_TAG, tag)} > 0", f"{{{{{tag}}}}}"),
             unit="bytes",
             stacked=True,
         ),
@@ -199,7 +204,7 @@ def _pools() -> tuple[Panel, ...]:
 def _transactions() -> tuple[Panel, ...]:
     return (
         lines(
-            "Transactions",
+            "Transactions per second",
             "Committed, and ended in an error, a conflict or a rollback, per second.",
             Query(_SEE.rate(contract.TRANSACTION_SUCCESS), "committed"),
             Query(_SEE.rate(contract.TRANSACTION_FAILURE), "failed"),

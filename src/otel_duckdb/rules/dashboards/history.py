@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from otel_duckdb import contract
@@ -15,7 +16,18 @@ _INSIDE: Final = (
     f"(toFloat64OrZero(SpanAttributes['{contract.DUCKDB_EXECUTE_TIME}'])"
     f" + toFloat64OrZero(SpanAttributes['{contract.DUCKDB_FETCH_TIME}']))"
 )
-_TRACE: Final = ("Show the trace in Jaeger", "http://localhost:16686/trace/${__value.raw}")
+_EXPLORED: Final = {
+    "trace": {
+        "datasource": "jaeger",
+        "queries": [{"refId": "A", "datasource": {"type": "jaeger", "uid": "jaeger"}, "query": "${__value.raw}"}],
+        "range": {"from": "now-7d", "to": "now"},
+    }
+}
+_TRACE: Final = (
+    "Show the trace in Jaeger",
+    f"/explore?schemaVersion=1&panes={json.dumps(_EXPLORED, separators=(',', ':'))}",
+)
+"""Leads to Grafana's own view of a trace, wherever Jaeger is."""
 
 
 def history() -> Dashboard:

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 GREEN: Final = "green"
 _THIRD: Final = 8
+_NOTHING: Final = {
+    "noValue": "-",
+    "mappings": [{"type": "special", "options": {"match": "null+nan", "result": {"text": "-", "index": 0}}}],
+}
+"""A quantile or a ratio of nothing is NaN; a dash says so better."""
 
 
 def lines(
@@ -65,7 +70,7 @@ def number(
         "textMode": "auto",
         "orientation": "auto",
     }
-    return Panel("stat", title, description, (query,), width, _defaults(unit, limit), options)
+    return Panel("stat", title, description, (query,), width, _defaults(unit, limit) | _NOTHING, options)
 
 
 def part(title: str, description: str, query: Query, *, limit: float, width: int = 4) -> Panel:
@@ -76,7 +81,7 @@ def part(title: str, description: str, query: Query, *, limit: float, width: int
         "showThresholdMarkers": True,
         "orientation": "auto",
     }
-    defaults = _defaults("percentunit", limit) | {"min": 0, "max": 1}
+    defaults = _defaults("percentunit", limit) | {"min": 0, "max": 1} | _NOTHING
     return Panel("gauge", title, description, (query,), width, defaults, options)
 
 
@@ -132,7 +137,9 @@ def table(
 
 def joined(label: str, title: str, columns: tuple[str, ...]) -> tuple[Json, ...]:
     """Join instant queries to one table by a label, and name the columns, in the order of the queries."""
-    names = {label: title} | {f"Value #{chr(ord('A') + index)}": name for index, name in enumerate(columns)}
+    # Grafana calls the only query's column `Value`.
+    values = [f"Value #{chr(ord('A') + index)}" for index in range(len(columns))] if len(columns) > 1 else ["Value"]
+    names = {label: title} | dict(zip(values, columns, strict=True))
     times = {f"Time {index + 1}": True for index in range(len(columns))}
     return (
         {"id": "joinByField", "options": {"byField": label, "mode": "outer"}},

@@ -58,7 +58,7 @@ def _glance() -> tuple[Panel, ...]:
             width=6,
         ),
         number(
-            "Failures",
+            "Failed in ten minutes",
             "Sync attempts that failed in ten minutes; above the threshold, an alert fires.",
             Query(f"sum(increase({_SEE.series(contract.SYNC_FAILURE)}[10m])) or vector(0)"),
             unit="short",

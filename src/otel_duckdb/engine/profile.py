@@ -1,0 +1,197 @@
+"""What DuckDB's profiler says of one query, in one form for all lines of DuckDB."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+COLLECTOR: Final = "RESULT_COLLECTOR"
+"""DuckDB 2's root operator, which hands the rows over; DuckDB's own rendering leaves it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator of the plan that ran.
+
+    Attributes:
+        kind: DuckDB's type of the operator, such as `HASH_JOIN`.
+        seconds: Thread time it took itself, added up over all threads.
+        rows: Rows it produced.
+        scanned: Rows it read from storage.
+        details: DuckDB's remarks on it, with literals, such as filters, conditions and the table it scans.
+        children: The operators it takes its rows from.
+    """
+
+    kind: str
+    seconds: float
+    rows: int
+    scanned: int
+    details: Mapping[str, str | list[str]]
+    children: tuple[Operator, ...]
+
+    def walk(self) -> Iterator[Operator]:
+        """This operator and all below it, from the top down."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One query's profile. A figure that this line of DuckDB does not give is None.
+
+    Attributes:
+        sql: The statement it belongs to, as DuckDB was given it; empty where DuckDB does not tell.
+        partial: Whether the result had not been used up, so that only the operators are known, as far as they got.
+        cpu_seconds: Thread time of all operators.
+        blocked_seconds: Time threads waited, for memory or for input.
+        planning_seconds: Time of the binder, the planner and the physical planner.
+        optimizing_seconds: Time of the optimizer.
+        rows_scanned: Rows read from storage.
+        row_groups_scanned: Row groups read from storage.
+        bytes_read: Bytes read from disk or network, temporary files included.
+        bytes_written: Bytes written, temporary files included.
+        peak_memory: Most bytes the buffer manager held.
+        peak_temporary: Most bytes of temporary files the database had meanwhile: what spilled.
+        result_rows: Rows of the result.
+        operators: The roots of the plan.
+    """
+
+    sql: str
+    partial: bool
+    operators: tuple[Operator, ...]
+    cpu_seconds: float | None = None
+    blocked_seconds: float | None = None
+    planning_seconds: float | None = None
+    optimizing_seconds: float | None = None
+    rows_scanned: int | None = None
+    row_groups_scanned: int | None = None
+    bytes_read: int | None = None
+    bytes_written: int | None = None
+    peak_memory: int | None = None
+    peak_temporary: int | None = None
+    result_rows: int | None = None
+
+    def walk(self) -> Iterator[Operator]:
+        """All operators, from the top down."""
+        for root in self.operators:
+            yield from root.walk()
+
+
+def read(text: str) -> Profile | None:
+    """Read what `get_profiling_information()` returned; None where it holds no query's figures.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    found = json.loads(text)
+    if "operator" in found:
+        return _read_two(found)
+    return _read_one(found) if "children" in found else None
+
+
+def is_disabled(text: str) -> bool:
+    """Whether `get_profiling_information()` says that profiling is off on the connection."""
+    return len(text) < 100 and '"disabled"' in text  # noqa: PLR2004 - no profile is that short
+
+
+def _read_one(found: dict[str, Any]) -> Profile | None:
+    operators = _operators_one(found["children"])
+    if not operators:
+        return None
+    if not found.get("latency"):
+        return _partial(operators)
+    return Profile(
+        sql=str(found.get("query_name", "")),
+        partial=False,
+        operators=operators,
+        cpu_seconds=found.get("cpu_time"),
+        blocked_seconds=found.get("blocked_thread_time"),
+        rows_scanned=found.get("cumulative_rows_scanned"),
+        bytes_read=found.get("total_bytes_read"),
+        bytes_written=found.get("total_bytes_written"),
+        peak_memory=found.get("system_peak_buffer_memory"),
+        peak_temporary=found.get("system_peak_temp_dir_size"),
+        result_rows=found.get("rows_returned"),
+    )
+
+
+def _operators_one(found: list[dict[str, Any]]) -> tuple[Operator, ...]:
+    return tuple(
+        Operator(
+            str(each.get("operator_type", "UNKNOWN")),
+            each.get("operator_timing", 0.0),
+            each.get("operator_cardinality", 0),
+            each.get("operator_rows_scanned", 0),
+            each.get("extra_info") or {},
+            _operators_one(each.get("children", ())),
+        )
+        for each in found
+    )
+
+
+def _read_two(found: dict[str, Any]) -> Profile | None:
+    operators = _operators_two(found["operator"])
+    if not operators:
+        return None
+    query, system, files = found.get("query"), found.get("system", {}), found.get("io", {})
+    if query is None:
+        return _partial(operators)
+    return Profile(
+        sql=query.get("sql", ""),
+        partial=False,
+        operators=operators,
+        cpu_seconds=query.get("cpu_time"),
+        blocked_seconds=system.get("blocked_thread_time"),
+        planning_seconds=_sum(found, "planner", "physical_planner"),
+        optimizing_seconds=_sum(found, "optimizer"),
+        rows_scanned=query.get("total_rows_scanned"),
+        row_groups_scanned=query.get("total_row_groups_scanned"),
+        bytes_read=files.get("total_bytes_read"),
+        bytes_written=files.get("total_bytes_written"),
+        peak_memory=system.get("peak_buffer_memory"),
+        peak_temporary=system.get("peak_temp_dir_size"),
+        result_rows=_result_rows(operators),
+    )
+
+
+def _operators_two(found: list[dict[str, Any]]) -> tuple[Operator, ...]:
+    return tuple(
+        Operator(
+            str(each.get("type", "UNKNOWN")),
+            each.get("timing", 0.0),
+            each.get("intermediate_rows", 0),
+            each.get("rows_scanned", 0),
+            each.get("extra_info") or {},
+            _operators_two(each.get("children", ())),
+        )
+        for each in found
+    )
+
+
+def _result_rows(operators: tuple[Operator, ...]) -> int | None:
+    root = operators[0]
+    if root.kind == COLLECTOR:
+        return root.children[0].rows if root.children else None
+    return root.rows
+
+
+def _partial(operators: tuple[Operator, ...]) -> Profile:
+    every = [operator for root in operators for operator in root.walk()]
+    return Profile(
+        sql="",
+        partial=True,
+        operators=operators,
+        cpu_seconds=sum(operator.seconds for operator in every),
+        rows_scanned=sum(operator.scanned for operator in every),
+    )
+
+
+def _sum(found: dict[str, Any], *groups: str) -> float | None:
+    times = [found[group].get("total_time") for group in groups if group in found]
+    known = [time for time in times if time is not None]
+    return sum(known) if known else None

@@ -1,0 +1,276 @@
+"""Which connection DuckDB profiles when, and whose profile it then holds.
+
+Profiling belongs to a connection and is switched by a PRAGMA, which is a statement like any other. So it is run only
+where nothing the caller can see depends on it: no open result is lost that the caller's own call would not drop, the
+connection's `description` stays, no transaction is aborted, and settings of the user's are never touched.
+"""
+
+from __future__ import annotations
+
+import threading
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import WeakSet
+
+from otel_duckdb.engine.profile import is_disabled, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from types import ModuleType
+
+    from otel_duckdb.engine.profile import Profile
+    from otel_duckdb.faults import Faults
+    from otel_duckdb.operation import Operation
+
+_ON: Final = "PRAGMA enable_profiling='no_output'"
+_OFF: Final = "PRAGMA disable_profiling"
+_LOCKED: Final = "SELECT current_setting('lock_configuration')"
+_KEPT: Final = 256
+_QUICK_IN_A_ROW: Final = 10
+
+
+class Profiling:
+    """What is known of the profiling of one connection.
+
+    Attributes:
+        on: Whether we have switched it on.
+        theirs: Whether it is the user's: we neither switch nor read it any more.
+        operation: The operation whose profile the connection holds, or None.
+        exact: Whether that operation's text is the very text DuckDB was given.
+        lock: Held while we switch or read.
+    """
+
+    __slots__ = ("exact", "lock", "on", "operation", "theirs")
+
+    def __init__(self) -> None:
+        self.on = False
+        self.theirs = False
+        self.operation: Operation | None = None
+        self.exact = False
+        self.lock = threading.Lock()
+
+
+class _Everything:
+    """Contains everything."""
+
+    def __contains__(self, _item: object) -> bool:
+        return True
+
+
+class Run(Protocol):
+    """Runs one statement on a connection, unheard."""
+
+    def __call__(self, target: Any, sql: str, /) -> Any:
+        """Run it."""
+
+
+class Profiler:
+    """Switches profiling before an operation begins, and reads the profile when it has ended.
+
+    Attributes:
+        attention: The statements and connections an operation of which must be shown to `prepare` before it begins.
+    """
+
+    def __init__(self, mode: str, slow_ns: float, duckdb: ModuleType, faults: Faults) -> None:
+        self._all = mode == "all"
+        self._slow_ns = slow_ns
+        self._faults = faults
+        self._slow: dict[str, int] = {}
+        self._on: WeakSet[Any] = WeakSet()
+        self._marks: set[object] = set()
+        self.attention: Container[object] = _Everything() if self._all else self._marks
+        self._refused: type[BaseException] = duckdb.Error
+        self._connection = vars(duckdb.DuckDBPyConnection)
+
+    # Before an operation begins.
+
+    def prepare(self, operation: Operation, replaces: bool) -> None:
+        """Switch profiling on or off for the operation, whose clock starts afterwards.
+
+        `replaces` says that its call gives up the connection's open result before it runs.
+        """
+        began = perf_counter_ns()
+        try:
+            self._prepare(operation, replaces)
+        except self._refused:
+            pass  # an aborted transaction, an open result we do not know of, a closed connection
+        except Exception as fault:
+            self._faults.report("profile", fault)
+        spent = perf_counter_ns() - began
+        operation.wall += spent
+        operation.started += spent
+        operation.last += spent
+
+    def _prepare(self, operation: Operation, replaces: bool) -> None:
+        connection = operation.connection
+        if connection is None:
+            self._forget_all()
+            return
+        target = None if connection.closed or connection.reference is None else connection.reference()
+        if target is None:
+            return
+        profiling = connection.profiling
+        if profiling is None:
+            profiling = connection.profiling = Profiling()
+        if connection.serving or not profiling.lock.acquire(blocking=False):
+            profiling.operation = None  # two threads on one connection: nobody knows whose profile it will be
+            return
+        try:
+            self._settle(profiling, target)
+            if operation.statement.profiling:
+                self._stand_down(connection, operation, replaces, target)
+            elif not profiling.theirs:
+                self._switch(connection, operation, replaces, target)
+        finally:
+            profiling.lock.release()
+
+    def _forget_all(self) -> None:
+        """A relation of unknown connection runs: what any connection holds may be its profile from now on."""
+        for connection in tuple(self._on):
+            connection.profiling.operation = None
+
+    def _stand_down(self, connection: Any, operation: Operation, replaces: bool, target: Any) -> None:
+        profiling = connection.profiling
+        if profiling.on:
+            self._set(connection, operation, replaces, target, on=False)
+        profiling.theirs = True
+
+    def _switch(self, connection: Any, operation: Operation, replaces: bool, target: Any) -> None:
+        profiling = connection.profiling
+        wanted = self._all or (operation.statement.redacted in self._slow and _is_one_statement(operation))
+        if wanted is not profiling.on:
+            self._set(connection, operation, replaces, target, on=wanted)
+        if profiling.on and _is_one_statement(operation):
+            profiling.operation, profiling.exact = operation, replaces
+
+    def _set(self, connection: Any, operation: Operation, replaces: bool, target: Any, *, on: bool) -> None:
+        run = self._runner(connection, operation, replaces)
+        if run is None:
+            return
+        profiling = connection.profiling
+        if on and not is_disabled(self._original("get_profiling_information")(target)):
+            profiling.theirs = True
+            return
+        if self._is_locked(target):
+            return
+        run(target, _ON if on else _OFF)
+        profiling.on = on
+        if on:
+            self._on.add(connection)
+            self._marks.add(connection)
+        else:
+            self._on.discard(connection)
+            self._marks.discard(connection)
+
+    def _runner(self, connection: Any, operation: Operation, replaces: bool) -> Run | None:
+        """How to run a PRAGMA that no open result and no `description` of the connection suffers from."""
+        submit = self._connection.get("_submit")
+        if connection.operation is None:
+            return self._original("sql") if submit is None else self._original("_submit")
+        if not replaces or not isinstance(operation.parameters, list | tuple | dict | None):
+            return None  # such a call may yet be refused, and then leave the open result as it is
+        return self._original("sql" if submit is None else "execute")
+
+    def _is_locked(self, target: Any) -> bool:
+        """Whether the user has locked the configuration: a PRAGMA would fail, and abort an open transaction."""
+        cursor = self._original("cursor")(target)
+        try:
+            self._original("execute")(cursor, _LOCKED)
+            return bool(self._original("fetchone")(cursor)[0])
+        finally:
+            self._original("close")(cursor)
+
+    def _original(self, name: str) -> Callable[..., Any]:
+        method = self._connection[name]
+        original: Callable[..., Any] = getattr(method, "__wrapped__", method)
+        return original
+
+    # When an operation has ended.
+
+    def ended(self, operation: Operation) -> None:
+        """Give the ended operation its profile, and remember its statement if it was slow."""
+        if operation.duration_ns > self._slow_ns:
+            self.remember(operation)
+        connection = operation.connection
+        if connection is None:
+            return
+        if operation.statement.profiling:
+            self.stand_down(connection)
+        elif connection.profiling is not None and connection.profiling.operation is operation:
+            self._finish(operation, connection.profiling)
+
+    def _finish(self, operation: Operation, profiling: Profiling) -> None:
+        connection = operation.connection
+        target = None if connection.reference is None else connection.reference()
+        if target is None or connection.serving or not profiling.lock.acquire(blocking=False):
+            profiling.operation = None
+            return
+        try:
+            self._settle(profiling, target)
+        except self._refused:
+            pass  # the connection is busy or closed
+        finally:
+            profiling.lock.release()
+        if not self._all and operation.duration_ns <= self._slow_ns:
+            self._was_quick(operation.statement.redacted)
+
+    def remember(self, operation: Operation) -> None:
+        """The operation is slow: its statement is profiled from its next execution on."""
+        if self._all or operation.name is not None:
+            return
+        key = operation.statement.redacted
+        while len(self._slow) >= _KEPT and key not in self._slow:
+            self._forget(next(iter(self._slow)))
+        self._slow[key] = _QUICK_IN_A_ROW
+        self._marks.add(key)
+
+    def _was_quick(self, key: str) -> None:
+        left = self._slow.get(key, 0) - 1
+        if left > 0:
+            self._slow[key] = left
+        else:
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        self._slow.pop(key, None)
+        self._marks.discard(key)
+
+    def stand_down(self, connection: Any) -> None:
+        """The user has taken the profiling of the connection into their own hands."""
+        if connection.profiling is None:
+            connection.profiling = Profiling()
+        connection.profiling.theirs = True
+
+    def gone(self, connection: Any) -> None:
+        """The connection is closed or collected."""
+        self._marks.discard(connection)
+        self._on.discard(connection)
+
+    def _settle(self, profiling: Profiling, target: Any) -> None:
+        """Read the profile for the operation it belongs to, before the next statement takes its place."""
+        operation, profiling.operation = profiling.operation, None
+        if operation is None or operation.error is not None or operation.profile is not None or profiling.theirs:
+            return
+        text = self._original("get_profiling_information")(target)
+        if is_disabled(text):
+            profiling.theirs = True
+            return
+        profile = read(text)
+        if profile is not None and _belongs(profile, operation, profiling.exact):
+            operation.profile = profile
+
+
+def _is_one_statement(operation: Operation) -> bool:
+    """Whether DuckDB's profile covers all of the operation: of a script or a batch it has the last statement only."""
+    return operation.name is None and operation.batch_size is None and operation.statement.count == 1
+
+
+def _belongs(profile: Profile, operation: Operation, exact: bool) -> bool:
+    if not profile.sql:
+        return profile.partial or not exact
+    sql = profile.sql.strip().rstrip(";").strip()
+    if sql in operation.text:
+        return True
+    # DuckDB renders a relation's SQL anew: then at least every table must be found in it.
+    folded = sql.casefold()
+    return not exact and all(target.casefold() in folded for target in operation.statement.targets)

@@ -1,0 +1,89 @@
+"""Connects what looks inside an operation: profiles, the slow-query log, callers, and N+1."""
+
+from __future__ import annotations
+
+import logging
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from otel_duckdb import contract
+from otel_duckdb.engine.profile_switch import Profiler
+from otel_duckdb.intercept.callers import find_caller
+from otel_duckdb.operation import Patience
+from otel_duckdb.signals.plan import Plans
+from otel_duckdb.signals.repeated import Repeated
+from otel_duckdb.signals.slow import SlowQueries
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from opentelemetry._logs import Logger
+    from opentelemetry.metrics import Meter
+
+    from otel_duckdb.faults import Faults
+    from otel_duckdb.operation import Operation, Operations
+    from otel_duckdb.settings import Settings
+    from otel_duckdb.signals.record import OperationSignals
+    from otel_duckdb.signals.spans import Spans
+
+logger: Final = logging.getLogger("otel_duckdb")
+
+
+def insight(
+    duckdb: ModuleType,
+    settings: Settings,
+    meter: Meter,
+    log: Logger,
+    faults: Faults,
+    operations: Operations,
+    signals: OperationSignals,
+    spans: Spans,
+) -> Profiler | None:
+    """Hook all of it in, and return what switches profiling, or None where nothing is to be profiled."""
+    instance = {contract.INSTANCE_ID: settings.instance_id} if settings.instance_id else {}
+    plans = Plans(meter, lambda: instance, raw=settings.raw_query_text)
+    slow = SlowQueries(log, plans, settings.slow_threshold_ms)
+    spans.describers += [plans.describe, slow.describe]
+    signals.on_close += [plans.count, slow.tell]
+    if settings.repeated_threshold:
+        signals.on_close.append(Repeated(settings.repeated_threshold).count)
+    profiler = _profiler(duckdb, settings, faults, operations)
+    operations.patience = Patience(settings.slow_threshold_ms * 1e6, _Slow(profiler, faults))
+    return profiler
+
+
+def _profiler(duckdb: ModuleType, settings: Settings, faults: Faults, operations: Operations) -> Profiler | None:
+    if settings.profile == "off":
+        return None
+    if not hasattr(duckdb.DuckDBPyConnection, "get_profiling_information"):
+        logger.info(
+            "otel_duckdb: no query profiles on DuckDB %s, whose client cannot read them; they need DuckDB 1.5 or later",
+            duckdb.__version__,
+        )
+        return None
+    profiler = Profiler(settings.profile, settings.slow_threshold_ms * 1e6, duckdb, faults)
+    operations.attention, operations.prepare = profiler.attention, profiler.prepare
+    operations.stand_down = profiler.stand_down
+    operations.on_end.append(profiler.ended)
+    return profiler
+
+
+_TOLD: Final = Patience(inf, lambda _: None)
+
+
+class _Slow:
+    """Called inside the DuckDB call that makes an operation slow."""
+
+    def __init__(self, profiler: Profiler | None, faults: Faults) -> None:
+        self._profiler = profiler
+        self._faults = faults
+
+    def __call__(self, operation: Operation) -> None:
+        """Take down who called, and have the statement profiled from now on."""
+        operation.patience = _TOLD
+        try:
+            operation.caller = find_caller()
+            if self._profiler is not None:
+                self._profiler.remember(operation)
+        except Exception as fault:
+            self._faults.report("profile", fault)

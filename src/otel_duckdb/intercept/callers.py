@@ -1,0 +1,53 @@
+"""Where in the user's code DuckDB was called: the innermost frame that is of no library."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otel_duckdb.signals.slow import Caller
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_OURS: Final = str(Path(__file__).parent.parent)
+_STANDARD: Final = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
+_INSTALLED: Final = ("site-packages", "dist-packages")
+
+
+def find_caller() -> Caller | None:
+    """The innermost frame outside all installed packages.
+
+    A program may itself be installed; then it is the innermost frame outside DuckDB, this package and Python's own
+    library. Only its place is kept: a frame would keep the caller's variables alive.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    second: Caller | None = None
+    while frame is not None:
+        origin = _origin(frame.f_code.co_filename)
+        if origin == "user":
+            return _place(frame)
+        if origin == "installed" and second is None:
+            second = _place(frame)
+        frame = frame.f_back
+    return second
+
+
+def _place(frame: FrameType) -> Caller:
+    code = frame.f_code
+    module = frame.f_globals.get("__name__", "")
+    return Caller(code.co_filename, frame.f_lineno, f"{module}.{code.co_qualname}")
+
+
+@lru_cache(4096)
+def _origin(path: str) -> str:
+    if path.startswith((_OURS, "<frozen ", "<otel_duckdb>")):
+        return "ours"
+    parts = Path(path).parts
+    for folder in _INSTALLED:
+        if folder in parts:
+            return "ours" if parts[parts.index(folder) + 1 :][:1] in (("duckdb",), ("_duckdb",)) else "installed"
+    return "standard" if path.startswith(_STANDARD) else "user"

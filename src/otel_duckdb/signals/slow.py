@@ -1,0 +1,117 @@
+"""The slow-query log: an OpenTelemetry log record and a line of Python logging for every slow operation."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.context import attach, detach, get_current
+
+from otel_duckdb import contract
+from otel_duckdb.signals.errors import error_type
+from otel_duckdb.signals.plan import figures, hottest
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger
+    from opentelemetry.trace import Span
+    from opentelemetry.util.types import AttributeValue
+
+    from otel_duckdb.operation import Operation
+    from otel_duckdb.signals.plan import Plans
+
+log: Final = logging.getLogger("otel_duckdb.slow_query")
+log.addHandler(logging.NullHandler())  # a program without logging must not find lines on its stderr
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A place in the user's code.
+
+    Attributes:
+        path: The file.
+        line: The line's number.
+        function: The function's name with its module and class.
+    """
+
+    path: str
+    line: int
+    function: str
+
+    @property
+    def attributes(self) -> dict[str, AttributeValue]:
+        """The place as the semantic conventions spell it."""
+        return {
+            contract.CODE_FILE_PATH: self.path,
+            contract.CODE_LINE_NUMBER: self.line,
+            contract.CODE_FUNCTION_NAME: self.function,
+        }
+
+
+class SlowQueries:
+    """Tells of operations that took longer than the threshold."""
+
+    def __init__(self, logger: Logger, plans: Plans, threshold_ms: float) -> None:
+        self._logger = logger
+        self._plans = plans
+        self._limit_ns = threshold_ms * 1e6
+
+    def describe(self, span: Span, operation: Operation) -> None:
+        """Put the caller of a slow operation on its span."""
+        if operation.caller is not None and operation.duration_ns > self._limit_ns:
+            span.set_attributes(operation.caller.attributes)
+
+    def tell(self, operation: Operation) -> None:
+        """Log the operation if it was slow, in the context of its span."""
+        if operation.duration_ns <= self._limit_ns:
+            return
+        attributes = self._attributes(operation)
+        context = operation.context or get_current()
+        text = _sentence(operation)
+        self._logger.emit(
+            timestamp=operation.end_wall,
+            context=context,
+            severity_number=SeverityNumber.WARN,
+            severity_text="WARN",
+            body=text,
+            attributes=attributes,
+            event_name=contract.EVENT_SLOW_QUERY,
+        )
+        token = attach(context)
+        try:
+            log.warning("%s: %s", text, attributes.get(contract.DB_QUERY_TEXT) or operation.shape.name)
+        finally:
+            detach(token)
+
+    def _attributes(self, operation: Operation) -> dict[str, AttributeValue]:
+        found: dict[str, AttributeValue] = {
+            **operation.shape.attributes,
+            contract.DUCKDB_DURATION: operation.duration_ns / 1e6,
+            contract.DUCKDB_EXECUTE_TIME: operation.execute_ns / 1e6,
+            contract.DUCKDB_FETCH_TIME: operation.fetch_ns / 1e6,
+        }
+        if operation.rows is not None:
+            found[contract.DB_RESPONSE_RETURNED_ROWS] = operation.rows
+        if operation.error is not None:
+            found[contract.ERROR_TYPE] = error_type(operation.error)
+        if operation.caller is not None:
+            found.update(operation.caller.attributes)
+        if operation.profile is not None:
+            found.update(figures(operation.profile))
+            found[contract.DUCKDB_PLAN] = self._plans.tree(operation)
+        return found
+
+
+def _sentence(operation: Operation) -> str:
+    parts = [f"slow query: {operation.shape.name} took {operation.duration_ns / 1e6:,.0f} ms"]
+    if operation.error is not None:
+        parts.append(f"failed with {error_type(operation.error)}")
+    if operation.rows is not None:
+        parts.append(f"{operation.rows:,} rows")
+    if operation.profile is not None and hottest(operation.profile):
+        parts.append(f"hottest {hottest(operation.profile)}")
+    if operation.caller is not None:
+        caller = operation.caller
+        parts.append(f"called by {caller.function} ({caller.path}:{caller.line})")
+    return ", ".join(parts)
