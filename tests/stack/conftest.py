@@ -78,6 +78,6 @@ def gateway(start_service):
 @pytest.fixture(scope="session")
 def busy(stack, start_service):
     """One instrumented program that uses DuckDB in every way, all the time."""
-    service = start_service("busy", OTEL_DUCKDB_PROFILE="all")
+    service = start_service("busy", OTEL_DUCKDB_PROFILE="all", OTEL_DUCKDB_SLOW_THRESHOLD_MS="1")
     service.do("start_everything", clickhouse_port=stack.clickhouse.port)
     return service
