@@ -17,6 +17,7 @@ from wrapt import register_post_import_hook
 from otel_duckdb import contract
 from otel_duckdb.faults import Faults
 from otel_duckdb.insight import insight
+from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.connections import Connections, Deferred, Location
 from otel_duckdb.intercept.listener import Listener
 from otel_duckdb.intercept.surface import SUPPORTED, Surface, generation
@@ -98,6 +99,7 @@ class _Running:
             self._end(connection)
         for state in (*self.surface.relations.open(), *self.surface.appenders.open()):
             self.listener.hold(state, None)
+        streams.end_all()
         self.deferred.run()
 
     def _end(self, connection: Connection) -> None:
