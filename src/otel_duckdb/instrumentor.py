@@ -57,7 +57,9 @@ class _Running:
         signals = OperationSignals(Shapes(settings), spans, Metrics(meter))
         self.operations = Operations(signals, self.faults)
         logger = get_logger(contract.SCOPE, version, logger_provider, contract.SCHEMA_URL)
-        self.profiler = insight(duckdb, settings, meter, logger, self.faults, self.operations, signals, spans)
+        self.profiler = insight(
+            duckdb, settings, meter, meter_provider, logger, self.faults, self.operations, signals, spans
+        )
         self.deferred = Deferred()
         self.measures = Measures(duckdb, meter, settings, meter_provider, self.faults, self.deferred, self._working)
         self.operations.on_end.append(self.measures.ended)
@@ -106,12 +108,12 @@ class _Running:
         if self.surface.fetching_one is not None:
             self.surface.fetching_one.forget(connection.key)
         self.listener.hold(connection, None)
-        if self.profiler is not None:
-            self.profiler.gone(connection)
 
     def _gone(self, connection: Connection) -> None:
         self._end(connection)
         self.measures.gone(connection)
+        if self.profiler is not None:
+            self.profiler.gone(connection)
 
     def _working(self) -> Iterator[Connection | None]:
         """The connections DuckDB works for at the moment, once for each operation."""
