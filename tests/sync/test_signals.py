@@ -1,0 +1,166 @@
+"""What a sync, and a user's own sync, tell: spans, events, links, metrics."""
+
+import asyncio
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from clickhouse_standin import Fault, Kind
+from otel_duckdb import contract
+from otel_duckdb.signals.sync import SyncSignals, trace_sync
+from otel_duckdb.sync import Limits, Retry, Sync
+
+INSERT = "^INSERT INTO .*ticks"
+
+
+class Telemetry:
+    def __init__(self):
+        self.exporter, self.reader = InMemorySpanExporter(), InMemoryMetricReader()
+        self.tracers, self.meters = TracerProvider(shutdown_on_exit=False), MeterProvider([self.reader])
+        self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.signals = SyncSignals(self.tracers, self.meters)
+
+    def spans(self, prefix=""):
+        return [span for span in self.exporter.get_finished_spans() if span.name.startswith(prefix)]
+
+    def metrics(self, label="ticks"):
+        data = self.reader.get_metrics_data()
+        found = {}
+        for resource in data.resource_metrics if data else ():
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    for point in metric.data.data_points:
+                        if point.attributes[contract.TABLE_NAME] == label:
+                            found[metric.name] = point.value
+        return found
+
+
+@pytest.fixture
+def telemetry():
+    one = Telemetry()
+    yield one
+    one.meters.shutdown()
+    one.tracers.shutdown()
+
+
+@pytest.fixture
+def sync(buffer, served, telemetry):
+    buffer.execute("CREATE TABLE ticks AS SELECT range AS a FROM range(2500)")
+    retry = Retry(attempts=3, seconds=20, initial_delay=0.01, max_delay=0.02)
+    with Sync(buffer, ["ticks"], served, batch=Limits(rows=1000), retry=retry, signals=telemetry.signals) as one:
+        yield one
+
+
+def test_a_pass_is_a_span_with_a_child_for_each_batch(sync, telemetry):
+    sync.run_once()
+    (whole,) = telemetry.spans("duckdb.sync ticks")
+    batches = telemetry.spans("duckdb.sync.batch ticks")
+    assert len(batches) == 3
+    assert {span.parent.span_id for span in batches} == {whole.context.span_id}
+    assert sum(span.attributes[contract.SYNC_ROWS] for span in batches) == 2500
+    assert whole.attributes[contract.SYNC_ROWS] == 2500
+    assert whole.attributes[contract.SYNC_TARGET] == "ticks"
+    assert len({span.attributes[contract.SYNC_BATCH_TOKEN] for span in batches}) == 3
+
+
+def test_each_retry_is_an_event_with_its_attempt_delay_and_error(server, sync, telemetry):
+    with server.fault(Fault(Kind.ERROR, INSERT, after=1, times=2, code=252)):
+        sync.run_once()
+    second = telemetry.spans("duckdb.sync.batch ticks")[1]
+    events = [event for event in second.events if event.name == contract.EVENT_SYNC_RETRY]
+    assert [event.attributes[contract.SYNC_ATTEMPT] for event in events] == [2, 3]
+    assert events[0].attributes[contract.SYNC_RETRY_DELAY] >= 10
+    assert "252" in events[0].attributes["exception.message"]
+    metrics = telemetry.metrics()
+    assert metrics["duckdb_sync_retry_attempts"] == 2
+    assert metrics["duckdb_sync_failure_count"] == 2
+    assert metrics["duckdb_sync_success_count"] == 3
+    assert metrics["duckdb_sync_rows"] == 2500
+    assert metrics["duckdb_sync_latency_ms"] > 0
+
+
+def test_a_failed_batch_is_an_error_and_the_next_pass_links_to_it(server, sync, telemetry):
+    with server.fault(Fault(Kind.ERROR, INSERT, after=1, code=60)):
+        sync.run_once()
+    (whole,) = telemetry.spans("duckdb.sync ticks")
+    failed = telemetry.spans("duckdb.sync.batch ticks")[1]
+    for span in (whole, failed):
+        assert span.status.status_code.name == "ERROR"
+        assert span.attributes[contract.ERROR_TYPE] == "TargetError"
+        assert [event.name for event in span.events] == ["exception"]
+    metrics = telemetry.metrics()
+    assert metrics["duckdb_sync_pending_rows"] == 1500
+    assert metrics["duckdb_sync_lag_seconds"] > 0
+    sync.run_once()
+    again = telemetry.spans("duckdb.sync.batch ticks")[2]
+    assert [link.context.trace_id for link in again.links] == [whole.context.trace_id]
+    metrics = telemetry.metrics()
+    assert (metrics["duckdb_sync_pending_rows"], metrics["duckdb_sync_lag_seconds"]) == (0, 0)
+
+
+def test_counters_start_at_zero(sync, telemetry):
+    telemetry.signals.table("ticks")
+    metrics = telemetry.metrics()
+    assert [metrics[f"duckdb_sync_{name}"] for name in ("success_count", "failure_count", "retry_attempts")] == [
+        0,
+        0,
+        0,
+    ]
+
+
+def test_every_metric_is_in_the_contract_as_it_is_made(sync, telemetry):
+    sync.run_once()
+    known = {metric.name: metric for metric in contract.METRICS}
+    data = telemetry.reader.get_metrics_data()
+    for metric in data.resource_metrics[0].scope_metrics[0].metrics:
+        assert (metric.unit, metric.description) == (known[metric.name].unit, known[metric.name].description)
+        for point in metric.data.data_points:
+            assert set(point.attributes) <= set(known[metric.name].labels)
+
+
+def test_trace_sync_reports_a_block(telemetry):
+    with trace_sync("ticks", signals=telemetry.signals) as sync:
+        sync.record(rows=10, size=80)
+        sync.retry(2, 0.5, TimeoutError("slow"))
+        with sync.batch("token-1", rows=10):
+            pass
+    (span,) = telemetry.spans("duckdb.sync ticks")
+    assert (span.attributes[contract.SYNC_ROWS], span.events[0].name) == (10, contract.EVENT_SYNC_RETRY)
+    assert telemetry.spans("duckdb.sync.batch ticks")[0].parent.span_id == span.context.span_id
+    metrics = telemetry.metrics()
+    assert (metrics["duckdb_sync_success_count"], metrics["duckdb_sync_failure_count"]) == (1, 0)
+    assert (metrics["duckdb_sync_rows"], metrics["duckdb_sync_bytes"]) == (10, 80)
+
+
+def test_trace_sync_counts_a_failure_and_lets_it_go_on(telemetry):
+    with pytest.raises(KeyError), trace_sync("ticks", signals=telemetry.signals):
+        raise KeyError("gone")
+    (span,) = telemetry.spans("duckdb.sync ticks")
+    assert (span.status.status_code.name, span.attributes[contract.ERROR_TYPE]) == ("ERROR", "KeyError")
+    assert telemetry.metrics()["duckdb_sync_failure_count"] == 1
+
+
+def test_trace_sync_decorates_functions_and_coroutines(telemetry):
+    @trace_sync("ticks", signals=telemetry.signals)
+    def copy(rows):
+        """Copy."""
+        return rows * 2
+
+    @trace_sync("ticks", signals=telemetry.signals)
+    async def copy_soon(rows):
+        await asyncio.sleep(0)
+        return rows * 3
+
+    assert (copy(4), copy.__doc__, asyncio.run(copy_soon(4))) == (8, "Copy.", 12)
+    assert telemetry.metrics()["duckdb_sync_success_count"] == 2
+    assert len(telemetry.spans("duckdb.sync ticks")) == 2
+
+
+def test_without_an_sdk_the_sync_works_and_tells_nothing(buffer, target):
+    buffer.execute("CREATE TABLE ticks AS SELECT 1 AS a")
+    with Sync(buffer, ["ticks"], target) as one:
+        assert one.run_once()[0].rows == 1

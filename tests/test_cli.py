@@ -1,0 +1,124 @@
+"""The command line: exit codes, one line for an error, JSON where a machine may read."""
+
+import json
+import subprocess
+import sys
+
+import clickhouse_connect
+import duckdb
+import pytest
+
+OTEL = [sys.executable, "-m", "otel_duckdb.cli"]
+
+
+def run(*arguments, folder=None):
+    done = subprocess.run([*OTEL, *map(str, arguments)], capture_output=True, text=True, cwd=folder, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with duckdb.connect(str(tmp_path / "buffer.duckdb")) as connection:
+        connection.execute("CREATE TABLE ticks AS SELECT range AS a FROM range(1000)")
+    (tmp_path / "sync.toml").write_text('database = "buffer.duckdb"\n[[tables]]\nname = "ticks"\n')
+    return tmp_path
+
+
+def test_help_lists_the_commands():
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "sync" in out
+
+
+def test_an_unknown_command_is_wrong_usage_in_one_line():
+    code, out, err = run("snyc")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "snyc" in err
+
+
+def test_without_click_one_line_says_what_to_install():
+    script = "import sys; sys.modules['click'] = None; from otel_duckdb.cli import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'otel-duckdb[cli]'" in done.stderr
+
+
+def test_help_imports_no_command():
+    script = (
+        "import sys; sys.argv = ['otel-duckdb', '--version']; from otel_duckdb.cli import main; main();"
+        "assert not {'pyarrow', 'clickhouse_connect', 'otel_duckdb.sync'} & set(sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+
+
+def test_a_buffer_is_synced_and_its_status_told(folder):
+    code, out, _ = run("sync", "--dry-run", folder=folder)
+    assert (code, out) == (0, "ticks -> ticks: 1000 rows would be sent\n")
+    code, out, err = run("sync", folder=folder)
+    assert (code, out, err) == (0, "ticks: 1000 rows sent\n", "")
+    code, out, _ = run("sync", "--status", "--json", folder=folder)
+    (status,) = json.loads(out)
+    assert code == 0
+    assert (status["acknowledged_rows"], status["pending_rows"], status["healthy"]) == (1000, 0, True)
+    code, out, _ = run("sync", "--json", folder=folder)
+    assert (code, json.loads(out)) == (0, [{"table": "ticks", "rows": 0, "error": None}])
+    assert "caught up" in run("sync", "--status", folder=folder)[1]
+
+
+def test_the_default_target_is_an_embedded_one_beside_the_database(folder):
+    assert run("sync", folder=folder)[0] == 0
+    assert (folder / "buffer.duckdb.chdb").is_dir()
+    assert clickhouse_connect  # its chDB can open one folder a process, so another process looks
+    script = (
+        "import sys, clickhouse_connect as c; k = c.get_client(interface='chdb', path=sys.argv[1]);"
+        "print(k.query('SELECT count(), sum(a) FROM ticks').result_rows)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder / "buffer.duckdb.chdb")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[(1000, 499500)]\n"
+
+
+def test_a_failing_table_is_exit_1_and_shows_in_the_status(folder):
+    with duckdb.connect(str(folder / "buffer.duckdb")) as connection:
+        connection.execute("CREATE TABLE odd (u UNION(a INTEGER))")
+    with (folder / "sync.toml").open("a") as file:
+        file.write('[[tables]]\nname = "odd"\n')
+    code, out, err = run("sync", folder=folder)
+    assert code == 1
+    assert "ticks: 1000 rows sent" in out
+    assert "column 'u'" in err.splitlines()[-1]
+
+
+def test_a_server_that_is_away_is_exit_1_and_shows_in_the_status(folder):
+    with (folder / "sync.toml").open("a") as file:
+        file.write('[target]\nhost = "127.0.0.1"\nport = 1\n[retry]\nattempts = 1\n')
+    code, _, err = run("sync", folder=folder)
+    assert code == 1
+    assert "ClickHouse at 127.0.0.1:1" in err
+    code, out, _ = run("sync", "--status", folder=folder)
+    assert code == 1
+    assert "FAILING since" in out
+
+
+def test_a_wrong_file_is_wrong_usage_in_one_line(folder):
+    (folder / "sync.toml").write_text("databse = 1\n")
+    code, out, err = run("sync", folder=folder)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "unknown key databse" in err
+
+
+def test_a_database_that_is_not_there_is_not_made(folder):
+    (folder / "sync.toml").write_text('database = "none.duckdb"\n[[tables]]\nname = "ticks"\n')
+    code, _, err = run("sync", folder=folder)
+    assert code == 2
+    assert "none.duckdb" in err
+    assert not (folder / "none.duckdb").exists()
+
+
+def test_a_reset_sends_all_rows_anew(folder):
+    assert run("sync", folder=folder)[0] == 0
+    assert run("sync", "--reset", "ticks", folder=folder)[0] == 0
+    assert run("sync", folder=folder)[1] == "ticks: 1000 rows sent\n"
+    assert run("sync", "--reset", "other", folder=folder)[0] == 2
