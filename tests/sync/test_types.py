@@ -1,6 +1,6 @@
 """Every DuckDB type arrives without loss, or is refused by the name of its column before a row is sent."""
 
-import datetime
+import datetime as dt
 import itertools
 import math
 import struct
@@ -51,26 +51,44 @@ CASES = {
     "UUID": (["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"], AS_TEXT),
     "ENUM('a', 'it''s')": (["'a'", "'it''s'"], AS_TEXT),
     "DATE": (["'1900-01-01'", "'2299-12-31'", "'1969-12-31'"], SAME),
-    "TIME": (["'00:00:00'", "'23:59:59.999999'", "'24:00:00'"], ("epoch_us({})", "toInt64(toDecimal64({}, 6) * 1000000)")),
+    "TIME": (
+        ["'00:00:00'", "'23:59:59.999999'", "'24:00:00'"],
+        ("epoch_us({})", "toInt64(toDecimal64({}, 6) * 1000000)"),
+    ),
     "TIMETZ": (["'12:34:56.789+05:30'", "'00:00:00-15:59'"], AS_TEXT),
     "TIMESTAMP": (["'1900-01-01'", "'2299-12-31 23:59:59.999999'", "'1969-12-31 23:59:59.999999'"], MICROSECONDS),
     "TIMESTAMPTZ": (["'2024-02-29 12:00:00.123456+05'", "'1900-01-02 00:00:00+00'"], MICROSECONDS),
-    "TIMESTAMP_S": (["'1900-01-01'", "'2299-12-31 23:59:59'"], ("epoch_ms({}::TIMESTAMP) // 1000", "toUnixTimestamp64Second({})")),
-    "TIMESTAMP_MS": (["'1900-01-01'", "'2299-12-31 23:59:59.999'"], ("epoch_ms({}::TIMESTAMP)", "toUnixTimestamp64Milli({})")),
-    "TIMESTAMP_NS": (["'1900-01-01 00:00:00.000000001'", "'2262-04-11 23:47:16.000000001'"], ("epoch_ns({})", "toUnixTimestamp64Nano({})")),
+    "TIMESTAMP_S": (
+        ["'1900-01-01'", "'2299-12-31 23:59:59'"],
+        ("epoch_ms({}::TIMESTAMP) // 1000", "toUnixTimestamp64Second({})"),
+    ),
+    "TIMESTAMP_MS": (
+        ["'1900-01-01'", "'2299-12-31 23:59:59.999'"],
+        ("epoch_ms({}::TIMESTAMP)", "toUnixTimestamp64Milli({})"),
+    ),
+    "TIMESTAMP_NS": (
+        ["'1900-01-01 00:00:00.000000001'", "'2262-04-11 23:47:16.000000001'"],
+        ("epoch_ns({})", "toUnixTimestamp64Nano({})"),
+    ),
     "INTERVAL": (["'1 year 2 months -3 days 04:05:06.000007'", "'30 days'", "'1 month'"], AS_TEXT),
     "INTEGER[]": (["[]", "[1, NULL, 3]"], SAME),
     "VARCHAR[2]": (["['a', NULL]", "['', 'b']"], ("{}::VARCHAR[]", "{}")),
     "DECIMAL(10,2)[]": (["[1.10, -2.20]"], SAME),
     "INTEGER[][]": (["[[1], [], [NULL]]"], SAME),
-    "HUGEINT[]": ([f"[{2**127 - 1}, NULL]"], ("list_transform({}, lambda x: x::VARCHAR)", "arrayMap(x -> toString(x), {})")),
+    "HUGEINT[]": (
+        [f"[{2**127 - 1}, NULL]"],
+        ("list_transform({}, lambda x: x::VARCHAR)", "arrayMap(x -> toString(x), {})"),
+    ),
     'STRUCT(a INTEGER, "b c" VARCHAR[])': (["{'a': 1, 'b c': ['x', NULL]}", "{'a': NULL, 'b c': []}"], SAME),
-    "STRUCT(a INTEGER, b STRUCT(c UUID))[]": (["[{'a': 1, 'b': {'c': '00000000-0000-0000-0000-00000000000f'}}]"], ("{}[1].b.c::VARCHAR", "toString(tupleElement(tupleElement({}[1], 'b'), 'c'))")),
+    "STRUCT(a INTEGER, b STRUCT(c UUID))[]": (
+        ["[{'a': 1, 'b': {'c': '00000000-0000-0000-0000-00000000000f'}}]"],
+        ("{}[1].b.c::VARCHAR", "toString(tupleElement(tupleElement({}[1], 'b'), 'c'))"),
+    ),
     "MAP(VARCHAR, INTEGER)": (["map {'k': 1, 'l': NULL}", "map {}"], SAME),
     "MAP(INTEGER, STRUCT(x DOUBLE[]))": (["map {1: {'x': [1.5, NULL]}}"], SAME),
     "MAP(DATE, VARCHAR)": (["map {'2024-01-01'::DATE: 'x'}"], SAME),
     **({"TIME_NS": (["'23:59:59.999999999'"], ("{}::VARCHAR", "toString({})"))} if SINCE_15 else {}),
-}  # fmt: skip
+}
 
 
 def values_of(buffer, query, kind, expressions, table):
@@ -201,7 +219,7 @@ def parts(mapping):
             st.none() | st.integers(-(2**127), 2**127 - 1),
             st.none() | st.text(st.characters(codec="utf-8"), max_size=30),
             st.none() | st.decimals(Decimal(-(10**20)), Decimal(10**20), places=8),
-            st.none() | st.datetimes(datetime.datetime(1900, 1, 1), datetime.datetime(2299, 12, 31)),  # noqa: DTZ001 - naive as in DuckDB
+            st.none() | st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2299, 12, 31)),  # noqa: DTZ001 - naive as in DuckDB
             st.none() | st.lists(st.none() | st.binary(max_size=5), max_size=4),
             st.none() | st.dictionaries(st.text("abc", max_size=3), st.none() | st.booleans(), max_size=3),
         ),
@@ -216,7 +234,8 @@ def test_any_rows_arrive_as_they_are(buffer, sync, query, rows):
         "m MAP(VARCHAR, BOOLEAN))"
     )
     buffer.executemany(
-        f"INSERT INTO {table} VALUES (?, ?::VARCHAR, ?, ?::VARCHAR, ?, ?, CASE WHEN ? THEN map(?::VARCHAR[], ?::BOOLEAN[]) END)",
+        f"INSERT INTO {table} VALUES "
+        "(?, ?::VARCHAR, ?, ?::VARCHAR, ?, ?, CASE WHEN ? THEN map(?::VARCHAR[], ?::BOOLEAN[]) END)",
         [(n, in_full(h), s, in_full(d), t, b, m is not None, *parts(m)) for n, (h, s, d, t, b, m) in enumerate(rows)],
     )
     one = sync([table])
@@ -228,7 +247,7 @@ def test_any_rows_arrive_as_they_are(buffer, sync, query, rows):
         f"list_transform(b, lambda x: hex(x)) END, b IS NULL, coalesce(m, map {{}}), m IS NULL FROM {table} ORDER BY n"
     ).fetchall()
     stored = query(
-        "SELECT n, toString(h), hex(s), d, toUnixTimestamp64Micro(t), arrayMap(x -> hex(x), b), b_is_null, m, m_is_null "
-        f"FROM {{}}.{table} ORDER BY n"
+        "SELECT n, toString(h), hex(s), d, toUnixTimestamp64Micro(t), arrayMap(x -> hex(x), b), b_is_null, m, "
+        f"m_is_null FROM {{}}.{table} ORDER BY n"
     )
     assert [tuple(row) for row in stored] == [tuple(row) for row in sent]

@@ -1,0 +1,217 @@
+"""How fast the sync is beside a bare `insert_arrow` of the same batches, and how much memory it takes.
+
+    python benchmarks/sync_throughput.py                    # the ratio, over the HTTP stand-in
+    python benchmarks/sync_throughput.py --over chdb        # the same with chDB in this process
+    python benchmarks/sync_throughput.py --memory           # resident memory at 2M and 20M rows
+    python benchmarks/sync_throughput.py --dlt --rows 10000000
+
+Rounds of both kinds alternate, so that what else the machine does falls on both; the figures are medians. `dlt` is
+installed into an environment of its own, and given a destination that calls `insert_arrow` on the same server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import clickhouse_connect
+import duckdb
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+from clickhouse_standin import StandIn
+from otel_duckdb.sync import Limits, Sync, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COLUMNS = "moment TIMESTAMP, symbol VARCHAR, price DECIMAL(18, 4), size INTEGER, bid DOUBLE, ask DOUBLE, venue VARCHAR"
+ROWS = (
+    "SELECT TIMESTAMP '2024-01-01' + to_microseconds(range * 700), 'S' || (range * 7919 % 500), (range % 100000) / 4, "
+    "range % 1000, random() * 100, random() * 100, CASE range % 3 WHEN 0 THEN 'XETR' ELSE 'XNAS' END FROM range({})"
+)
+
+
+def make_buffer(path: Path, rows: int) -> None:
+    """Fill a DuckDB database with ticks."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"CREATE TABLE ticks ({COLUMNS})")
+        connection.execute(f"INSERT INTO ticks {ROWS.format(rows)}")
+
+
+def synced(path: Path, target: Target, limits: Limits) -> float:
+    """Seconds the sync takes for the whole table, its connections and table made beforehand by an empty pass."""
+    with Sync(path, ["ticks"], target, batch=limits) as sync:
+        sync.reset("ticks")
+        begin = time.perf_counter()
+        (report,) = sync.run_once()
+        if report.error:
+            raise report.error
+        return time.perf_counter() - begin
+
+
+def batches(path: Path, sizes: list[int]) -> Iterator[Any]:
+    """The same batches as the sync's, read as it reads them."""
+    with duckdb.connect(str(path)) as connection:
+        low = -1
+        for size in sizes:
+            query = f"SELECT * FROM ticks WHERE rowid > {low} AND rowid <= {low + size}"
+            yield connection.sql(query).to_arrow_table().combine_chunks()
+            low += size
+
+
+def bare(client: Any, tables: Iterator[Any]) -> tuple[float, float]:
+    """Seconds that `insert_arrow` takes for all batches, and seconds with the reading of them."""
+    begin, inserting = time.perf_counter(), 0.0
+    for table in tables:
+        before = time.perf_counter()
+        client.insert_arrow("bare", table, settings={"async_insert": 0, "min_insert_block_size_bytes": 0})
+        inserting += time.perf_counter() - before
+    return inserting, time.perf_counter() - begin
+
+
+def compare(folder: Path, target: Target, client: Any, options: argparse.Namespace) -> None:
+    """Print the ratio."""
+    path, limits = folder / "buffer.duckdb", Limits(rows=options.batch)
+    make_buffer(path, options.rows)
+    client.command(
+        "CREATE TABLE bare (moment Nullable(DateTime64(6, 'UTC')), symbol Nullable(String), "
+        "price Nullable(Decimal(18, 4)), "
+        "size Nullable(Int32), bid Nullable(Float64), ask Nullable(Float64), venue Nullable(String)) "
+        "ENGINE = MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 10000"
+    )
+    ours, inserts, wholes, dlts = [], [], [], []
+    for _ in range(options.rounds):
+        ours.append(synced(path, target, limits))
+        found = client.query("SELECT count() FROM ticks GROUP BY _sync_batch ORDER BY _sync_batch")
+        inserting, whole = bare(client, batches(path, [row[0] for row in found.result_rows]))
+        inserts.append(inserting)
+        wholes.append(whole)
+        client.command("TRUNCATE TABLE bare")
+        client.command("TRUNCATE TABLE ticks")
+        if options.dlt:
+            dlts.append(dlt(folder, path, target, options.batch))
+    report("sync", ours, options.rows)
+    report("insert_arrow of the same batches", inserts, options.rows)
+    report("read and insert_arrow of the same batches", wholes, options.rows)
+    print(f"throughput over bare insert_arrow: {statistics.median(inserts) / statistics.median(ours):.2f}")
+    print(f"throughput over reading and insert_arrow: {statistics.median(wholes) / statistics.median(ours):.2f}")
+    if dlts:
+        report("dlt", dlts, options.rows)
+        print(f"throughput over dlt: {statistics.median(dlts) / statistics.median(ours):.2f}")
+
+
+def report(name: str, seconds: list[float], rows: int) -> None:
+    """Print a line of figures."""
+    median = statistics.median(seconds)
+    print(f"{name}: {median:.2f} s, {rows / median / 1e6:.2f} M rows/s ({', '.join(f'{one:.2f}' for one in seconds)})")
+
+
+DLT = """
+import sys, time
+import clickhouse_connect, dlt, duckdb, pyarrow.parquet as parquet
+
+database, port, rows, home = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+client = clickhouse_connect.get_client(host="127.0.0.1", port=port)
+
+@dlt.destination(
+    loader_file_format="parquet", batch_size=0, skip_dlt_columns_and_tables=True, naming_convention="direct"
+)
+def clickhouse(path, table):
+    client.insert_arrow("bare", parquet.read_table(path))
+
+@dlt.resource(name="ticks", max_table_nesting=0)
+def ticks():
+    with duckdb.connect(database, read_only=True) as connection:
+        yield from connection.sql("SELECT * FROM ticks").to_arrow_reader(rows)
+
+begin = time.perf_counter()
+dlt.pipeline("ticks", destination=clickhouse, pipelines_dir=home).run(ticks())
+print(time.perf_counter() - begin)
+"""
+
+
+def dlt(folder: Path, path: Path, target: Target, rows: int) -> float:
+    """Seconds that dlt takes for the whole table; the bare table is empty before and after."""
+    script = folder / "with_dlt.py"
+    script.write_text(DLT)
+    packages = [part for name in ("dlt", "pyarrow", "clickhouse-connect", "duckdb==2.0.*") for part in ("--with", name)]
+    with tempfile.TemporaryDirectory(dir=folder) as home:
+        done = subprocess.run(
+            [
+                *(str(Path(sys.executable).parent / "uv"), "run", "--no-project", *packages),
+                *("python", str(script), str(path), str(target.port), str(rows), home),
+            ],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    return float(done.stdout.split()[-1])
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from otel_duckdb.sync import Sync, Target
+with Sync(sys.argv[1], ["ticks"], Target(host="127.0.0.1", port=int(sys.argv[2]))) as sync:
+    (report,) = sync.run_once()
+    assert report.error is None, report.error
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def memory(folder: Path, port: int) -> None:
+    """Print the greatest resident memory of a process that syncs 2M, and one that syncs 20M rows."""
+    peaks = []
+    for rows in (2_000_000, 20_000_000):
+        path = folder / f"{rows}.duckdb"
+        make_buffer(path, rows)
+        client = clickhouse_connect.get_client(host="127.0.0.1", port=port)
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, str(path), str(port), str(Path(__file__).parent)],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        peaks.append(int(done.stdout))
+        client.command("DROP TABLE ticks")
+        print(f"{rows} rows: {peaks[-1] / 2**20:.0f} MiB resident at most")
+    print(f"memory at 20M over 2M rows: {peaks[1] / peaks[0]:.2f}")
+
+
+def main() -> int:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--batch", type=int, default=250_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--over", choices=("http", "chdb"), default="http")
+    parser.add_argument("--dlt", action="store_true", help="compare with dlt as well; over http only")
+    parser.add_argument("--memory", action="store_true", help="measure memory instead of speed")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sync-throughput-") as name, ExitStack() as stack:
+        folder = Path(name)
+        if options.over == "chdb":
+            target = Target(path=str(folder / "chdb"))
+            client: Any = clickhouse_connect.get_client(interface="chdb", path=target.path)
+        else:
+            server = stack.enter_context(StandIn(folder / "server", log=folder / "log"))
+            target = Target(host=server.host, port=server.port)
+            client = clickhouse_connect.get_client(host=server.host, port=server.port)
+        stack.callback(client.close)
+        if options.memory:
+            memory(folder, server.port)
+        else:
+            compare(folder, target, client, options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
