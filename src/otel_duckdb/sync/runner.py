@@ -74,7 +74,7 @@ class Sync:
             sync.run_once()
 
     Given a connection instead of a path, it works through cursors of it, made here, so that the connection stays free
-    for its owner. Without a target it fills an embedded chDB beside the database file.
+    for its owner; close the sync before the connection. Without a target it fills an embedded chDB beside the database file.
     """
 
     def __init__(
