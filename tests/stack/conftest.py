@@ -73,3 +73,11 @@ def gateway(start_service):
     service = start_service("gateway")
     service.request = service.do("trade")
     return service
+
+
+@pytest.fixture(scope="session")
+def busy(stack, start_service):
+    """One instrumented program that uses DuckDB in every way, all the time."""
+    service = start_service("busy", OTEL_DUCKDB_PROFILE="all")
+    service.do("start_everything", clickhouse_port=stack.clickhouse.port)
+    return service

@@ -85,6 +85,11 @@ def test_prometheus_scrapes_the_ports_that_the_collector_opens():
         assert [target.split(":")[1] in ports for target in group["targets"]] == [True]
 
 
+def test_prometheus_keeps_exemplars_and_scrapes_a_format_in_which_any_counter_may_have_one():
+    features = "--enable-feature=exemplar-storage,native-histograms"
+    assert features in COMPOSE["services"]["prometheus"]["command"]
+
+
 def test_grafana_finds_its_sources_and_leads_from_an_exemplar_to_jaeger():
     provisioned = yaml.safe_load((CONFIGURATION / "grafana/provisioning/datasources/datasources.yaml").read_text())
     sources = {source["uid"]: source for source in provisioned["datasources"]}

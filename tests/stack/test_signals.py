@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -78,14 +79,32 @@ def test_metrics_are_in_clickhouse_under_the_same_names(clickhouse, gateway):
         assert tuple(bounds) == contract.LATENCY_MS_BUCKETS
 
 
-def test_prometheus_has_the_metrics_under_their_exact_names(stack, gateway):
-    def missing() -> list[str]:
+OF_PROFILES = {contract.OPERATOR_TIME.name, contract.OPERATOR_ROWS.name, contract.SPILLED_BYTES.name}
+
+
+def test_prometheus_has_every_metric_under_its_exact_name(stack, busy):
+    def missing() -> set[str]:
         names = stack.prometheus_probe.names()
-        return [metric.name for metric in contract.METRICS if metric.prometheus_name not in bases(names)]
+        return {metric.name for metric in contract.METRICS if series(metric) not in names} - OF_PROFILES
 
     eventually(missing, lambda names: not names)
 
 
-def bases(names: set[str]) -> set[str]:
-    """Series' names, a histogram's without what Prometheus appends."""
-    return names | {name.removesuffix("_bucket") for name in names}
+def series(metric: contract.Metric) -> str:
+    """The name of a series that a metric makes."""
+    return metric.prometheus_name + ("_bucket" if metric.kind is contract.Kind.HISTOGRAM else "")
+
+
+def test_nothing_is_appended_to_a_name(stack, busy):
+    """A unit or `_total` behind the name would mean that rules and dashboards see nothing."""
+    known = {metric.prometheus_name for metric in contract.METRICS}
+    seen = {name for name in stack.prometheus_probe.names() if name.startswith("duckdb_")}
+    assert {
+        name for name in seen if re.sub("_(bucket|count|sum)$", "", name) not in known and name not in known
+    } == set()
+
+
+def test_no_fault_of_ours_was_counted(stack, busy):
+    name = contract.INTERNAL_ERRORS.prometheus_name
+    assert eventually(lambda: stack.prometheus_probe.query(name))
+    assert stack.prometheus_probe.query(f"{name} > 0") == []

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import duckdb
+from everything import Everything
 from opentelemetry import trace
 from trouble import Trouble
 
@@ -86,6 +87,16 @@ def stop_load() -> dict[str, object]:
     return {"trace_ids": load.trace_ids, "slowest": load.slowest}
 
 
+used: list[Everything] = []
+
+
+def start_everything(clickhouse_port: int) -> dict[str, object]:
+    """Begin to use DuckDB in every way, in the background, until the program ends."""
+    used.append(Everything(HOME, clickhouse_port))
+    used[0].start()
+    return {}
+
+
 troubles: list[Trouble] = []
 
 
@@ -117,3 +128,5 @@ answer({"ready": True})
 for line in sys.stdin:
     command = json.loads(line)
     answer(globals()[command.pop("do")](**command))
+for use in used:
+    use.end()

@@ -160,7 +160,7 @@ class Stack:
                 f"--config.file={self.directory / 'prometheus' / 'prometheus.yml'}",
                 f"--storage.tsdb.path={self.directory / 'prometheus' / 'data'}",
                 f"--web.listen-address={HOST}:{port}",
-                "--enable-feature=exemplar-storage",
+                "--enable-feature=exemplar-storage,native-histograms",
             ],
             http(port, "/-/ready"),
             self.logs / "prometheus.log",

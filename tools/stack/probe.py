@@ -50,6 +50,13 @@ class Prometheus:
         """The series an expression gives now, each with `metric` and `value`. Raises AssertionError if it is wrong."""
         return list(fetch(f"{self.url}/api/v1/query", query=expression)["data"]["result"])
 
+    def range(self, expression: str, start: float, step: float = 1.0) -> list[dict[str, Any]]:
+        """The series an expression gave from a time in seconds until now, each with `metric` and `values`."""
+        answer = fetch(
+            f"{self.url}/api/v1/query_range", query=expression, start=str(start), end=str(time.time()), step=str(step)
+        )
+        return list(answer["data"]["result"])
+
     def value(self, expression: str) -> float | None:
         """The value of an expression that gives one series; None where it gives none."""
         series = self.query(expression)

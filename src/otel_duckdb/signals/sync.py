@@ -184,6 +184,15 @@ class TableSignals:
                 self._gauges.milliseconds += (time.perf_counter() - begin) * 1000
                 self._gauges.attempts += 1
 
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Count an error that leaves the block as a failed attempt; where none does, nothing was attempted yet."""
+        try:
+            yield
+        except Exception:
+            self._signals.failure.add(1, self._gauges.labels)
+            raise
+
     def sent(self, rows: int, size: int) -> None:
         """Count rows, and their bytes, as acknowledged."""
         self._signals.rows.add(rows, self._gauges.labels)

@@ -37,13 +37,20 @@ class Sender:
     stopping: threading.Event
 
     def call(self, what: str, function: Callable[[], T], span: SyncSpan) -> T:
-        """Call the target, with retries.
+        """Ask the target something, with retries; a question that fails is a failed attempt to sync.
 
         Raises:
             TargetUnavailableError: the fault is of the passing kind, but outlasted the limits.
             TargetError: the fault would come again.
         """
 
+        def ask() -> T:
+            with self.signals.failing():
+                return function()
+
+        return self._call(what, ask, span)
+
+    def _call(self, what: str, function: Callable[[], T], span: SyncSpan) -> T:
         def report(attempt: int, delay: float, error: BaseException) -> None:
             _logger.warning("%s: attempt %d in %.2f s, after %s", what, attempt, delay, _brief(error))
             span.retry(attempt, delay, error)
@@ -72,7 +79,7 @@ class Sender:
             with self.signals.attempt():
                 self.clickhouse.insert(table, batch, token)
 
-        self.call(what, attempt, span)
+        self._call(what, attempt, span)
         return attempts == 1
 
 
