@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
@@ -49,7 +50,7 @@ class _Running:
         logger_provider = options.pop("logger_provider", None)
         request_hook, response_hook = options.pop("request_hook", None), options.pop("response_hook", None)
         settings = Settings.load(options)
-        version = duckdb.__version__
+        version = metadata.version("otel-duckdb")
         tracer = trace.get_tracer(contract.SCOPE, version, tracer_provider, contract.SCHEMA_URL)
         meter = metrics.get_meter(contract.SCOPE, version, meter_provider, contract.SCHEMA_URL)
         self.faults = Faults(meter)
