@@ -6,10 +6,10 @@ import logging
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb import contract
 from otel_duckdb.engine.profile_switch import Profiler
 from otel_duckdb.intercept.callers import find_caller
 from otel_duckdb.operation import Patience
+from otel_duckdb.signals.instance import InstanceLabels
 from otel_duckdb.signals.plan import Plans
 from otel_duckdb.signals.repeated import Repeated
 from otel_duckdb.signals.slow import SlowQueries
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from opentelemetry._logs import Logger
-    from opentelemetry.metrics import Meter
+    from opentelemetry.metrics import Meter, MeterProvider
 
     from otel_duckdb.faults import Faults
     from otel_duckdb.operation import Operation, Operations
@@ -33,6 +33,7 @@ def insight(
     duckdb: ModuleType,
     settings: Settings,
     meter: Meter,
+    meter_provider: MeterProvider | None,
     log: Logger,
     faults: Faults,
     operations: Operations,
@@ -40,8 +41,7 @@ def insight(
     spans: Spans,
 ) -> Profiler | None:
     """Hook all of it in, and return what switches profiling, or None where nothing is to be profiled."""
-    instance = {contract.INSTANCE_ID: settings.instance_id} if settings.instance_id else {}
-    plans = Plans(meter, lambda: instance, raw=settings.raw_query_text)
+    plans = Plans(meter, InstanceLabels(settings, meter_provider), raw=settings.raw_query_text)
     slow = SlowQueries(log, plans, settings.slow_threshold_ms)
     spans.describers += [plans.describe, slow.describe]
     signals.on_close += [plans.count, slow.tell]

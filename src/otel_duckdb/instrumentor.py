@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
@@ -17,6 +18,7 @@ from wrapt import register_post_import_hook
 from otel_duckdb import contract
 from otel_duckdb.faults import Faults
 from otel_duckdb.insight import insight
+from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.connections import Connections, Deferred, Location
 from otel_duckdb.intercept.listener import Listener
 from otel_duckdb.intercept.surface import SUPPORTED, Surface, generation
@@ -48,7 +50,7 @@ class _Running:
         logger_provider = options.pop("logger_provider", None)
         request_hook, response_hook = options.pop("request_hook", None), options.pop("response_hook", None)
         settings = Settings.load(options)
-        version = duckdb.__version__
+        version = metadata.version("otel-duckdb")
         tracer = trace.get_tracer(contract.SCOPE, version, tracer_provider, contract.SCHEMA_URL)
         meter = metrics.get_meter(contract.SCOPE, version, meter_provider, contract.SCHEMA_URL)
         self.faults = Faults(meter)
@@ -56,7 +58,9 @@ class _Running:
         signals = OperationSignals(Shapes(settings), spans, Metrics(meter))
         self.operations = Operations(signals, self.faults)
         logger = get_logger(contract.SCOPE, version, logger_provider, contract.SCHEMA_URL)
-        self.profiler = insight(duckdb, settings, meter, logger, self.faults, self.operations, signals, spans)
+        self.profiler = insight(
+            duckdb, settings, meter, meter_provider, logger, self.faults, self.operations, signals, spans
+        )
         self.deferred = Deferred()
         self.measures = Measures(duckdb, meter, settings, meter_provider, self.faults, self.deferred, self._working)
         self.operations.on_end.append(self.measures.ended)
@@ -98,18 +102,19 @@ class _Running:
             self._end(connection)
         for state in (*self.surface.relations.open(), *self.surface.appenders.open()):
             self.listener.hold(state, None)
+        streams.end_all()
         self.deferred.run()
 
     def _end(self, connection: Connection) -> None:
         if self.surface.fetching_one is not None:
             self.surface.fetching_one.forget(connection.key)
         self.listener.hold(connection, None)
-        if self.profiler is not None:
-            self.profiler.gone(connection)
 
     def _gone(self, connection: Connection) -> None:
         self._end(connection)
         self.measures.gone(connection)
+        if self.profiler is not None:
+            self.profiler.gone(connection)
 
     def _working(self) -> Iterator[Connection | None]:
         """The connections DuckDB works for at the moment, once for each operation."""

@@ -131,6 +131,10 @@ class Operation:
         return self.wall + self.last - self.started
 
 
+class StreamError(Exception):
+    """An Arrow stream failed while somebody else read it; the text is the one DuckDB gave."""
+
+
 class Signals(Protocol):
     """What an operation is turned into."""
 

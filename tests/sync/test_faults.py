@@ -102,16 +102,20 @@ def test_a_batch_on_its_way_whose_rows_changed_is_refused(buffer, server, sync, 
     assert "is on its way" in str(sync.run_once()[0].error)
 
 
-def test_a_token_remembered_without_its_rows_does_not_lose_them(buffer, server, served, ticks, served_query):
+@pytest.mark.parametrize("partition_by", [None, "a % 2"], ids=["of all rows", "of one partition's rows"])
+def test_a_token_remembered_without_its_rows_does_not_lose_them(
+    buffer, server, served, ticks, served_query, partition_by
+):
     """So a server without replication may be left by a kill between its two files: the rows must come all the same."""
-    with Sync(buffer, ["ticks"], served, retry=QUICK, batch=Limits(rows=1000)) as one:
+    table = Table(name="ticks", order_by=["a"], partition_by=partition_by)
+    with Sync(buffer, [table], served, retry=QUICK, batch=Limits(rows=1000)) as one:
         with server.fault(Fault(Kind.ERROR, INSERT, code=60)):
             assert isinstance(one.run_once()[0].error, TargetError)
     ((text,),) = buffer.execute("SELECT state FROM otel_duckdb_sync.tables").fetchall()
     token = json.loads(text)["pending"]["token"]
     columns = "a, _sync_source, _sync_batch"
-    served_query(f"INSERT INTO {{}}.ticks ({columns}) SETTINGS insert_deduplication_token = '{token}' VALUES (1, 0, 0)")
-    with Sync(buffer, ["ticks"], served, retry=QUICK, batch=Limits(rows=1000)) as one:
+    served_query(f"INSERT INTO {{}}.ticks ({columns}) SETTINGS insert_deduplication_token = '{token}' VALUES (0, 0, 0)")
+    with Sync(buffer, [table], served, retry=QUICK, batch=Limits(rows=1000)) as one:
         assert one.run_once()[0].error is None
     assert served_query("SELECT count(), uniqExact(a) FROM {}.ticks WHERE _sync_source > 0") == [(5000, 5000)]
 

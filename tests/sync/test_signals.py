@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from clickhouse_standin import Fault, Kind
-from otel_duckdb import contract
+from otel_duckdb import DuckDBInstrumentor, contract
 from otel_duckdb.signals.sync import SyncSignals, trace_sync
 from otel_duckdb.sync import Limits, Retry, Sync
 
@@ -164,3 +164,18 @@ def test_without_an_sdk_the_sync_works_and_tells_nothing(buffer, target):
     buffer.execute("CREATE TABLE ticks AS SELECT 1 AS a")
     with Sync(buffer, ["ticks"], target) as one:
         assert one.run_once()[0].rows == 1
+
+
+def test_an_instrumented_program_sees_its_own_queries_and_none_of_the_sync(buffer, target, telemetry):
+    buffer.execute("CREATE TABLE ticks AS SELECT 1 AS a")
+    instrumentor = DuckDBInstrumentor()
+    instrumentor.instrument(tracer_provider=telemetry.tracers, meter_provider=telemetry.meters)
+    try:
+        with Sync(buffer, ["ticks"], target, signals=telemetry.signals) as one:
+            assert one.run_once()[0].rows == 1
+            one.status()
+        buffer.execute("SELECT count(*) FROM ticks").fetchall()
+    finally:
+        instrumentor.uninstrument()
+    names = [span.name for span in telemetry.spans()]
+    assert names == ["duckdb.sync.batch ticks", "duckdb.sync ticks", "SELECT ticks"]

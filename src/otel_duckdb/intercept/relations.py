@@ -7,7 +7,7 @@ import weakref
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.intercept import readers
+from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.describe import sql_text
 from otel_duckdb.intercept.rows import all_rows, chunk_rows, one_row, some_rows
 from otel_duckdb.operation import Call, Operation
@@ -260,11 +260,11 @@ class Terminal:
                 state.executed = True
             else:
                 operation.fetch_ns += elapsed
-            if readers.is_reader(result):
+            if streams.is_stream(result):
                 state.operation = None
                 holder = RelationState(state.connection)
                 holder.operation = operation
-                return readers.observed(result, listener, holder, operation)
+                return streams.observed(result, listener, holder, operation)
             self._settle(entered, operation, result)
         except Exception as fault:
             listener.faults.report("intercept", fault)

@@ -6,7 +6,7 @@ import functools
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.intercept import readers
+from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.frames import heard
 from otel_duckdb.intercept.rows import VECTOR_SIZE, one_row
 from otel_duckdb.intercept.strides import Fetchone, Stride
@@ -104,8 +104,8 @@ class Fetching:
         try:
             operation = call.operation
             operation.fetch_ns += call.leave()
-            if readers.is_reader(result):
-                return readers.observed(result, listener, call.owner, operation)
+            if streams.is_stream(result):
+                return streams.observed(result, listener, call.owner, operation)
             rows, last = self._count(result, arguments)
             if rows is not None:
                 operation.rows = (operation.rows or 0) + rows

@@ -11,7 +11,7 @@ from threading import get_ident
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
-from otel_duckdb.intercept import readers
+from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.describe import sql_text
 from otel_duckdb.intercept.listener import forget_profile
 from otel_duckdb.intercept.relations import RelationState, rendered
@@ -255,10 +255,10 @@ class TerminalPublic(_Public):
             if operation is None:
                 return result
             operation.fetch_ns += rest
-            if readers.is_reader(result):
+            if streams.is_stream(result):
                 holder = RelationState(scope.connection)
                 holder.operation = operation
-                return readers.observed(result, listener, holder, operation)
+                return streams.observed(result, listener, holder, operation)
             if self._count is not None:
                 operation.rows = self._count(result, ())[0]
             listener.operations.end(operation)

@@ -7,7 +7,10 @@ import traceback
 from pathlib import Path
 from typing import Final
 
+from otel_duckdb.operation import StreamError
+
 _WRAPPED: Final = re.compile(r"^Error: (\w[\w ]*?) Error: ", re.MULTILINE)
+_KIND: Final = re.compile(r"(\w[\w ]*?) Error: ")
 _EXCERPT: Final = re.compile(r"\n+\s*LINE \d+:.*", re.DOTALL)
 _SINGLE_QUOTED: Final = re.compile(r"'(?:[^']|'')*'?")
 _DOUBLE_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"?')
@@ -33,11 +36,22 @@ def error_type(error: BaseException) -> str:
     """Return the class of the error; of one that DuckDB 1.x wrapped at a fetch, the class of what it wraps."""
     name = type(error).__qualname__
     if name == "InvalidInputException":
-        wrapped = _WRAPPED.search(str(error))
-        if wrapped:
-            kind = wrapped[1]
-            return _CLASSES.get(kind, kind.replace(" ", "") + "Exception")
+        return _class_named(_WRAPPED.search(str(error))) or name
+    if isinstance(error, StreamError):
+        return _class_named(_KIND.match(str(error))) or "Error"
     return name
+
+
+def qualified_type(error: BaseException) -> str:
+    """Return the class that was raised with its module; of a stream's failure, the class its text tells of."""
+    if isinstance(error, StreamError):
+        return f"duckdb.{error_type(error)}"
+    module = type(error).__module__
+    return type(error).__qualname__ if module == "builtins" else f"{module}.{type(error).__qualname__}"
+
+
+def _class_named(kind: re.Match[str] | None) -> str:
+    return "" if kind is None else _CLASSES.get(kind[1], kind[1].replace(" ", "") + "Exception")
 
 
 def safe_message(error: BaseException) -> str:
@@ -60,6 +74,5 @@ def safe_stacktrace(error: BaseException) -> str:
         for frame in reversed(frames)
         if not frame.filename.startswith(_OURS)
     ]
-    module = type(error).__module__
-    name = type(error).__qualname__ if module == "builtins" else f"{module}.{type(error).__qualname__}"
-    return "".join(["Traceback (most recent call last):\n", *places, f"{name}: {safe_message(error)}\n"])
+    last = f"{qualified_type(error)}: {safe_message(error)}\n"
+    return "".join(["Traceback (most recent call last):\n", *places, last])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span, set_span_in_context
 
 from otel_duckdb import contract
-from otel_duckdb.signals.errors import error_type, safe_message, safe_stacktrace
+from otel_duckdb.signals.errors import error_type, qualified_type, safe_message, safe_stacktrace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -100,11 +100,10 @@ class Spans:
         raw = self._settings.raw_query_text
         message = str(error) if raw else safe_message(error)
         stacktrace = "".join(traceback.format_exception(error)) if raw else safe_stacktrace(error)
-        module = type(error).__module__
         span.add_event(
             "exception",
             {
-                "exception.type": error_type(error) if module == "builtins" else f"{module}.{type(error).__qualname__}",
+                "exception.type": qualified_type(error),
                 "exception.message": message,
                 "exception.stacktrace": stacktrace,
             },

@@ -130,9 +130,9 @@ class AppendPass:
             if deletes:
                 state = self._delete(state)
                 reading = None if last else source.read(state.mark)
-        return self._rest(state, begin if reading is None else state.caught_up)
+        return self._rest(state, begin if reading is None else state.caught_up, changed=batches > 0)
 
-    def _rest(self, state: State, caught_up: str) -> State:
+    def _rest(self, state: State, caught_up: str, *, changed: bool) -> State:
         """End a pass; the journal is not written for each pass that had nothing to do."""
         before = state
         if self._task.options.delete:

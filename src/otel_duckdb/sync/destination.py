@@ -56,6 +56,11 @@ class Destination:
         where = f"{SOURCE_COLUMN} = {source} AND {BATCH_COLUMN} = {batch}"
         return int(self._clickhouse.rows(f"SELECT count() FROM {self._full} WHERE {where}")[0][0])  # noqa: S608 - numbers
 
+    def discard(self, source: int, batch: int) -> None:
+        """Delete the rows of a batch, of which only some partitions arrived; returns when they are gone."""
+        where = f"{SOURCE_COLUMN} = {source} AND {BATCH_COLUMN} = {batch}"
+        self._clickhouse.command(f"ALTER TABLE {self._full} DELETE WHERE {where}", {"mutations_sync": 2})
+
     def last_batch(self, source: int) -> int:
         """The highest batch number of a source that the target holds, 0 where it holds none."""
         return int(

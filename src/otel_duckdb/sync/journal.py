@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+import weakref
 from typing import TYPE_CHECKING, Final
 
 import duckdb
@@ -52,11 +53,11 @@ class Journal:
                     "another sync of this process holds this buffer; stop it first, or give it these tables too"
                 )
             _held.add(self.identity)
+        self._release = weakref.finalize(self, _held.discard, self.identity)
 
     def close(self) -> None:
         """Let others have the journal."""
-        with _held_lock:
-            _held.discard(self.identity)
+        self._release()
 
     def load(self, name: str) -> State | None:
         """The state of a table, None where it was never synced.

@@ -69,7 +69,7 @@ class KeyedPass:
                 return state
         state = replace(self._bury(state, keys, span), caught_up=now(), failing_since=None, failure=None)
         self._journal.store(state)
-        self._sender.signals.behind(self._pending(keys), seconds_of(state.caught_up))
+        self._sender.signals.behind(0, None)
         return state
 
     def _create(self, keys: str) -> None:

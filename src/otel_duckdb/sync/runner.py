@@ -74,7 +74,7 @@ class Sync:
             sync.run_once()
 
     Given a connection instead of a path, it works through cursors of it, made here, so that the connection stays free
-    for its owner. Without a target it fills an embedded chDB beside the database file.
+    for its owner; close the sync before the connection. Without a target it fills an embedded chDB beside the database file.
     """
 
     def __init__(
@@ -151,6 +151,8 @@ class Sync:
     def run_once(self) -> list[TableReport]:
         """Send all that is not yet acknowledged; a table that fails does not hold up the others."""
         with self._running, suppress_instrumentation():
+            if self._thread is None:
+                self._stopping.clear()
             count = min(self.config.parallel_tables, len(self._workers))
             with ThreadPoolExecutor(count, "otel-duckdb-sync") as pool:
                 passes = [pool.submit(copy_context().run, self._pass, worker) for worker in self._workers]
@@ -182,8 +184,9 @@ class Sync:
         """Stop, and let others have the buffer."""
         self.stop()
         self._stopping.set()
-        for worker in self._workers:
-            worker.close()
+        with self._running:
+            for worker in self._workers:
+                worker.close()
         with self._status_lock:
             self._status_cursor.close()
         self._journal.close()

@@ -121,7 +121,8 @@ def deliver(
     A batch that may have been sent before is looked for first. It is sent again under its own token, so that an earlier
     insert that is still under way makes no second copy; then it is counted. A token can be remembered though its rows
     are not there, where a server without replication was killed between the two; then a new token, durable before its
-    use by `store`, is safe, since the old one can bring nothing any more.
+    use by `store`, is safe, since the old one can bring nothing any more. It is remembered for each partition: where
+    some of a batch's partitions arrived, they are deleted first.
 
     Raises:
         TargetError: the target refuses, or holds another number of rows of this batch than were sent.
@@ -142,7 +143,9 @@ def deliver(
     if first and not sent_before:
         return state
     found = stored()
-    if found == 0:
+    if found < pending.rows:
+        if found:
+            sender.call(what, lambda: destination.discard(state.source, pending.sequence), span)
         state = state.intend(replace(pending, token=token_of(state, pending.sequence)))
         store(state)
         sender.insert(what, destination.name, stamped_batch, state.pending.token if state.pending else "", span)

@@ -1,0 +1,99 @@
+"""Arrow streams: an operation goes on while whoever holds its stream drains it.
+
+Arrow hands rows over as a C structure of function pointers, the same behind a capsule of `__arrow_c_stream__` and
+behind a reader of pyarrow. The C module `_streams` tells of its reads and its release; the stream itself, its schema,
+its batches and its errors stay DuckDB's, whatever library reads them. Where the module was not compiled, an operation
+ends when its stream is handed over, and tells no rows.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from otel_duckdb.operation import StreamError
+
+try:
+    from otel_duckdb.intercept._streams import listen
+except ImportError:
+    listen = None  # type: ignore[assignment] # as the module says
+
+if TYPE_CHECKING:
+    from otel_duckdb.intercept.listener import Listener
+    from otel_duckdb.operation import Call, Operation, Owner
+
+
+class _Draining:
+    """One operation whose stream somebody holds; the stream is its only owner."""
+
+    def __init__(self, listener: Listener, owner: Owner, operation: Operation) -> None:
+        self._listener = listener
+        self._owner = owner
+        self._operation = operation
+
+    def enter(self) -> Call | None:
+        """Before a read."""
+        try:
+            if self._owner.operation is self._operation:
+                return self._listener.resume(self._owner, get_ident())
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+        return None
+
+    def leave(self, call: Call | None, rows: int, message: bytes | None) -> None:
+        """After a read of so many rows, -1 at the end of the stream."""
+        if call is None:
+            return
+        operation = self._operation
+        try:
+            operation.fetch_ns += call.leave()
+            if message is not None:
+                error = StreamError(message.decode(errors="replace"))
+                self._listener.finish(self._owner, operation, error)
+            elif rows >= 0:
+                operation.rows = (operation.rows or 0) + rows
+            else:
+                self._listener.finish(self._owner, operation)
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+
+    def done(self) -> None:
+        """The stream is released."""
+        try:
+            if not self._operation.ended:
+                self._listener.connections.deferred(lambda: self._listener.finish(self._owner, self._operation))
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+
+
+_live: weakref.WeakSet[_Draining] = weakref.WeakSet()
+
+
+def end_all() -> None:
+    """End the operations whose streams are still held."""
+    for draining in tuple(_live):
+        draining.done()
+
+
+def is_stream(result: Any) -> bool:
+    """Whether a result is an Arrow record batch reader or the capsule of a stream, whose reads can be heard."""
+    if listen is None:
+        return False
+    if type(result).__name__ == "PyCapsule":
+        return True
+    arrow = sys.modules.get("pyarrow")
+    return arrow is not None and isinstance(result, arrow.RecordBatchReader)
+
+
+def observed(result: Any, listener: Listener, owner: Owner, operation: Operation) -> Any:
+    """The same capsule, or a reader of the same type and schema, whose reads are counted towards `operation`."""
+    draining = _Draining(listener, owner, operation)
+    _live.add(draining)
+    if type(result).__name__ == "PyCapsule":
+        listen(result, draining.enter, draining.leave, draining.done, False)
+        return result
+    capsule = result.__arrow_c_stream__()
+    listen(capsule, draining.enter, draining.leave, draining.done, True)
+    return type(result)._import_from_c_capsule(capsule)
