@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from clickhouse_standin import Fault, Kind
 from stack import eventually
 
-OUTAGE = 6.0
-"""Seconds: longer than several export intervals, scrapes and retries of this pipeline."""
+OUTAGE = float(os.environ.get("STACK_OUTAGE_SECONDS", "6"))
+"""Seconds: longer than several export intervals, scrapes and retries of this pipeline; a soak takes a minute."""
 SLOWEST_CALL = 1.0
 """Seconds a call may take on a machine that does many things at once; exporters give up after ten."""
 
