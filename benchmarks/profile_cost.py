@@ -63,21 +63,26 @@ def profiling(mode: str, slow: bool, options: dict[str, Any], database: Any) -> 
         instrumentor.uninstrument()
 
 
-def measure(database: Any, options: dict[str, Any], rounds: int) -> dict[tuple[str, str], list[int]]:
-    """Nanoseconds of each query, by query and mode."""
-    times: dict[tuple[str, str], list[int]] = {(query, mode): [] for query in QUERIES for mode in MODES}
+def measure(database: Any, options: dict[str, Any], rounds: int) -> dict[tuple[str, str], list[float]]:
+    """The median nanoseconds of each turn, by query and mode."""
+    times: dict[tuple[str, str], list[float]] = {(query, mode): [] for query in QUERIES for mode in MODES}
     names = list(MODES)
     for turn in range(rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             mode, slow = MODES[name]
             with profiling(mode, slow, options, database) as con:
                 for query, (text, size) in QUERIES.items():
-                    for number in range(size + 5):
-                        start = thread_time_ns()
-                        con.execute(text, [number]).fetchall()
-                        if number >= 5:  # noqa: PLR2004 - the first ones switch and warm up
-                            times[query, name].append(thread_time_ns() - start)
+                    times[query, name].append(statistics.median(turns(con, text, size)))
     return times
+
+
+def turns(con: Any, text: str, size: int) -> Iterator[int]:
+    """Nanoseconds of each execution, after some to warm up."""
+    for number in range(size + 5):
+        start = thread_time_ns()
+        con.execute(text, [number]).fetchall()
+        if number >= 5:  # noqa: PLR2004 - the first ones switch profiling
+            yield thread_time_ns() - start
 
 
 def main() -> None:
@@ -95,12 +100,12 @@ def main() -> None:
     tracers.add_span_processor(BatchSpanProcessor(Nowhere()))
     options = {"tracer_provider": tracers, "meter_provider": MeterProvider([InMemoryMetricReader()])}
     times = measure(database, options, rounds)
-    print(f"DuckDB {duckdb.__version__}; CPU µs of the calling thread, median, in {rounds} turns")
+    print(f"DuckDB {duckdb.__version__}; CPU µs of the calling thread, median, and ratio within each of {rounds} turns")
     for query in QUERIES:
-        floor = statistics.median(times[query, "off"])
         for name in MODES:
-            found = statistics.median(times[query, name])
-            print(f"{query:<26}{name:<30}{found / 1e3:>8.1f}  {found / floor:.3f} x off")
+            found = times[query, name]
+            ratio = statistics.median(mine / off for mine, off in zip(found, times[query, "off"], strict=True))
+            print(f"{query:<26}{name:<30}{statistics.median(found) / 1e3:>8.1f}  {ratio:.3f} x off")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def fill(con: duckdb.DuckDBPyConnection, rows: int) -> None:
     """Two tables that share their keys, with texts that no compression makes small."""
     for table, salt in (("orders", 1), ("notes", 2)):
         text = f"concat(hash(i, {salt}), hash(i, {salt + 2}), hash(i, {salt + 4}))"
-        con.execute(f"CREATE TABLE {table} AS SELECT hash(i) AS key, {text} AS text FROM range({rows}) r(i)")
+        con.sql(f"FROM range({rows}) r(i) SELECT hash(i) AS key, {text} AS text").create(table)
 
 
 def main() -> None:
