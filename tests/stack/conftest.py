@@ -1,5 +1,7 @@
 """The pipeline, run once for all tests of this folder, in the environment of the newest DuckDB only."""
 
+import contextlib
+import functools
 import re
 from pathlib import Path
 
@@ -16,10 +18,23 @@ TIME_SCALE = 0.03
 collect_ignore_glob = [] if duckdb.__version__.startswith("2.") else ["test_*"]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Build what is to be built before the first test, whose time is limited; the fixture tells of a failure."""
+    if any(item.path.parent == Path(__file__).parent for item in items):
+        with contextlib.suppress(RuntimeError):
+            find_programs()
+
+
+@functools.cache
+def find_programs() -> Programs:
+    return Programs.find()
+
+
 @pytest.fixture(scope="session")
 def programs():
-    """Where the pipeline's programs are; the first run builds them."""
-    return Programs.find()
+    """Where the pipeline's programs are."""
+    return find_programs()
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +93,6 @@ def gateway(start_service):
 @pytest.fixture(scope="session")
 def busy(stack, start_service):
     """One instrumented program that uses DuckDB in every way, all the time."""
-    service = start_service("busy", OTEL_DUCKDB_PROFILE="all")
+    service = start_service("busy", OTEL_DUCKDB_PROFILE="all", OTEL_DUCKDB_SLOW_THRESHOLD_MS="1")
     service.do("start_everything", clickhouse_port=stack.clickhouse.port)
     return service

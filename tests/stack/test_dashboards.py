@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from otel_duckdb import contract
 from stack import eventually
 from stack.pipeline import CONFIGURATION
 
@@ -18,32 +17,12 @@ DASHBOARDS = {
     for file in sorted((CONFIGURATION / "grafana" / "dashboards").glob("*.json"))
 }
 VARIABLES = {"$__rate_interval": "5s", "$__range": "5m", "$__interval": "1s"}
-NOT_RECORDED = (
-    contract.OPERATOR_TIME.prometheus_name,
-    contract.OPERATOR_ROWS.prometheus_name,
-    contract.SPILLED_BYTES.prometheus_name,
-    contract.EVENT_SLOW_QUERY,
-)
-"""What no part of the package records yet; a test of it is expected to fail, and says so when it no longer does."""
-
-
-def is_recorded(query: str) -> bool:
-    return not any(name in query for name in NOT_RECORDED)
-
-
-def expectation(query: str) -> list[pytest.MarkDecorator]:
-    expected = pytest.mark.xfail(reason="nothing records it yet", raises=AssertionError)
-    return [] if is_recorded(query) else [expected]
-
-
-def patience(query: str) -> float:
-    return 30.0 if is_recorded(query) else 2.0
 
 
 def targets(key: str) -> list[object]:
     """Each query of one kind, with the panel it is in as the name of its test."""
     return [
-        pytest.param(target[key], id=f"{name}: {panel['title']} {number}", marks=expectation(target[key]))
+        pytest.param(target[key], id=f"{name}: {panel['title']} {number}")
         for name, dashboard in DASHBOARDS.items()
         for panel in dashboard["panels"]
         for number, target in enumerate(panel.get("targets", ()))
@@ -79,12 +58,12 @@ def test_an_expression_finds_numbers(stack, busy, expression):
             if not math.isnan(float(value))
         ]
 
-    eventually(numbers, within=patience(expression))
+    eventually(numbers, within=30)
 
 
 @pytest.mark.parametrize("query", targets("rawSql"))
 def test_a_query_of_history_finds_rows(clickhouse, busy, query):
-    eventually(lambda: clickhouse.query(as_clickhouse_gets_it(query)).result_rows, within=patience(query))
+    eventually(lambda: clickhouse.query(as_clickhouse_gets_it(query)).result_rows, within=30)
 
 
 def test_the_dashboards_ask_only_sources_that_are_provisioned():

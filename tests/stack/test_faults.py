@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from clickhouse_standin import Fault, Kind
 from stack import eventually
 
-OUTAGE = 6.0
-"""Seconds: longer than several export intervals, scrapes and retries of this pipeline."""
+OUTAGE = float(os.environ.get("STACK_OUTAGE_SECONDS", "6"))
+"""Seconds: longer than several export intervals, scrapes and retries of this pipeline; a soak takes a minute."""
 SLOWEST_CALL = 1.0
 """Seconds a call may take on a machine that does many things at once; exporters give up after ten."""
 
@@ -77,3 +78,15 @@ def test_inserts_that_fail_in_clickhouse_are_repeated_until_they_succeed(stack, 
         eventually(stack.clickhouse.faults, lambda faults: faults[0]["met"] == 3)
     wait_for_all_once(clickhouse, trace_ids)
     assert service.stop() == 0
+
+
+def test_a_batch_whose_answer_was_lost_is_kept_once_where_the_table_knows_its_last_batches(
+    stack, start_service, clickhouse
+):
+    clickhouse.command("ALTER TABLE otel_traces MODIFY SETTING non_replicated_deduplication_window = 1000")
+    service = start_service("answerless")
+    with stack.clickhouse.fault(Fault(Kind.LOST_ANSWER, "INSERT INTO .*otel_traces", times=2)):
+        trace_ids = service.do("requests", count=50)["trace_ids"]
+        eventually(stack.clickhouse.faults, lambda faults: faults[0]["met"] == 2)
+    assert service.stop() == 0
+    wait_for_all_once(clickhouse, trace_ids)

@@ -79,13 +79,10 @@ def test_metrics_are_in_clickhouse_under_the_same_names(clickhouse, gateway):
         assert tuple(bounds) == contract.LATENCY_MS_BUCKETS
 
 
-OF_PROFILES = {contract.OPERATOR_TIME.name, contract.OPERATOR_ROWS.name, contract.SPILLED_BYTES.name}
-
-
 def test_prometheus_has_every_metric_under_its_exact_name(stack, busy):
     def missing() -> set[str]:
         names = stack.prometheus_probe.names()
-        return {metric.name for metric in contract.METRICS if series(metric) not in names} - OF_PROFILES
+        return {metric.name for metric in contract.METRICS if series(metric) not in names}
 
     eventually(missing, lambda names: not names)
 
