@@ -306,11 +306,16 @@ POOL_USE_TIME: Final = Metric(
 )
 
 # Transactions.
-TRANSACTION_SUCCESS: Final = _counter(
-    "duckdb_transaction_success_count", "{transaction}", "Transactions whose changes were committed.", _ENGINE
+TRANSACTION_SUCCESS: Final = Metric(
+    "duckdb_transaction_success_count",
+    Kind.OBSERVABLE_COUNTER,
+    "{transaction}",
+    "Transactions whose changes were committed.",
+    _ENGINE,
 )
-TRANSACTION_FAILURE: Final = _counter(
+TRANSACTION_FAILURE: Final = Metric(
     "duckdb_transaction_failure_count",
+    Kind.OBSERVABLE_COUNTER,
     "{transaction}",
     "Transactions that ended in an error, a conflict or a rollback.",
     _ENGINE,

@@ -53,7 +53,7 @@ class Measures:
         self._databases = Databases(methods, faults.report)
         self._working = working
         self._throughput = Throughput()
-        self._transactions = Transactions(duckdb, meter, self._labels)
+        self._transactions = Transactions(duckdb, self._labels)
         self.pools = Pools(meter, self._observables, settings)
         self._sqlalchemy = SQLAlchemyPools(self.pools, faults.report, deferred)
         failures = contract.FAILED_CONNECTIONS

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,8 +64,7 @@ class Rules:
         return isinstance(error, self._error) and not str(error).startswith(_OF_THE_CLIENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How `number` transactions of one kind ended; `milliseconds` is their duration together."""
 
     success: bool
@@ -74,8 +72,7 @@ class Outcome:
     number: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One call on a connection that is over: the words of its statements, and when it started and ended.
 
     `worked_ns` is the time inside DuckDB; `number` is how many times the statement ran, each time in a transaction of
@@ -105,6 +102,11 @@ class Transaction:
     def is_open(self) -> bool:
         """Whether one is open, aborted or not."""
         return self._begun_ns is not None
+
+    @property
+    def is_aborted(self) -> bool:
+        """Whether one is open that can only be rolled back."""
+        return self._aborted_ns is not None
 
     def finished(self, step: Step) -> Iterable[Outcome]:
         """Take note of a call, and return the transactions it ended."""

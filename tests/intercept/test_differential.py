@@ -78,7 +78,7 @@ TEXTS = (
     "describe t",
     "show tables",
     "explain select * from t",
-    "call duckdb_settings()",
+    "select count(*) from duckdb_settings()",
     "prepare q as select ?::int",
     "execute q(5)",
     "pivot u on i using count(*)",

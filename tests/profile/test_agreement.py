@@ -1,7 +1,10 @@
 """The figures of a span are those of DuckDB's own EXPLAIN ANALYZE text, for queries like TPC-H's."""
 
 import re
+import runpy
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -97,3 +100,19 @@ def test_rows_agree_with_explain_analyze(con, telemetry, name):
     assert same_rows(text.replace("│           0 rows          │", "", 1), operators)  # EXPLAIN_ANALYZE itself, on 1.5
     scanned = sum(each.scanned for each in operators)
     assert telemetry.span.attributes["duckdb.profile.rows_scanned"] == scanned
+
+
+def test_the_example_of_a_join_that_spills_shows_it_on_its_second_span(telemetry):
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "spill.py"))
+    telemetry.instrument(slow_threshold_ms=1)
+    with tempfile.TemporaryDirectory() as directory, duckdb.connect(Path(directory, "orders.duckdb")) as con:
+        example["fill"](con, 400_000)
+        con.execute("SET threads = 2")
+        con.execute("SET memory_limit = '45MB'")
+        for _ in range(2):
+            con.execute(example["REPORT"]).fetchall()
+    span = telemetry.span
+    assert span.attributes["duckdb.profile.peak_temporary_bytes"] > 1_000_000
+    assert span.attributes["duckdb.profile.rows_scanned"] == 800_000
+    assert "HASH_JOIN" in telemetry.plan()
+    assert "of orders\n" in telemetry.plan().replace(" ◀ 2", "").replace(" ◀ 3", "") + "\n"

@@ -58,7 +58,8 @@ class Executing:
         try:
             operation = call.operation
             operation.execute_ns = call.leave()
-            if operation.statement.returns_rows and operation.batch_size is None and not call.owner.closed:
+            keeps = operation.statement.returns_rows and operation.batch_size is None and operation.name is None
+            if keeps and not call.owner.closed:
                 listener.hold(call.owner, operation)
             else:
                 listener.hold(call.owner, None)

@@ -15,7 +15,7 @@ from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.describe import sql_text
 from otel_duckdb.intercept.listener import forget_profile
 from otel_duckdb.intercept.relations import RelationState, rendered
-from otel_duckdb.intercept.rows import all_rows
+from otel_duckdb.intercept.rows import all_rows, some_rows
 from otel_duckdb.operation import Call, Operation
 from otel_duckdb.statement import parse
 
@@ -84,8 +84,9 @@ class Scope:
 class Submitting:
     """`_submit` and `_prepare_script`: DuckDB works."""
 
-    def __init__(self, listener: Listener, *, script: bool = False) -> None:
+    def __init__(self, listener: Listener, relations: Relations, *, script: bool = False) -> None:
         self._listener = listener
+        self._relations = relations
         self._script = script
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> tuple[Call, Scope | None] | None:
@@ -119,13 +120,19 @@ class Submitting:
         return call
 
     def succeed(self, entered: tuple[Call, Scope | None], result: Any) -> Any:
-        """Count the time; without a scope the operation ends here."""
+        """Count the time; without a scope the operation ends here, or goes on while its result is read."""
         try:
             if self._leave(entered) is None:
-                self._listener.operations.end(entered[0].operation)
+                self._keep(entered[0].operation, result)
         except Exception as fault:
             self._listener.faults.report("intercept", fault)
         return result
+
+    def _keep(self, operation: Operation, result: Any) -> None:
+        if operation.statement.returns_rows and hasattr(result, "fetchmany"):
+            self._relations.add(result, operation.connection).operation = operation
+        else:
+            self._listener.operations.end(operation)
 
     def fail(self, entered: tuple[Call, Scope | None], error: BaseException) -> None:
         """Count the time; the public call ends the operation with what reaches its caller."""
@@ -145,6 +152,46 @@ class Submitting:
         else:
             call.operation.execute_ns += elapsed
         return scope
+
+
+class ReadingResult:
+    """`fetchmany` of a result that was submitted outside any scope, as the generator `iter_rows` does."""
+
+    def __init__(self, listener: Listener, relations: Relations) -> None:
+        self._listener = listener
+        self._relations = relations
+
+    def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> tuple[Call, tuple[Any, ...]] | None:
+        """Go on with the operation of the result."""
+        try:
+            state = self._relations.find(arguments[0])
+            call = None if state is None else self._listener.resume(state, get_ident())
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+            return None
+        return None if call is None else (call, arguments)
+
+    def succeed(self, entered: tuple[Call, tuple[Any, ...]], result: Any) -> Any:
+        """Count the rows, and end the operation with the last of them."""
+        call, arguments = entered
+        try:
+            operation = call.operation
+            operation.fetch_ns += call.leave()
+            rows, last = some_rows(result, arguments)
+            operation.rows = (operation.rows or 0) + (rows or 0)
+            if last:
+                self._listener.finish(call.owner, operation)
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
+        return result
+
+    def fail(self, entered: tuple[Call, tuple[Any, ...]], error: BaseException) -> None:
+        """End the operation with its error."""
+        try:
+            entered[0].operation.fetch_ns += entered[0].leave()
+            self._listener.finish(entered[0].owner, entered[0].operation, error)
+        except Exception as fault:
+            self._listener.faults.report("intercept", fault)
 
 
 class _Public:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.intercept import relations as one
@@ -179,6 +180,10 @@ class Surface:
             connection = self._connection_roles()
             self._replace(self._duckdb.DuckDBPyConnection, connection, module=False)
             self._replace(self._duckdb.DuckDBPyRelation, self._relation_roles(), module=False)
+            result = getattr(sys.modules.get("_duckdb"), "RelationResult", None)
+            if result is not None:
+                reading = two.ReadingResult(self._listener, self.relations)
+                self._replace(result, {"fetchmany": reading}, module=False)
             if hasattr(self._duckdb, "Appender"):
                 self._replace(self._duckdb.Appender, self._appender_roles(), module=False)
             self._replace(self._duckdb, self._module_roles(connection), module=True)
@@ -248,8 +253,8 @@ class Surface:
             roles.update(dict.fromkeys(_ASKING, Asking(listener, self.relations, relation_type)))
         else:
             roles.update(dict.fromkeys(_ASKING, two.AskingPublic(listener, self.relations, relation_type)))
-            roles["_submit"] = two.Submitting(listener)
-            roles["_prepare_script"] = two.Submitting(listener, script=True)
+            roles["_submit"] = two.Submitting(listener, self.relations)
+            roles["_prepare_script"] = two.Submitting(listener, self.relations, script=True)
         return roles
 
     def _relation_roles(self) -> Mapping[str, Role]:

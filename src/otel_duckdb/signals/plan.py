@@ -48,11 +48,11 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1000
 
 
-def tree(profile: Profile, text: str | None) -> str:
+def tree(profile: Profile, database: str, text: str | None) -> str:
     """The plan, a line for each operator: type, share and amount of thread time, rows, what it scans or compares.
 
     The operators that took most are marked, the hottest with `◀ 1`. Words of the remarks that are not in `text`, the
-    redacted text of the query, are hidden as `?`; None hides only secrets.
+    redacted text of the query, are hidden as `?`; None hides only secrets. Tables of `database` go without its name.
     """
     total = sum(operator.seconds for operator in profile.walk()) or 1.0
     hot = sorted(profile.walk(), key=lambda each: -each.seconds)
@@ -61,7 +61,8 @@ def tree(profile: Profile, text: str | None) -> str:
     left_out = 0
     size = 0
     for operator, indent in _shown(profile.operators, total, ""):
-        line = indent + _line(operator, total, text, ranks.get(id(operator)))
+        line = f"{indent}{_figures(operator, total)}{_remarks(operator, database, text)}"
+        line += f" ◀ {ranks[id(operator)]}" if id(operator) in ranks else ""
         size += len(line) + 1
         if left_out or len(lines) >= _LINES or size > _CHARACTERS:
             left_out += 1
@@ -86,15 +87,15 @@ def _is_trifle(operator: Operator, total: float) -> bool:
     return passes_on and operator.seconds < total * _TRIFLE
 
 
-def _line(operator: Operator, total: float, text: str | None, rank: int | None) -> str:
-    parts = [f"{operator.kind} {operator.seconds / total:.0%} {_duration(operator.seconds)}", f"{operator.rows:,} rows"]
-    target = scan_target(operator, hide=text is not None)
+def _figures(operator: Operator, total: float) -> str:
+    return f"{operator.kind} {operator.seconds / total:.0%} {_duration(operator.seconds)} · {operator.rows:,} rows"
+
+
+def _remarks(operator: Operator, database: str, text: str | None) -> str:
+    target = scan_target(operator, database, hide=text is not None)
     if target:
-        parts.append(f"scanned {operator.scanned:,} of {target}" if operator.scanned else f"scan of {target}")
-    found = remark(operator, text)
-    if found:
-        parts.append(found)
-    return " · ".join(parts) + ("" if rank is None else f" ◀ {rank}")
+        target = f"scanned {operator.scanned:,} of {target}" if operator.scanned else f"scan of {target}"
+    return "".join(f" · {part}" for part in (target, remark(operator, text)) if part)
 
 
 def _duration(seconds: float) -> str:
@@ -123,7 +124,11 @@ class Plans:
 
     def tree(self, operation: Operation) -> str:
         """The operation's plan, with literals hidden like those of its text."""
-        return "" if operation.profile is None else tree(operation.profile, self._shown_text(operation))
+        return (
+            ""
+            if operation.profile is None
+            else tree(operation.profile, operation.database, self._shown_text(operation))
+        )
 
     def _shown_text(self, operation: Operation) -> str | None:
         return None if self._raw else operation.statement.redacted

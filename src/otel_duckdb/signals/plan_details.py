@@ -70,12 +70,12 @@ _WORDS: Final = frozenset(
 """Words DuckDB itself puts into its remarks."""
 
 
-def scan_target(operator: Operator, *, hide: bool) -> str:
+def scan_target(operator: Operator, database: str, *, hide: bool) -> str:
     """What the operator scans: a table, or the function that reads files, whose names may be private."""
     details = operator.details
     table = details.get("Table")
     if table:
-        return _text(table).removeprefix("memory.").removeprefix("main.")
+        return _text(table).removeprefix(database + ".").removeprefix("main.")
     function = _text(details.get("Function", "")).lower()
     files = "" if hide else _text(details.get("Filename(s)", ""))
     return f"{function}({files})" if function and files else function

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from threading import Lock
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
-    from opentelemetry.metrics import Counter, Meter
-
-    from otel_duckdb.contract import Metric
     from otel_duckdb.intercept.connections import Connection
     from otel_duckdb.observables import Observables
     from otel_duckdb.operation import Operation
@@ -30,28 +29,42 @@ _CONCERNED: Final = _WRITES | {"TRANSACTION", "COPY"}
 _COPY_INTO: Final = re.compile(r'\s*COPY\s+(?!\()(?:"[^"]*"|[^\s"(])+\s*(?:\([^)]*\)\s*)?FROM\b', re.IGNORECASE)
 
 
-class Transactions:
-    """Follows the transaction of every connection."""
+class _Tally:
+    """What is counted of one database's transactions."""
 
-    def __init__(self, duckdb: ModuleType, meter: Meter, labels: Callable[[], Mapping[str, str]]) -> None:
-        """Count on `meter`, with `labels` on every point."""
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.succeeded = 0
+        self.failed = 0
+        self.latency = Average()
+
+    def count(self, outcome: Outcome) -> None:
+        with self.lock:
+            if outcome.success:
+                self.succeeded += outcome.number
+            else:
+                self.failed += outcome.number
+        self.latency.add(outcome.milliseconds, outcome.number)
+
+
+class Transactions:
+    """Follows the transaction of every connection; what it counts is read when metrics are collected."""
+
+    def __init__(self, duckdb: ModuleType, labels: Callable[[], Mapping[str, str]]) -> None:
+        """Put what `labels` returns on every point."""
         self._rules = Rules(duckdb)
         self._labels = labels
-        self._success = _counter(meter, contract.TRANSACTION_SUCCESS)
-        self._failure = _counter(meter, contract.TRANSACTION_FAILURE)
-        self._latencies: dict[str, Average] = {}
+        self._tallies: dict[str, _Tally] = {}
 
     def register(self, observables: Observables) -> None:
-        """Let the average latency be observed."""
-        observables.add(contract.TRANSACTION_LATENCY, self._latency)
+        """Let the counters and the average latency be observed."""
+        observables.add(contract.TRANSACTION_SUCCESS, partial(self._points, lambda tally: tally.succeeded))
+        observables.add(contract.TRANSACTION_FAILURE, partial(self._points, lambda tally: tally.failed))
+        observables.add(contract.TRANSACTION_LATENCY, partial(self._points, lambda tally: tally.latency.read()))
 
     def opened(self, connection: Connection) -> None:
         """Let the counters of a database start at 0."""
-        if connection.label not in self._latencies:
-            self._latencies[connection.label] = Average()
-            labels = self._of(connection)
-            self._success.add(0, labels)
-            self._failure.add(0, labels)
+        self._tallies.setdefault(connection.label, _Tally())
 
     def ended(self, operation: Operation) -> None:
         """Take note of an operation's end."""
@@ -59,9 +72,10 @@ class Transactions:
         if connection is None:
             return
         transaction: Transaction | None = connection.transaction
-        if transaction is None:
-            if statement.count == 1 and statement.kind not in _CONCERNED:
+        if statement.count == 1 and statement.kind not in _CONCERNED:
+            if transaction is None or not (transaction.is_aborted if error is None else transaction.is_open):
                 return
+        elif transaction is None:
             transaction = connection.transaction = Transaction(self._rules)
         if not operation.ran and type(error).__name__ != "ParserException":
             return
@@ -73,38 +87,29 @@ class Transactions:
             error,
             operation.batch_size or 1,
         )
-        self._record(connection, transaction.finished(step))
+        self._count(connection, transaction.finished(step))
 
     def left(self, connection: Connection) -> None:
         """Take note that a connection is gone, and with it its open transaction."""
         if connection.transaction is not None:
-            self._record(connection, connection.transaction.closed(perf_counter_ns()))
+            self._count(connection, connection.transaction.closed(perf_counter_ns()))
 
-    def _record(self, connection: Connection, outcomes: Iterable[Outcome]) -> None:
+    def _count(self, connection: Connection, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
-            counter = self._success if outcome.success else self._failure
-            counter.add(outcome.number, self._of(connection))
-            average = self._latencies.get(connection.label)
-            if average is not None:
-                average.add(outcome.milliseconds, outcome.number)
+            self._tallies.setdefault(connection.label, _Tally()).count(outcome)
 
-    def _of(self, connection: Connection) -> dict[str, str]:
-        return {**self._labels(), contract.DATABASE: connection.label}
-
-    def _latency(self) -> Iterable[Observation]:
-        for name, average in self._latencies.copy().items():
-            milliseconds = average.read()
-            if milliseconds is not None:
-                yield Observation(milliseconds, {**self._labels(), contract.DATABASE: name})
+    def _points(self, value: Callable[[_Tally], float | None]) -> Iterable[Observation]:
+        for name, tally in self._tallies.copy().items():
+            number = value(tally)
+            if number is not None:
+                yield Observation(number, {**self._labels(), contract.DATABASE: name})
 
 
 def words(statement: Statement) -> tuple[str, ...]:
     """What each statement of a text does to the transaction."""
     if statement.kind == "COPY" and statement.count == 1:
         return (WRITE if _COPY_INTO.match(statement.redacted) else READ,)
+    if statement.count == 1:
+        return (statement.transaction or (WRITE if statement.kind in _WRITES else READ),)
     pairs = zip(statement.transactions, statement.kinds, strict=True)
     return tuple([transaction or (WRITE if kind in _WRITES else READ) for transaction, kind in pairs])
-
-
-def _counter(meter: Meter, metric: Metric) -> Counter:
-    return meter.create_counter(metric.name, metric.unit, metric.description)
