@@ -83,8 +83,8 @@ def is_stream(result: Any) -> bool:
         return False
     if type(result).__name__ == "PyCapsule":
         return True
-    arrow = sys.modules.get("pyarrow")
-    return arrow is not None and isinstance(result, arrow.RecordBatchReader)
+    kind = getattr(sys.modules.get("pyarrow"), "RecordBatchReader", None)  # None while another thread imports it
+    return kind is not None and isinstance(result, kind)
 
 
 def observed(result: Any, listener: Listener, owner: Owner, operation: Operation) -> Any:
