@@ -138,10 +138,8 @@ class AppendPass:
         if self._task.options.delete:
             state = self._delete(state)
         state = replace(state, caught_up=caught_up, failing_since=None, failure=None)
-        if (
-            state.failure != before.failure
-            or seconds_of(state.caught_up) - seconds_of(before.caught_up) > _QUIET_SECONDS
-        ):
+        quiet = seconds_of(state.caught_up) - seconds_of(before.caught_up) <= _QUIET_SECONDS
+        if changed or state.failure != before.failure or not quiet:
             self._journal.store(state)
         return state
 

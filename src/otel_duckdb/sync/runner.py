@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import duckdb
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from otel_duckdb.signals.sync import SyncSignals, SyncSpan
 
+_MEMORY_LIMIT: Final = "96MB"
+"""Of DuckDB, where the sync alone has the database open: its cache would else grow with the table."""
 _logger = logging.getLogger(__name__)
 
 
@@ -74,7 +76,8 @@ class Sync:
             sync.run_once()
 
     Given a connection instead of a path, it works through cursors of it, made here, so that the connection stays free
-    for its owner; close the sync before the connection. Without a target it fills an embedded chDB beside the database file.
+    for its owner; close the sync before the connection. Given a path that no one else of this process has open, it
+    bounds DuckDB's cache. Without a target it fills an embedded chDB beside the file.
     """
 
     def __init__(
@@ -219,6 +222,8 @@ class Sync:
             return TableReport(name, state.acknowledged_rows - before)
         except Exception as error:
             worker.prepared = False
+            if isinstance(error, duckdb.OutOfMemoryException) and self._owned is not None:
+                worker.cursors[0].execute("RESET memory_limit")
             return self._failed(worker, before, error)
 
     def _work(self, worker: _Worker, state: State | None, span: SyncSpan) -> State:
@@ -278,7 +283,10 @@ def _unforeseen(name: str, error: Exception) -> SyncError:
 def _connect(path: str) -> DuckDBPyConnection:
     try:
         with suppress_instrumentation():
-            return duckdb.connect(path)
+            connection = duckdb.connect(path)
+            if connection.execute("SELECT * FROM duckdb_connection_count()").fetchall() == [(1,)]:
+                connection.execute(f"SET memory_limit = '{_MEMORY_LIMIT}'")
+            return connection
     except duckdb.Error as error:
         raise SyncError(
             f"cannot open {path}: {error}; a DuckDB file is open in one process at a time: run the sync in the process "
