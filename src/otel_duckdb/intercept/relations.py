@@ -247,7 +247,7 @@ class Terminal:
 
     def _only_connection(self) -> Connection | None:
         """The connection a relation of unknown origin belongs to, if its database can only be one."""
-        live = tuple(self._listener.connections)
+        live = tuple(self._listener.connections) if self._listener.everything else ()
         return live[0] if len(live) == 1 else None
 
     def succeed(self, entered: Entered, result: Any) -> Any:

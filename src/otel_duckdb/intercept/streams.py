@@ -26,18 +26,19 @@ if TYPE_CHECKING:
 
 
 class _Draining:
-    """One operation whose stream somebody holds; the stream is its only owner."""
+    """One operation whose stream somebody holds."""
 
     def __init__(self, listener: Listener, owner: Owner, operation: Operation) -> None:
         self._listener = listener
-        self._owner = owner
+        self._owner: Owner | None = owner
         self._operation = operation
 
     def enter(self) -> Call | None:
         """Before a read."""
         try:
-            if self._owner.operation is self._operation:
-                return self._listener.resume(self._owner, get_ident())
+            owner = self._owner
+            if owner is not None and owner.operation is self._operation:
+                return self._listener.resume(owner, get_ident())
         except Exception as fault:
             self._listener.faults.report("intercept", fault)
         return None
@@ -51,21 +52,28 @@ class _Draining:
             operation.fetch_ns += call.leave()
             if message is not None:
                 error = StreamError(message.decode(errors="replace"))
-                self._listener.finish(self._owner, operation, error)
+                self._listener.finish(call.owner, operation, error)
             elif rows >= 0:
                 operation.rows = (operation.rows or 0) + rows
             else:
-                self._listener.finish(self._owner, operation)
+                self._listener.finish(call.owner, operation)
         except Exception as fault:
             self._listener.faults.report("intercept", fault)
 
     def done(self) -> None:
         """The stream is released."""
+        owner, self._owner = self._owner, None
         try:
-            if not self._operation.ended:
-                self._listener.connections.deferred(lambda: self._listener.finish(self._owner, self._operation))
+            if owner is not None and not self._operation.ended:
+                listener, operation = self._listener, self._operation
+                listener.connections.deferred(lambda: listener.finish(owner, operation))
         except Exception as fault:
             self._listener.faults.report("intercept", fault)
+
+    def forget(self) -> None:
+        """End the operation; a stream that outlives the interpreter must not keep DuckDB's objects."""
+        self.done()
+        del self._listener, self._operation
 
 
 _live: weakref.WeakSet[_Draining] = weakref.WeakSet()
@@ -74,7 +82,7 @@ _live: weakref.WeakSet[_Draining] = weakref.WeakSet()
 def end_all() -> None:
     """End the operations whose streams are still held."""
     for draining in tuple(_live):
-        draining.done()
+        draining.forget()
 
 
 def is_stream(result: Any) -> bool:
