@@ -6,9 +6,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from otel_duckdb import contract
+from otel_duckdb.counting import Counting
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Counter, Meter
+    from opentelemetry.metrics import Meter
 
 logger = logging.getLogger("otel_duckdb")
 
@@ -17,8 +18,7 @@ class Faults:
     """The counter `otel_duckdb_internal_errors` and one log line per kind of fault."""
 
     def __init__(self, meter: Meter) -> None:
-        metric = contract.INTERNAL_ERRORS
-        self._counter: Counter = meter.create_counter(metric.name, metric.unit, metric.description)
+        self._counter = Counting(meter, contract.INTERNAL_ERRORS)
         self._logged: set[tuple[str, str]] = set()
         self._counter.add(0, {contract.COMPONENT: "intercept"})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_duckdb import contract
+from otel_duckdb.counting import Counting
 from otel_duckdb.engine.cursor import Methods
 from otel_duckdb.engine.databases import Databases
 from otel_duckdb.engine.gauges import EngineGauges, Readings
@@ -56,8 +57,7 @@ class Measures:
         self._transactions = Transactions(duckdb, self._labels)
         self.pools = Pools(meter, self._observables, settings)
         self._sqlalchemy = SQLAlchemyPools(self.pools, faults.report, deferred)
-        failures = contract.FAILED_CONNECTIONS
-        self._failures = meter.create_counter(failures.name, failures.unit, failures.description)
+        self._failures = Counting(meter, contract.FAILED_CONNECTIONS)
         self._settings = settings
 
     def start(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
+from otel_duckdb.counting import Counting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -48,8 +49,7 @@ class Pools:
         self._create_time = _histogram(meter, contract.POOL_CREATE_TIME)
         self._wait_time = _histogram(meter, contract.POOL_WAIT_TIME)
         self._use_time = _histogram(meter, contract.POOL_USE_TIME)
-        timeouts = contract.POOL_TIMEOUTS
-        self._timeouts = meter.create_counter(timeouts.name, timeouts.unit, timeouts.description)
+        self._timeouts = Counting(meter, contract.POOL_TIMEOUTS)
         observables.add(contract.POOL_CONNECTIONS, self._connections)
         observables.add(contract.POOL_IDLE_MAX, self._idle_max)
         observables.add(contract.POOL_MAX, self._max)

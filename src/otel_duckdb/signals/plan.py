@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
+from otel_duckdb.counting import Counting
 from otel_duckdb.engine.profile import COLLECTOR
 from otel_duckdb.signals.plan_details import remark, scan_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from opentelemetry.metrics import Counter, Meter
+    from opentelemetry.metrics import Meter
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
@@ -118,9 +119,9 @@ class Plans:
         """Take the labels of every point; `raw` shows literals."""
         self._labels = labels
         self._raw = raw
-        self._time = _counter(meter, contract.OPERATOR_TIME)
-        self._rows = _counter(meter, contract.OPERATOR_ROWS)
-        self._spilled = _counter(meter, contract.SPILLED_BYTES)
+        self._time = Counting(meter, contract.OPERATOR_TIME)
+        self._rows = Counting(meter, contract.OPERATOR_ROWS)
+        self._spilled = Counting(meter, contract.SPILLED_BYTES)
 
     def tree(self, operation: Operation) -> str:
         """The operation's plan, with literals hidden like those of its text."""
@@ -147,11 +148,7 @@ class Plans:
         common = self._labels()
         for operator in profile.walk():
             labels = {**common, contract.OPERATOR_TYPE: operator.kind}
-            self._time.add(operator.seconds * 1000, labels, operation.context)
-            self._rows.add(operator.rows, labels, operation.context)
+            self._time.add(operator.seconds * 1000, labels)
+            self._rows.add(operator.rows, labels)
         database = {**common, contract.DATABASE: operation.database}
-        self._spilled.add(profile.peak_temporary or 0, database, operation.context)
-
-
-def _counter(meter: Meter, metric: contract.Metric) -> Counter:
-    return meter.create_counter(metric.name, metric.unit, metric.description)
+        self._spilled.add(profile.peak_temporary or 0, database)

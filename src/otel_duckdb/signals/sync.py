@@ -17,6 +17,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from otel_duckdb import contract
+from otel_duckdb.counting import Counting
 from otel_duckdb.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class SyncSignals:
         self.tracer = trace.get_tracer(contract.SCOPE, tracer_provider=tracer_provider, schema_url=contract.SCHEMA_URL)
         meter = metrics.get_meter(contract.SCOPE, meter_provider=meter_provider, schema_url=contract.SCHEMA_URL)
         success, failure, retries, rows, sent = (
-            meter.create_counter(metric.name, metric.unit, metric.description)
+            Counting(meter, metric)
             for metric in (
                 contract.SYNC_SUCCESS,
                 contract.SYNC_FAILURE,
