@@ -171,7 +171,7 @@ def run(heard, connection, call):
 
 @pytest.mark.parametrize(
     "fetch",
-    [fetch for name, fetch in FETCHES.items() if hasattr(duckdb.DuckDBPyRelation, name) or " " in name and OLD],
+    [fetch for name, fetch in FETCHES.items() if hasattr(duckdb.DuckDBPyRelation, name) or (" " in name and OLD)],
     ids=str,
 )
 def test_a_relation_drained_in_any_form_is_one_span_with_all_rows(heard, connection, fetch):
