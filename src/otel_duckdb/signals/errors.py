@@ -15,6 +15,12 @@ _EXCERPT: Final = re.compile(r"\n+\s*LINE \d+:.*", re.DOTALL)
 _SINGLE_QUOTED: Final = re.compile(r"'(?:[^']|'')*'?")
 _DOUBLE_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"?')
 _NUMBER: Final = re.compile(r"(?<![\w.])[-+]?\d[\w.+-]*")
+_ADDRESS: Final = re.compile(r"\b[a-zA-Z][\w+.-]*://\S+")
+_USER_OF_ADDRESS: Final = re.compile(r"(?<=://)[^/\s@]+@")
+_FREE_TEXT: Final = re.compile(
+    r"Invalid Input Error: (?!Attempting to execute|Values were not provided)(.*)", re.DOTALL
+)
+_FUNCTION: Final = re.compile(r"Python exception occurred while executing the UDF: \w+")
 _NAMES_ONLY: Final = ("Catalog Error", "Binder Error", "Dependency Error", "TransactionContext Error")
 _OURS: Final = str(Path(__file__).parents[1])
 _CLASSES: Final = {
@@ -59,11 +65,23 @@ def safe_message(error: BaseException) -> str:
 
     Identifiers in double quotes stay where DuckDB uses them for names alone: in catalog and binder errors.
     """
-    message = _EXCERPT.sub("", str(error))
+    message = _ADDRESS.sub("?", _EXCERPT.sub("", str(error)))
+    message = _FREE_TEXT.sub(_without_free_text, message)
     message = _SINGLE_QUOTED.sub("?", message)
     if not message.startswith(_NAMES_ONLY):
         message = _DOUBLE_QUOTED.sub("?", message)
     return _NUMBER.sub("?", message)
+
+
+def _without_free_text(found: re.Match[str]) -> str:
+    """The kind alone: `error()` and functions of the user put any text of theirs into such an error."""
+    function = _FUNCTION.match(found[1])
+    return f"Invalid Input Error: {function[0] if function else '?'}"
+
+
+def without_passwords(text: str) -> str:
+    """Return a text that may be shown with its literals, without the users and passwords of its addresses."""
+    return _USER_OF_ADDRESS.sub("?@", text)
 
 
 def safe_stacktrace(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span, set_span_in_context
 
 from otel_duckdb import contract
-from otel_duckdb.signals.errors import error_type, qualified_type, safe_message, safe_stacktrace
+from otel_duckdb.signals.errors import error_type, qualified_type, safe_message, safe_stacktrace, without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -97,9 +97,11 @@ class Spans:
         span.end(operation.end_wall)
 
     def _fail(self, span: Span, error: BaseException, operation: Operation) -> None:
-        raw = self._settings.raw_query_text
-        message = str(error) if raw else safe_message(error)
-        stacktrace = "".join(traceback.format_exception(error)) if raw else safe_stacktrace(error)
+        # DuckDB quotes the statement in its errors: one that holds a secret is never quoted.
+        raw = self._settings.raw_query_text and operation.statement.safe == operation.text
+        message = without_passwords(str(error)) if raw else safe_message(error)
+        full = without_passwords("".join(traceback.format_exception(error))) if raw else ""
+        stacktrace = full or safe_stacktrace(error)
         span.add_event(
             "exception",
             {

@@ -1,0 +1,100 @@
+"""Latencies are recorded with the attributes, buckets and exemplars that the contract names."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from otel_duckdb import contract
+
+
+@pytest.fixture
+def connection(heard):
+    connection = duckdb.connect()
+    connection.execute("create table t (i int)")
+    heard.clear()
+    return connection
+
+
+LATENCIES = (
+    ("select * from t", contract.SELECT_LATENCY),
+    ("insert into t values (1)", contract.INSERT_LATENCY),
+    ("update t set i = 2", contract.UPDATE_LATENCY),
+    ("delete from t", contract.DELETE_LATENCY),
+)
+
+
+@pytest.mark.parametrize(("text", "metric"), LATENCIES)
+def test_each_statement_kind_has_a_latency_by_table(heard, connection, text, metric):
+    connection.execute(text).fetchall()
+    (point,) = heard.points(metric.name)
+    assert point.attributes == {"table_name": "t"}
+    assert point.explicit_bounds == metric.buckets
+    assert point.count == 1
+    kinds = {point.attributes["query_type"]: point for point in heard.points(contract.QUERY_LATENCY.name)}
+    assert kinds[text.split()[0].upper()].sum == pytest.approx(point.sum)
+
+
+def test_the_standard_duration_carries_the_conventions_attributes(heard, connection):
+    connection.execute("select * from t").fetchall()
+    point = heard.points("db.client.operation.duration")[-1]
+    assert point.attributes == {
+        "db.system.name": "duckdb",
+        "db.namespace": "memory",
+        "db.query.summary": "SELECT t",
+    }
+    assert point.explicit_bounds == contract.OPERATION_DURATION.buckets
+    (rows,) = heard.points("db.client.response.returned_rows")
+    assert rows.sum == 0
+    assert rows.explicit_bounds == contract.RETURNED_ROWS.buckets
+
+
+def test_a_failure_is_recorded_with_its_class(heard, connection):
+    with pytest.raises(duckdb.CatalogException):
+        connection.execute("select * from missing")
+    failed = [point for point in heard.points("db.client.operation.duration") if "error.type" in point.attributes]
+    assert [point.attributes["error.type"] for point in failed] == ["CatalogException"]
+
+
+def test_exemplars_lead_to_the_span(heard, connection):
+    connection.execute("select * from t").fetchall()
+    (point,) = heard.points(contract.SELECT_LATENCY.name)
+    assert [exemplar.span_id for exemplar in point.exemplars] == [heard.span().context.span_id]
+
+
+def test_tables_past_the_limit_are_one(heard, connection):
+    for number in range(contract.TABLE_NAME_LIMIT + 5):
+        with pytest.raises(duckdb.CatalogException):
+            connection.execute(f"select * from absent_{number}")
+    names = {point.attributes["table_name"] for point in heard.points(contract.SELECT_LATENCY.name)}
+    assert len(names) <= contract.TABLE_NAME_LIMIT + 1
+    assert contract.OTHER in names
+
+
+def test_short_operations_leave_no_span_but_a_latency_and_failures_leave_both(telemetry):
+    telemetry.instrument(min_duration_ms=60_000)
+    connection = duckdb.connect()
+    connection.execute("select 1").fetchall()
+    with pytest.raises(duckdb.CatalogException):
+        connection.execute("select * from missing")
+    assert [span.attributes.get("error.type") for span in telemetry.spans()] == ["CatalogException"]
+    assert sum(point.count for point in telemetry.points(contract.QUERY_LATENCY.name)) == 2
+
+
+def test_long_operations_leave_a_span_of_their_true_time(telemetry):
+    telemetry.instrument(min_duration_ms=0.001)
+    with telemetry.tracer().start_as_current_span("program") as program:
+        duckdb.connect().execute("select sum(i) from range(1000000) r(i)").fetchall()
+    span = telemetry.span()
+    assert span.parent.span_id == program.get_span_context().span_id
+    assert program.start_time <= span.start_time < span.end_time <= program.end_time
+
+
+def test_a_parent_can_be_required(telemetry):
+    telemetry.instrument(require_parent=True)
+    connection = duckdb.connect()
+    connection.execute("select 1").fetchall()
+    with telemetry.tracer().start_as_current_span("program"):
+        connection.execute("select 2").fetchall()
+    assert len(telemetry.spans()) == 1
+    assert sum(point.count for point in telemetry.points(contract.QUERY_LATENCY.name)) == 2
