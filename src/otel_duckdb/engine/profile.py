@@ -53,8 +53,8 @@ class Profile:
         optimizing_seconds: Time of the optimizer.
         rows_scanned: Rows read from storage.
         row_groups_scanned: Row groups read from storage.
-        bytes_read: Bytes read from disk or network, temporary files included.
-        bytes_written: Bytes written, temporary files included.
+        bytes_read: Bytes read from disk or network; on DuckDB 2 temporary files count, too.
+        bytes_written: Bytes written, likewise.
         peak_memory: Most bytes the buffer manager held.
         peak_temporary: Most bytes of temporary files the database had meanwhile: what spilled.
         result_rows: Rows of the result.
