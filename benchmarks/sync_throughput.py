@@ -5,8 +5,9 @@
     python benchmarks/sync_throughput.py --memory           # resident memory at 2M and 20M rows
     python benchmarks/sync_throughput.py --dlt --rows 10000000
 
-Rounds of both kinds alternate, so that what else the machine does falls on both; the first is not counted, the figures are medians. `dlt` is
-installed into an environment of its own, and given a destination that calls `insert_arrow` on the same server.
+Rounds of both kinds alternate, so that what else the machine does falls on both; the first is not
+counted, the figures are medians. `dlt` is installed into an environment of its own, and given a destination that calls
+`insert_arrow` on the same server.
 """
 
 from __future__ import annotations
