@@ -221,6 +221,10 @@ class Operations:
             operation.error = error
         if operation.stride is not None:
             settle_stride(operation.stride)
+        if operation.sampled:
+            # What is extrapolated cannot be more than the time there was.
+            there_was = operation.last - operation.started - operation.execute_ns
+            operation.fetch_ns = max(0, min(operation.fetch_ns, there_was))
         for listener in self.on_end:
             try:
                 listener(operation)

@@ -558,11 +558,11 @@ def erroneous(places, place, text):
 
 
 _RANDOM = re.compile(r"[0-9a-f]{6,}([-_][0-9a-f.]+)*|0x[0-9a-f]+|/[^ \"']*file\.db|/\S*differential\S*")
-_FRAMES = re.compile(r"\n+At:\n.*|Invoked with: .*", re.DOTALL)
+_FRAMES = re.compile(r"\n+At:\n.*|Invoked with: .*|\n+Stack Trace:.*", re.DOTALL)
 """The Python frames DuckDB 1 names in the error of a function: those of the caller too, if it ran in that thread.
 
-And the arguments in the text of a TypeError: DuckDB 1 runs a relation to print it, and in this one case our frame is
-the innermost, so that a relation over a variable of the caller prints `<repr raised Error>`.
+And the arguments in the text of a TypeError: DuckDB 1 runs a relation to print it, and in this one case our frame
+is the innermost, so that a relation over a variable of the caller prints `<repr raised Error>`.
 """
 
 

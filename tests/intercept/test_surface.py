@@ -68,7 +68,7 @@ def appended(con):
 
 
 def query_appended(con):
-    with con.query_appender("insert into u select * from given", {"i": "INTEGER"}, source="given") as appender:
+    with con.query_appender("insert into u select * from fresh_rows", {"i": "INTEGER"}, source="fresh_rows") as appender:
         appender.append_row(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from threading import get_ident
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.intercept import streams
@@ -200,6 +201,7 @@ class FetchingOne:
     def over(self, key: int, stride: Stride, error: BaseException | None) -> None:
         """An unmeasured fetch found no row, or raised."""
         try:
+            stride.operation.last = perf_counter_ns()
             settle_stride(stride)
             self._method.forget(key)
             operation = stride.operation
