@@ -254,6 +254,7 @@ class TestErrors:
             assert "_otel_arguments" not in frame.f_locals
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGINT to a process alone")
+    @pytest.mark.skipif(NEW, reason="DuckDB 2 itself looks for signals only now and then, and not in every plan")
     def test_interrupts_reach_the_program(self):
         # A process of its own: DuckDB 1 may go on in its threads, and would not let the connection close.
         body = textwrap.dedent(

@@ -68,7 +68,7 @@ def appended(con):
 
 
 def query_appended(con):
-    with con.query_appender("insert into u select * from fresh_rows", {"i": "INTEGER"}, source="fresh_rows") as appender:
+    with con.query_appender("insert into u values (7)", {"i": "INTEGER"}) as appender:
         appender.append_row(1)
 
 
