@@ -93,7 +93,9 @@ class Fetching:
         """Go on with the connection's operation, if it has one."""
         try:
             connection = self._listener.connections.find(arguments[0])
-            call = None if connection is None else self._listener.resume(connection, get_ident())
+            if connection is None or connection.operation is None:
+                return None
+            call = self._listener.resume(connection, get_ident())
         except Exception as fault:
             self._listener.faults.report("intercept", fault)
             return None
