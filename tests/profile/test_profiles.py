@@ -1,6 +1,7 @@
 """Which operation gets a profile, what its span then says, and what the user notices of it: nothing."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -140,6 +141,17 @@ def test_description_and_results_are_as_without_profiling(con, telemetry):
     con.sql(QUERY).fetchall()  # runs with profiling switched on for it
     assert profiled(telemetry.spans[-1:]) == [True]
     assert con.description == described
+
+
+def test_explaining_a_relation_says_what_it_says_without_profiling(con, telemetry):
+    def explained():
+        text = con.sql(QUERY).explain("analyze")
+        return re.sub(r"[\d.]+ ?(µs|ms|s)\b|[─━ ]+", "", text)
+
+    expected = explained()
+    telemetry.instrument(profile="all")
+    con.execute(QUERY).fetchall()
+    assert explained() == expected
 
 
 def test_an_open_result_outlives_a_relation_that_runs_beside_it(con, telemetry):

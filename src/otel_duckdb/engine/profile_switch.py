@@ -137,7 +137,10 @@ class Profiler:
 
     def _switch(self, connection: Any, operation: Operation, replaces: bool, target: Any) -> None:
         profiling = connection.profiling
-        wanted = self._all or (operation.statement.redacted in self._slow and _is_one_statement(operation))
+        # On DuckDB 1.5 a relation's explain(ANALYZE) says something else on a connection that is profiled.
+        wanted = operation.statement.kind != "EXPLAIN" and (
+            self._all or (operation.statement.redacted in self._slow and _is_one_statement(operation))
+        )
         if wanted is not profiling.on:
             self._set(connection, operation, replaces, target, on=wanted)
         if profiling.on and _is_one_statement(operation):
