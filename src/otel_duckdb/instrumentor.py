@@ -79,6 +79,8 @@ class _Running:
         atexit.register(self.exit)
 
     def stop(self) -> None:
+        if self.profiler is not None:
+            self.profiler.stop()
         self.listener.active = False
         self.surface.remove()
         self.drain()

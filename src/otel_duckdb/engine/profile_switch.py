@@ -79,6 +79,7 @@ class Profiler:
         self._on: WeakSet[Any] = WeakSet()
         self._marks: set[object] = set()
         self.attention: Container[object] = _Everything() if self._all else self._marks
+        self._stopped = False
         self._refused: type[BaseException] = duckdb.Error
         self._connection = vars(duckdb.DuckDBPyConnection)
 
@@ -205,7 +206,7 @@ class Profiler:
     def _finish(self, operation: Operation, profiling: Profiling) -> None:
         connection = operation.connection
         target = None if connection.reference is None else connection.reference()
-        if target is None or connection.serving or not profiling.lock.acquire(blocking=False):
+        if self._stopped or target is None or connection.serving or not profiling.lock.acquire(blocking=False):
             profiling.operation = None
             return
         try:
@@ -243,6 +244,10 @@ class Profiler:
         if connection.profiling is None:
             connection.profiling = Profiling()
         connection.profiling.theirs = True
+
+    def stop(self) -> None:
+        """Read no more: calls of other threads go unheard from now on, so nobody knows whose profile it would be."""
+        self._stopped = True
 
     def gone(self, connection: Any) -> None:
         """The connection is closed or collected."""
