@@ -206,7 +206,7 @@ def main(seconds, seed):
     for thread in threads:
         thread.start()
     while time.monotonic() < end and not problems:
-        time.sleep(chance.uniform(0.2, 1.5))
+        time.sleep(chance.uniform(0.005, 1))
         instrumentor.uninstrument()
         instrumentor.instrument(**options(chance.choice(["slow", "slow", "all", "off"])))
     for thread in threads:
