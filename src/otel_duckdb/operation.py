@@ -151,6 +151,7 @@ class Owner(Protocol):
     operation: Operation | None
     serving: int
     closed: bool
+    guessed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +201,14 @@ class Operations:
         """The statements, by their redacted text, and the connections whose operations are shown to `prepare`."""
         self.stand_down: Callable[[Any], None] = lambda _connection: None
         """Called with a connection whose profiling the user takes into their own hands."""
-        self.prepare: Callable[[Operation, bool], None] = lambda _operation, _replaces: None
+        self.prepare: Callable[[Operation, Owner, bool], None] = lambda _operation, _owner, _replaces: None
         """Called before such an operation begins, and told whether its call gives up the connection's open result."""
 
     def begin(self, operation: Operation, owner: Owner, thread: int, replaces: bool = False) -> Call:
         """Open the operation's span and enter its first DuckDB call."""
         attention = self.attention
         if attention and (operation.statement.redacted in attention or operation.connection in attention):
-            self.prepare(operation, replaces)
+            self.prepare(operation, owner, replaces)
         operation.patience = self.patience
         self._signals.open(operation, get_current())
         return Call(operation, owner, thread)

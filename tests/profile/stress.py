@@ -74,7 +74,8 @@ class User:
     def aggregate(self):
         number = self.number()
         row = self.con.execute(f"select max(i) from t{number} where i >= 0").fetchone()
-        assert row == (ROWS[number] - 1,)
+        if row != (ROWS[number] - 1,):
+            raise AssertionError(f"{row} is not the maximum of t{number}")
 
     def stream(self):
         number = self.number()

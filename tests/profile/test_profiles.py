@@ -75,10 +75,19 @@ def test_mode_all_profiles_at_once(con, telemetry):
     telemetry.instrument(profile="all")
     con.execute(QUERY).fetchall()
     con.sql(QUERY).fetchall()
-    con.table("lineitem").filter("quantity > 7").aggregate("max(comment)").fetchall()
     con.execute("CREATE TEMP TABLE copied AS FROM orders")
     con.execute("UPDATE copied SET priority = 'x' WHERE custkey = 1")
-    assert profiled(telemetry.spans) == [True] * 5
+    assert profiled(telemetry.spans) == [True] * 4
+
+
+def test_a_relation_whose_connection_is_not_known_touches_no_other(telemetry):
+    with duckdb.connect() as unknown:
+        telemetry.instrument(profile="all")
+        with duckdb.connect() as known:
+            assert unknown.table_function("range", [5]).filter("range > 2").fetchall() == [(3,), (4,)]
+            assert not is_on(known)
+            assert known.execute("SELECT max(i) FROM range(9) t(i)").fetchall() == [(8,)]
+    assert len(telemetry.spans) == 2
 
 
 def test_cursors_are_profiled_too(con, telemetry):

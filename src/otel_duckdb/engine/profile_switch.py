@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from otel_duckdb.engine.profile import Profile
     from otel_duckdb.faults import Faults
-    from otel_duckdb.operation import Operation
+    from otel_duckdb.operation import Operation, Owner
 
 _ON: Final = "PRAGMA enable_profiling='no_output'"
 _OFF: Final = "PRAGMA disable_profiling"
@@ -85,14 +85,17 @@ class Profiler:
 
     # Before an operation begins.
 
-    def prepare(self, operation: Operation, replaces: bool) -> None:
+    def prepare(self, operation: Operation, owner: Owner, replaces: bool) -> None:
         """Switch profiling on or off for the operation, whose clock starts afterwards.
 
         `replaces` says that its call gives up the connection's open result before it runs.
         """
         began = perf_counter_ns()
         try:
-            self._prepare(operation, replaces)
+            if owner.guessed or operation.connection is None:
+                self._forget_all()
+            else:
+                self._prepare(operation, replaces)
         except self._refused:
             pass  # an aborted transaction, an open result we do not know of, a closed connection
         except Exception as fault:
@@ -104,9 +107,6 @@ class Profiler:
 
     def _prepare(self, operation: Operation, replaces: bool) -> None:
         connection = operation.connection
-        if connection is None:
-            self._forget_all()
-            return
         target = None if connection.closed or connection.reference is None else connection.reference()
         if target is None:
             return

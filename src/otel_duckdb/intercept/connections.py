@@ -55,6 +55,8 @@ class Connection:
         transaction: What is known of its transaction, or None as long as there was none.
     """
 
+    guessed = False
+
     __slots__ = (
         "__weakref__",
         "children",

@@ -34,6 +34,7 @@ class RelationState:
 
     Attributes:
         connection: The live connection it was made on, or None where that is not known.
+        guessed: Whether that is only the one connection we know of: good for a label, not for touching it.
         text: The caller's SQL text, if the relation is just that query, or an empty string.
         operation: The operation whose result it holds open, or None.
         serving: Identity of the thread in which DuckDB works for it, or 0.
@@ -49,6 +50,7 @@ class RelationState:
         "drawn",
         "executed",
         "exhausted",
+        "guessed",
         "operation",
         "reference",
         "serving",
@@ -57,6 +59,7 @@ class RelationState:
 
     def __init__(self, connection: Connection | None) -> None:
         self.connection = connection
+        self.guessed = False
         self.text = ""
         self.operation: Operation | None = None
         self.serving = 0
@@ -218,7 +221,7 @@ class Terminal:
         if not listener.active or keywords.get("lazy"):
             return None
         try:
-            state = self._relations.find(arguments[0]) or self._relations.add(arguments[0], self._only_connection())
+            state = self._relations.find(arguments[0]) or self._of_unknown_origin(arguments[0])
             thread = get_ident()
             if state.serving == thread or not listener.hears(state.connection):
                 return None
@@ -245,10 +248,12 @@ class Terminal:
         operation = Operation(text, parse(text), state.connection)
         return Entered(state, self._listener.operations.begin(operation, state, thread), True, arguments)
 
-    def _only_connection(self) -> Connection | None:
-        """The connection a relation of unknown origin belongs to, if its database can only be one."""
+    def _of_unknown_origin(self, relation: Any) -> RelationState:
+        """The state of a relation whose database can only be one where we know of one connection only."""
         live = tuple(self._listener.connections) if self._listener.everything else ()
-        return live[0] if len(live) == 1 else None
+        state = self._relations.add(relation, live[0] if len(live) == 1 else None)
+        state.guessed = True
+        return state
 
     def succeed(self, entered: Entered, result: Any) -> Any:
         """Count rows and time, and end the operation with the result."""
