@@ -166,7 +166,13 @@ def _watch(config: Config, sync: Sync) -> int:
 def _progress(config: Config, hidden: bool) -> tuple[Any, Callable[[str, int], None]]:
     """A progress bar for each table on a terminal, and what moves it."""
     from rich.console import Console  # noqa: PLC0415 - an extra is imported where used
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415 - an extra is imported where used
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     from otel_duckdb.sync.status import read_status  # noqa: PLC0415 - its packages are an extra
 
