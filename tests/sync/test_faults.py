@@ -40,10 +40,13 @@ INSERT = "^INSERT INTO .*ticks"
         Fault(Kind.LOST_ANSWER, INSERT, times=1, after=1, seconds=0.1),
         Fault(Kind.LOST_ANSWER, INSERT, times=1, after=1, seconds=3.0),
         Fault(Kind.SLOW, INSERT, times=2, seconds=0.5),
+        Fault(Kind.STATUS, INSERT, times=2, status=500),
+        Fault(Kind.STATUS, "^SELECT", times=1, status=503),
+        Fault(Kind.LATE_STATUS, INSERT, times=1, after=1, status=504),
         Fault(Kind.ERROR, "^SELECT", times=1, code=241),
         Fault(Kind.ERROR, "^CREATE TABLE", times=1, code=999),
     ],
-    ids=lambda fault: f"{fault.kind.value} {fault.code} {fault.seconds:g}",
+    ids=lambda fault: f"{fault.kind.value} {fault.code} {fault.status} {fault.seconds:g}",
 )
 def test_a_fault_that_passes_is_borne(server, sync, ticks, served_query, fault):
     with server.fault(fault):

@@ -20,6 +20,10 @@ class Kind(enum.StrEnum):
     """The statement is done, then nothing is answered for `seconds`, then the connection is reset."""
     SLOW = "slow"
     """The statement waits for `seconds`, then is done and answered."""
+    STATUS = "status"
+    """A proxy answers with the HTTP `status` and a page of its own; nothing was done."""
+    LATE_STATUS = "late status"
+    """The statement is done, but a proxy answers with the HTTP `status` after `seconds`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Fault:
     after: int = 0
     seconds: float = 0.0
     code: int = 241
+    status: int = 500
 
     def to_json(self) -> dict[str, Any]:
         """The fault as the control endpoint takes it."""

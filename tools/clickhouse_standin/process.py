@@ -121,10 +121,14 @@ class StandIn:
         finally:
             self.clear()
 
+    def refuse(self) -> None:
+        """Refuse connections until clear() is called, and break those that are open."""
+        self._tell("/refuse")
+
     @contextmanager
     def refusing(self) -> Iterator[None]:
         """Refuse connections for a block, and break those that are open."""
-        self._tell("/refuse")
+        self.refuse()
         try:
             yield
         finally:

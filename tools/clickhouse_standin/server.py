@@ -59,6 +59,15 @@ class ConnectionDroppedError(Exception):
     """A fault ended the connection; nothing is to be answered."""
 
 
+class ProxyError(Exception):
+    """A fault answers with an HTTP status in ClickHouse's stead."""
+
+    def __init__(self, status: int) -> None:
+        """Answer with `status`."""
+        super().__init__(status)
+        self.status = HTTPStatus(status)
+
+
 class Server(ThreadingHTTPServer):
     """Serves one engine on one port of 127.0.0.1; it can stop listening, as a server that is down, and listen again."""
 
@@ -132,6 +141,7 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms for an acknowledgement
     server: Server
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
@@ -149,6 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionDroppedError:
             self.close_connection = True
             _reset_on_close(self.connection)
+        except ProxyError as error:
+            self._reply(error.status, f"<html><h1>{error.status.phrase}</h1></html>\n".encode())
         except EngineError as error:
             self._refuse(error.code, str(error))
         except body.UnknownEncodingError as error:
@@ -181,12 +193,14 @@ class _Handler(BaseHTTPRequestHandler):
             raise EngineError(
                 f"Code: {fault.code}. DB::Exception: A fault made for a test. (code {fault.code})", fault.code
             )
+        if fault.kind is Kind.STATUS:
+            raise ProxyError(fault.status)
         if fault.kind is Kind.SLOW:
             time.sleep(fault.seconds)
         answer = self._run(statement, parameters)
-        if fault.kind is Kind.LOST_ANSWER:
+        if fault.kind in (Kind.LOST_ANSWER, Kind.LATE_STATUS):
             time.sleep(fault.seconds)
-            raise ConnectionDroppedError
+            raise ConnectionDroppedError if fault.kind is Kind.LOST_ANSWER else ProxyError(fault.status)
         return answer
 
     def _run(self, statement: Statement, parameters: dict[str, str]) -> Answer:

@@ -23,8 +23,12 @@ FAULTS = (
     Fault(Kind.LOST_ANSWER, "INSERT INTO", times=1, seconds=0.05),
     Fault(Kind.LOST_ANSWER, "INSERT INTO", times=1, seconds=3.0),
     Fault(Kind.SLOW, "INSERT INTO", times=1, seconds=0.3),
+    Fault(Kind.STATUS, "INSERT INTO", times=2, status=500),
+    Fault(Kind.LATE_STATUS, "INSERT INTO", times=1, seconds=0.05, status=504),
     Fault(Kind.ERROR, "SELECT", times=1, code=159),
 )
+REFUSALS = 0.2
+"""How much of the kills ClickHouse refuses connections before, and breaks those that are open."""
 
 
 def _environment() -> dict[str, str]:
@@ -69,10 +73,12 @@ class Trial:
             standin = StandIn(self._folder / "chdb", log=self._folder / "server.log")
             server = stack.enter_context(standin) if self._http else None
             for _ in range(kills):
+                refuses = False
                 if server and self._faults:
                     server.clear()
                     server.arm(self._chance.choice(FAULTS))
-                self._kill_one(server, self._chance.random() * longest)
+                    refuses = self._chance.random() < REFUSALS
+                self._kill_one(server, self._chance.random() * longest, refuses)
             if server:
                 server.clear()
             self._finish(server)
@@ -86,7 +92,15 @@ class Trial:
             *("delete" if self._delete else "keep", "finish" if finish else "run"),
         ]
 
-    def _kill_one(self, server: StandIn | None, after: float) -> None:
+    def _refuse(self, server: StandIn, seconds: float) -> None:
+        """Take the server away while the child works, and for half of the children bring it back."""
+        server.refuse()
+        time.sleep(seconds)
+        if self._chance.choice((True, False)):
+            server.clear()
+            time.sleep(seconds)
+
+    def _kill_one(self, server: StandIn | None, after: float, refuses: bool) -> None:
         with (self._folder / "log").open("ab") as log:
             child = subprocess.Popen(
                 self._command(server, False), stdout=subprocess.PIPE, stderr=log, env=_environment()
@@ -94,6 +108,8 @@ class Trial:
         with child:
             ready = child.stdout.readline() if child.stdout else b""
             time.sleep(after)
+            if server and refuses:
+                self._refuse(server, after)
             ended = child.poll()
             child.kill()
         if not ready or ended is not None:
