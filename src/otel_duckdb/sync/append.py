@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import duckdb
@@ -14,10 +15,11 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from otel_duckdb.sync.errors import SyncError, TargetError
 from otel_duckdb.sync.journal import write
-from otel_duckdb.sync.schema import added
+from otel_duckdb.sync.payload import Payload, pack
+from otel_duckdb.sync.schema import BATCH_COLUMN, SOURCE_COLUMN, added
 from otel_duckdb.sync.sender import deliver, token_of
 from otel_duckdb.sync.source import Reading, Source, transaction
-from otel_duckdb.sync.state import Pending, State, now, seconds_of
+from otel_duckdb.sync.state import Mark, Pending, State, now, seconds_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -28,7 +30,22 @@ if TYPE_CHECKING:
 
 _BATCHES_BEFORE_DELETION: Final = 8
 _QUIET_SECONDS: Final = 30.0
+_REPORT_SECONDS: Final = 1.0
 _propagator: Final = TraceContextTextMapPropagator()
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Rows read and packed; `hash` adds up theirs, and `mark` is the position after them."""
+
+    payload: Payload
+    hash: int
+    mark: Mark
+
+
+def _packed(reading: Reading, source: int, sequence: int) -> _Batch:
+    """A batch with the two columns that tell in the target which rows belong to it."""
+    return _Batch(pack(reading.batch, {SOURCE_COLUMN: source, BATCH_COLUMN: sequence}), reading.hash, reading.mark)
 
 
 class AppendPass:
@@ -41,6 +58,7 @@ class AppendPass:
         self._journal = task.journal
         self._sender = task.sender
         self._cursor, self._reading_cursor = cursors
+        self._reported = 0.0
 
     def run(self, state: State, span: SyncSpan, prepare: bool) -> State:
         """Send all rows that are there; `prepare` checks the target table first.
@@ -53,7 +71,7 @@ class AppendPass:
             state = self._send(state, span, prepare)
         except BaseException:
             with suppress(SyncError, duckdb.Error):
-                self._room(self._journal.load(state.name) or state)
+                self._report(self._room(self._journal.load(state.name) or state))
             raise
         state = self._room(state)
         self._report(state)
@@ -106,7 +124,8 @@ class AppendPass:
             return state
         reading = self._source(state).reread(state.mark, pending)
         state = replace(state, pending=replace(pending, mark=reading.mark))
-        state = self._send_batch(state, reading, span, sent_before=True).acknowledge()
+        batch = _packed(reading, state.source, pending.sequence)
+        state = self._send_batch(state, batch, span, sent_before=True).acknowledge()
         self._journal.store(state)
         return state
 
@@ -116,21 +135,21 @@ class AppendPass:
         source = Source(self._reading_cursor, self._schema, self._task.limits)
         goal = state.acknowledged_rows + source.pending_rows(state.mark)
         batches = 0
-        reading = source.read(state.mark)
-        while reading is not None and not self._sender.stopping.is_set():
-            state = self._intend(state, reading)
+        batch = _read(source, state)
+        while batch is not None and not self._sender.stopping.is_set():
+            state = self._intend(state, batch)
             self._journal.store(state)
             batches += 1
-            last = state.acknowledged_rows + reading.rows >= goal
+            last = state.acknowledged_rows + batch.payload.rows >= goal
             deletes = self._task.options.delete and batches % _BATCHES_BEFORE_DELETION == 0
             following = None
             if not last and not deletes:
-                following = reader.submit(copy_context().run, source.read, reading.mark)
-            state, reading = self._finish(self._try_send(state, reading, span, following), following)
+                following = reader.submit(copy_context().run, _read, source, state.acknowledge())
+            state, batch = self._finish(self._try_send(state, batch, span, following), following)
             if deletes:
                 state = self._delete(state)
-                reading = None if last else source.read(state.mark)
-        return self._rest(state, begin if reading is None else state.caught_up, changed=batches > 0)
+                batch = None if last else _read(source, state)
+        return self._rest(state, begin if batch is None else state.caught_up, changed=batches > 0)
 
     def _rest(self, state: State, caught_up: str, *, changed: bool) -> State:
         """End a pass; the journal is not written for each pass that had nothing to do."""
@@ -143,28 +162,27 @@ class AppendPass:
             self._journal.store(state)
         return state
 
-    def _try_send(
-        self, state: State, reading: Reading, span: SyncSpan, following: Future[Reading | None] | None
-    ) -> State:
+    def _try_send(self, state: State, batch: _Batch, span: SyncSpan, following: Future[_Batch | None] | None) -> State:
         try:
-            return self._send_batch(state, reading, span, sent_before=False).acknowledge()
+            return self._send_batch(state, batch, span, sent_before=False).acknowledge()
         except BaseException:
             if following is not None:
                 following.exception()
             raise
 
-    def _finish(self, state: State, following: Future[Reading | None] | None) -> tuple[State, Reading | None]:
-        """Take the next reading; the acknowledgement is journalled along with the next intention, or else now."""
-        self._report(state)
-        reading = None
+    def _finish(self, state: State, following: Future[_Batch | None] | None) -> tuple[State, _Batch | None]:
+        """Take the next batch; the acknowledgement is journalled along with the next intention, or else now."""
+        if monotonic() - self._reported > _REPORT_SECONDS:
+            self._report(state)
+        batch = None
         try:
-            reading = following.result() if following is not None else None
+            batch = following.result() if following is not None else None
         finally:
-            if reading is None:
+            if batch is None:
                 self._journal.store(state)
-        return state, reading
+        return state, batch
 
-    def _intend(self, state: State, reading: Reading) -> State:
+    def _intend(self, state: State, batch: _Batch) -> State:
         sequence = state.sequence + 1
         carrier: dict[str, str] = {}
         _propagator.inject(carrier)
@@ -172,32 +190,33 @@ class AppendPass:
             Pending(
                 sequence,
                 token_of(state, sequence),
-                reading.rows,
-                reading.bytes,
-                reading.hash,
-                reading.mark,
+                batch.payload.rows,
+                batch.payload.bytes,
+                batch.hash,
+                batch.mark,
                 now(),
                 carrier.get("traceparent", ""),
             )
         )
 
-    def _send_batch(self, state: State, reading: Reading, span: SyncSpan, sent_before: bool) -> State:
+    def _send_batch(self, state: State, batch: _Batch, span: SyncSpan, sent_before: bool) -> State:
         pending = state.pending
         if pending is None:
             return state
+        payload = batch.payload
         before = _context(pending.trace) if sent_before else None
-        with span.batch(pending.token, reading.rows, reading.bytes, before) as batch_span:
+        with span.batch(pending.token, payload.rows, payload.bytes, before) as batch_span:
             state = deliver(
                 self._sender,
                 self._task.destination,
                 state,
-                reading.batch,
+                payload,
                 span=batch_span,
                 store=self._journal.store,
                 sent_before=sent_before,
             )
-        span.record(reading.rows, reading.bytes)
-        self._task.progress(reading.rows)
+        span.record(payload.rows, payload.bytes)
+        self._task.progress(payload.rows)
         return state
 
     def _delete(self, state: State) -> State:
@@ -238,7 +257,14 @@ class AppendPass:
         return state
 
     def _report(self, state: State) -> None:
+        self._reported = monotonic()
         self._sender.signals.behind(self._source(state).pending_rows(state.mark), seconds_of(state.caught_up))
+
+
+def _read(source: Source, state: State) -> _Batch | None:
+    """The batch after the last acknowledged one, None where there are no more rows."""
+    reading = source.read(state.mark)
+    return None if reading is None else _packed(reading, state.source, state.sequence + 1)
 
 
 def _context(traceparent: str) -> SpanContext | None:

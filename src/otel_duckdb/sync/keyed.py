@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.sync.guards import check
 from otel_duckdb.sync.journal import keys_table, write
+from otel_duckdb.sync.payload import pack
 from otel_duckdb.sync.schema import DELETED_COLUMN, VERSION_COLUMN, added
-from otel_duckdb.sync.sender import token_of, with_constants
+from otel_duckdb.sync.sender import token_of
 from otel_duckdb.sync.source import transaction
 from otel_duckdb.sync.state import State, now, seconds_of
 from otel_duckdb.sync.types import quoted
@@ -121,10 +122,10 @@ class KeyedPass:
         state = replace(state, sequence=state.sequence + 1)
         self._journal.store(state)
         token = token_of(state, state.sequence)
-        versions = {VERSION_COLUMN: state.sequence, DELETED_COLUMN: int(hashes is None)}
+        payload = pack(batch, {VERSION_COLUMN: state.sequence, DELETED_COLUMN: int(hashes is None)})
         what = f"table {state.name!r}, batch {state.sequence} ({batch.num_rows} rows)"
         with span.batch(token, batch.num_rows, batch.nbytes) as batch_span:
-            self._sender.insert(what, self._task.destination.name, with_constants(batch, versions), token, batch_span)
+            self._sender.insert(what, self._task.destination.name, payload, token, batch_span)
         state = replace(state, acknowledged_rows=state.acknowledged_rows + batch.num_rows)
         self._remember(state, keys, batch, hashes)
         span.record(batch.num_rows, batch.nbytes)

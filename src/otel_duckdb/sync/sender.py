@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from otel_duckdb.sync import retry
 from otel_duckdb.sync.errors import SyncConfigError, SyncError, TargetError, TargetUnavailableError
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    import pyarrow as pa
-
     from otel_duckdb.signals.sync import SyncSpan, TableSignals
     from otel_duckdb.sync.config import Retry
     from otel_duckdb.sync.destination import Destination
+    from otel_duckdb.sync.payload import Payload
     from otel_duckdb.sync.state import State
     from otel_duckdb.sync.target import Clickhouse
 
@@ -69,7 +68,7 @@ class Sender:
             return TargetUnavailableError(f"{what}: {self.clickhouse.name} does not take it: {_brief(error)}")
         return TargetError(f"{what}: {self.clickhouse.name} refuses it: {_brief(error)}")
 
-    def insert(self, what: str, table: str, batch: pa.Table, token: str, span: SyncSpan) -> bool:
+    def insert(self, what: str, table: str, payload: Payload, token: str, span: SyncSpan) -> bool:
         """Insert a batch under a token; whether it went through at the first attempt."""
         attempts = 0
 
@@ -77,7 +76,7 @@ class Sender:
             nonlocal attempts
             attempts += 1
             with self.signals.attempt():
-                self.clickhouse.insert(table, batch, token)
+                self.clickhouse.insert(table, payload, token)
 
         self._call(what, attempt, span)
         return attempts == 1
@@ -92,25 +91,11 @@ def token_of(state: State, sequence: int) -> str:
     return f"{state.source:016x}-{sequence}-{secrets.token_hex(4)}"
 
 
-def stamped(batch: pa.Table, source: int, sequence: int) -> pa.Table:
-    """A batch with the two columns that tell in the target which rows belong to it."""
-    return with_constants(batch, {SOURCE_COLUMN: source, BATCH_COLUMN: sequence})
-
-
-def with_constants(batch: pa.Table, values: dict[str, Any]) -> pa.Table:
-    """A batch with columns of one unsigned number each."""
-    import pyarrow as pa  # noqa: PLC0415 - an extra is imported where used
-
-    for name, value in values.items():
-        batch = batch.append_column(name, pa.repeat(pa.scalar(value, pa.uint64()), batch.num_rows))
-    return batch
-
-
 def deliver(
     sender: Sender,
     destination: Destination,
     state: State,
-    batch: pa.Table,
+    payload: Payload,
     *,
     span: SyncSpan,
     store: Callable[[State], None],
@@ -138,8 +123,7 @@ def deliver(
 
     if sent_before and stored() == pending.rows:
         return state
-    stamped_batch = stamped(batch, state.source, pending.sequence)
-    first = sender.insert(what, destination.name, stamped_batch, pending.token, span)
+    first = sender.insert(what, destination.name, payload, pending.token, span)
     if first and not sent_before:
         return state
     found = stored()
@@ -148,7 +132,7 @@ def deliver(
             sender.call(what, lambda: destination.discard(state.source, pending.sequence), span)
         state = state.intend(replace(pending, token=token_of(state, pending.sequence)))
         store(state)
-        sender.insert(what, destination.name, stamped_batch, state.pending.token if state.pending else "", span)
+        sender.insert(what, destination.name, payload, state.pending.token if state.pending else "", span)
         found = stored()
     if found != pending.rows:
         raise TargetError(

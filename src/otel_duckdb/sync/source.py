@@ -32,6 +32,8 @@ ANCHOR_ROWS: Final = 1000
 _PROBE_ROWS: Final = 2000
 _GROWTH: Final = 16
 _TOLERANCE: Final = 1.25
+_RECORD_BATCH_ROWS: Final = 1_000_000
+"""DuckDB 1.x takes memory for as many rows as it is told to expect, or dies of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,12 @@ class Source:
         """
         with transaction(self._cursor):
             mark = self.verify(mark)
-            start = self._next_row(mark.row)
-            if start is None:
-                return None
-            reading = self._bounded(mark, start - 1)
-        self._learn(reading)
+            reading = self._bounded(mark, mark.row)
+            if reading is None:
+                start = self._next_row(mark.row)
+                reading = None if start is None else self._bounded(mark, start - 1)
+        if reading is not None:
+            self._learn(reading)
         return reading
 
     def reread(self, mark: Mark, pending: Pending) -> Reading:
@@ -137,10 +140,13 @@ class Source:
             )
         return reading
 
-    def _bounded(self, mark: Mark, low: int) -> Reading:
+    def _bounded(self, mark: Mark, low: int) -> Reading | None:
+        """Rows with ids above `low`, as many as the limits allow; None where a gap of the ids is as wide as that."""
         wanted = self._wanted
         while True:
             reading = self._range(mark, low, low + wanted)
+            if reading is None:
+                return None
             if reading.bytes <= self._limits.bytes * _TOLERANCE or wanted == 1:
                 check(self.schema.columns, reading.batch, reading.row_ids)
                 return reading
@@ -150,13 +156,18 @@ class Source:
         fitting = self._limits.bytes * reading.rows // max(1, reading.bytes)
         self._wanted = max(1, min(self._limits.rows, fitting, max(self._wanted, reading.rows) * _GROWTH))
 
-    def _range(self, mark: Mark, low: int, high: int) -> Reading:
+    def _range(self, mark: Mark, low: int, high: int) -> Reading | None:
         import pyarrow.compute as pc  # noqa: PLC0415 - an extra is imported where used
 
-        table = self._cursor.sql(
+        relation = self._cursor.sql(
             f"SELECT rowid, {self.schema.row_hash}, {self.schema.selection} FROM {self.schema.reference} "  # noqa: S608 - quoted names
             f"WHERE rowid > {low} AND rowid <= {high}"
-        ).to_arrow_table()
+        )
+        # One record batch for all, as a rule: packing would else copy every row to join several.
+        reader = relation.to_arrow_reader if hasattr(relation, "to_arrow_reader") else relation.fetch_arrow_reader
+        table = reader(min(high - low, _RECORD_BATCH_ROWS)).read_all()
+        if not table.num_rows:
+            return None
         row_ids, hashes = table.column(0), table.column(1)
         total = _sum(hashes)
         last = pc.max(row_ids).as_py()

@@ -12,9 +12,8 @@ from otel_duckdb.sync.types import backticked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pyarrow as pa
-
     from otel_duckdb.sync.config import Target
+    from otel_duckdb.sync.payload import Payload
 
 _TIME64_VERSION: Final = (25, 6)
 # One batch is one block, so that it is stored wholly or not at all, and its token stands for all of it. ClickHouse must
@@ -98,19 +97,20 @@ class Clickhouse:
         result: Sequence[Sequence[Any]] = self.client.query(query, transport_settings=_headers()).result_rows
         return result
 
-    def insert(self, table: str, batch: pa.Table, token: str) -> None:
+    def insert(self, table: str, payload: Payload, token: str) -> None:
         """Insert a batch as one block under a deduplication token; returns when ClickHouse has stored it."""
-        rows = batch.num_rows
         settings = {
             **_SETTINGS,
-            "max_insert_block_size": rows + 1,
-            "min_insert_block_size_rows": rows + 1,
+            "max_insert_block_size": payload.rows + 1,
+            "min_insert_block_size_rows": payload.rows + 1,
             "insert_deduplication_token": token,
         }
-        self.client.insert_arrow(
+        self.client.raw_insert(
             self.table(table),
-            batch.combine_chunks(),
+            payload.columns,
+            payload.body,
             settings=self._known(settings) | self._options.settings,
+            fmt="Arrow",
             transport_settings=_headers(),
         )
 
