@@ -3,11 +3,12 @@
     python benchmarks/sync_throughput.py                    # the ratio, over the HTTP stand-in
     python benchmarks/sync_throughput.py --over chdb        # the same with chDB in this process
     python benchmarks/sync_throughput.py --memory           # resident memory at 2M and 20M rows
-    python benchmarks/sync_throughput.py --dlt --rows 10000000
+    python benchmarks/sync_throughput.py --dlt              # beside dlt as well
 
-Rounds of both kinds alternate, so that what else the machine does falls on both; the first is not
-counted, the figures are medians. `dlt` is installed into an environment of its own, and given a destination that calls
-`insert_arrow` on the same server.
+Rounds of both kinds alternate, so that what else the machine does falls on both; the first is not counted, the ratios
+are medians of the ratios of each round. The batches of the bare inserts are in memory beforehand, and go one after the
+other: with reading in between, the server would merge its parts in pauses that nobody counts. `dlt` is installed into
+an environment of its own, and given a destination that calls `insert_arrow` on the same server.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import clickhouse_connect
 import duckdb
@@ -28,9 +29,6 @@ import duckdb
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 from clickhouse_standin import StandIn
 from otel_duckdb.sync import Limits, Sync, Target
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 COLUMNS = "moment TIMESTAMP, symbol VARCHAR, price DECIMAL(18, 4), size INTEGER, bid DOUBLE, ask DOUBLE, venue VARCHAR"
 ROWS = (
@@ -47,38 +45,37 @@ def make_buffer(path: Path, rows: int) -> None:
 
 
 def synced(path: Path, target: Target, limits: Limits) -> float:
-    """Seconds the sync takes for the whole table, its connections and table made beforehand by an empty pass."""
+    """Seconds the sync takes for the whole table: it opens the journal, connects, reads and sends."""
+    begin = time.perf_counter()
     with Sync(path, ["ticks"], target, batch=limits) as sync:
         sync.reset("ticks")
-        begin = time.perf_counter()
         (report,) = sync.run_once()
         if report.error:
             raise report.error
         return time.perf_counter() - begin
 
 
-def batches(path: Path, sizes: list[int]) -> Iterator[Any]:
-    """The same batches as the sync's, read as it reads them."""
+def batches(path: Path, sizes: list[int]) -> list[Any]:
+    """The same batches as the sync's."""
+    tables, low = [], -1
     with duckdb.connect(str(path)) as connection:
-        low = -1
         for size in sizes:
             query = f"SELECT * FROM ticks WHERE rowid > {low} AND rowid <= {low + size}"
-            yield connection.sql(query).to_arrow_table().combine_chunks()
+            tables.append(connection.sql(query).to_arrow_table().combine_chunks())
             low += size
+    return tables
 
 
-def bare(client: Any, tables: Iterator[Any]) -> tuple[float, float]:
-    """Seconds that `insert_arrow` takes for all batches, and seconds with the reading of them."""
-    begin, inserting = time.perf_counter(), 0.0
+def bare(client: Any, tables: list[Any]) -> float:
+    """Seconds that `insert_arrow` takes for all batches."""
+    begin = time.perf_counter()
     for table in tables:
-        before = time.perf_counter()
         client.insert_arrow("bare", table, settings={"async_insert": 0, "min_insert_block_size_bytes": 0})
-        inserting += time.perf_counter() - before
-    return inserting, time.perf_counter() - begin
+    return time.perf_counter() - begin
 
 
 def compare(folder: Path, target: Target, client: Any, options: argparse.Namespace) -> None:
-    """Print the ratio."""
+    """Print the ratios."""
     path, limits = folder / "buffer.duckdb", Limits(rows=options.batch)
     make_buffer(path, options.rows)
     client.command(
@@ -87,34 +84,37 @@ def compare(folder: Path, target: Target, client: Any, options: argparse.Namespa
         "size Nullable(Int32), bid Nullable(Float64), ask Nullable(Float64), venue Nullable(String)) "
         "ENGINE = MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 10000"
     )
-    ours, inserts, wholes, dlts = [], [], [], []
-    for number in range(options.rounds + 1):
-        ours.append(synced(path, target, limits))
+    others = {"insert_arrow of the same batches": bare_round} | ({"dlt": dlt_round} if options.dlt else {})
+    seconds: dict[str, list[float]] = {name: [] for name in ("sync", *others)}
+    for _ in range(options.rounds + 1):
+        seconds["sync"].append(synced(path, target, limits))
         found = client.query("SELECT count() FROM ticks GROUP BY _sync_batch ORDER BY _sync_batch")
-        inserting, whole = bare(client, batches(path, [row[0] for row in found.result_rows]))
-        inserts.append(inserting)
-        wholes.append(whole)
-        client.command("TRUNCATE TABLE bare")
         client.command("TRUNCATE TABLE ticks")
-        if options.dlt:
-            dlts.append(dlt(folder, path, target, options.batch))
-        if number == 0:  # a first round finds everything cold
-            for figures in (ours, inserts, wholes, dlts):
-                figures.clear()
-    report("sync", ours, options.rows)
-    report("insert_arrow of the same batches", inserts, options.rows)
-    report("read and insert_arrow of the same batches", wholes, options.rows)
-    print(f"throughput over bare insert_arrow: {statistics.median(inserts) / statistics.median(ours):.2f}")
-    print(f"throughput over reading and insert_arrow: {statistics.median(wholes) / statistics.median(ours):.2f}")
-    if dlts:
-        report("dlt", dlts, options.rows)
-        print(f"throughput over dlt: {statistics.median(dlts) / statistics.median(ours):.2f}")
+        sizes = [row[0] for row in found.result_rows]
+        for name, run in others.items():
+            seconds[name].append(run(folder, path, target, client, sizes))
+            client.command("TRUNCATE TABLE bare")
+    for name, figures in seconds.items():
+        report(name, figures[1:], options.rows)
+    for name in others:
+        ratios = [other / ours for other, ours in zip(seconds[name], seconds["sync"], strict=True)][1:]
+        print(f"throughput of the sync over {name}: {statistics.median(ratios):.2f} ({spread(ratios)})")
+
+
+def bare_round(_: Path, path: Path, __: Target, client: Any, sizes: list[int]) -> float:
+    """Seconds of a round of bare inserts."""
+    return bare(client, batches(path, sizes))
+
+
+def spread(figures: list[float]) -> str:
+    """All figures of the rounds."""
+    return ", ".join(f"{figure:.2f}" for figure in figures)
 
 
 def report(name: str, seconds: list[float], rows: int) -> None:
     """Print a line of figures."""
     median = statistics.median(seconds)
-    print(f"{name}: {median:.2f} s, {rows / median / 1e6:.2f} M rows/s ({', '.join(f'{one:.2f}' for one in seconds)})")
+    print(f"{name}: {median:.2f} s, {rows / median / 1e6:.2f} M rows/s ({spread(seconds)})")
 
 
 DLT = """
@@ -141,8 +141,8 @@ print(time.perf_counter() - begin)
 """
 
 
-def dlt(folder: Path, path: Path, target: Target, rows: int) -> float:
-    """Seconds that dlt takes for the whole table; the bare table is empty before and after."""
+def dlt_round(folder: Path, path: Path, target: Target, _: Any, sizes: list[int]) -> float:
+    """Seconds that dlt takes for the whole table, without the start of its process."""
     script = folder / "with_dlt.py"
     script.write_text(DLT)
     packages = [part for name in ("dlt", "pyarrow", "clickhouse-connect", "duckdb==2.0.*") for part in ("--with", name)]
@@ -150,7 +150,7 @@ def dlt(folder: Path, path: Path, target: Target, rows: int) -> float:
         done = subprocess.run(
             [
                 *(str(Path(sys.executable).parent / "uv"), "run", "--no-project", *packages),
-                *("python", str(script), str(path), str(target.port), str(rows), home),
+                *("python", str(script), str(path), str(target.port), str(max(sizes)), home),
             ],
             check=True,
             stdout=subprocess.PIPE,
@@ -160,40 +160,44 @@ def dlt(folder: Path, path: Path, target: Target, rows: int) -> float:
 
 
 MEMORY = """
-import resource, statistics, sys
+import statistics, sys
+from pathlib import Path
 import psutil
 from otel_duckdb.sync import Sync, Target
 samples = []
 def sample(name, rows):
-    samples.append(psutil.Process().memory_info().rss)
+    samples.append(psutil.Process().memory_info().rss // 1024)
 with Sync(sys.argv[1], ["ticks"], Target(host="127.0.0.1", port=int(sys.argv[2])), progress=sample) as sync:
     (report,) = sync.run_once()
     assert report.error is None, report.error
-print(int(statistics.median(samples)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+# ru_maxrss would not do: a process inherits it from the one that started it.
+peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+print(int(statistics.median(samples)), peak)
 """
 
 
 def memory(folder: Path, port: int) -> None:
-    """Print the resident memory of a process that syncs 2M, and one that syncs 20M rows, looked at after each batch."""
-    medians = []
+    """Print the resident memory of processes that sync 2M and 20M rows: after each batch, and at most."""
+    found = []
+    client = clickhouse_connect.get_client(host="127.0.0.1", port=port)
     for rows in (2_000_000, 20_000_000):
         path = folder / f"{rows}.duckdb"
         make_buffer(path, rows)
-        client = clickhouse_connect.get_client(host="127.0.0.1", port=port)
         done = subprocess.run(
             [sys.executable, "-c", MEMORY, str(path), str(port)], check=True, stdout=subprocess.PIPE, text=True
         )
-        median, peak = map(int, done.stdout.split())
-        medians.append(median)
+        median, peak = (int(kibibytes) / 1024 for kibibytes in done.stdout.split())
+        found.append((median, peak))
         client.command("DROP TABLE ticks")
-        print(f"{rows} rows: {median / 2**20:.0f} MiB resident in the median, {peak / 2**20:.0f} MiB at most")
-    print(f"memory at 20M over 2M rows: {medians[1] / medians[0]:.2f}")
+        print(f"{rows} rows: {median:.0f} MiB resident in the median, {peak:.0f} MiB at most")
+    (small, small_peak), (large, large_peak) = found
+    print(f"memory at 20M over 2M rows: {large / small:.2f} in the median, {large_peak / small_peak:.2f} at most")
 
 
 def main() -> int:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=4_000_000)
+    parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--batch", type=int, default=250_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--over", choices=("http", "chdb"), default="http")
