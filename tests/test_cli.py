@@ -1,8 +1,10 @@
 """The command line: exit codes, one line for an error, JSON where a machine may read."""
 
 import json
+import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import clickhouse_connect
 import duckdb
@@ -64,6 +66,27 @@ def test_a_buffer_is_synced_and_its_status_told(folder):
     code, out, _ = run("sync", "--json", folder=folder)
     assert (code, json.loads(out)) == (0, [{"table": "ticks", "rows": 0, "error": None}])
     assert "caught up" in run("sync", "--status", folder=folder)[1]
+
+
+def test_a_terminal_sees_how_far_each_table_is(folder):
+    leader, terminal = os.openpty()
+    with subprocess.Popen(
+        [*OTEL, "sync"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+        env={**os.environ, "TERM": "xterm"},
+    ) as process:
+        os.close(terminal)
+        shown = b""
+        with suppress(OSError):  # Linux ends a terminal with an error
+            while piece := os.read(leader, 4096):
+                shown += piece
+        os.close(leader)
+        out = process.stdout.read()
+    assert (process.returncode, out) == (0, "ticks: 1000 rows sent\n")
+    assert "1000/1000" in shown.decode()
 
 
 def test_the_default_target_is_an_embedded_one_beside_the_database(folder):
