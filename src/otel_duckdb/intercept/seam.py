@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.describe import sql_text
 from otel_duckdb.intercept.listener import forget_profile
-from otel_duckdb.intercept.relations import RelationState, rendered
+from otel_duckdb.intercept.relation_texts import rendered
+from otel_duckdb.intercept.relations import RelationState
 from otel_duckdb.intercept.rows import all_rows, some_rows
 from otel_duckdb.operation import Call, Operation
 from otel_duckdb.statement import parse

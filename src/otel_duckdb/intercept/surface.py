@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.intercept import relations as one
+from otel_duckdb.intercept import relation_methods as one
 from otel_duckdb.intercept import seam as two
 from otel_duckdb.intercept.appenders import Appenders, Appending, MakingAppender
 from otel_duckdb.intercept.describe import batch, given_query, into_table, named
 from otel_duckdb.intercept.frames import heard, heard_scanning, heard_warning
 from otel_duckdb.intercept.opening import Opening
 from otel_duckdb.intercept.patches import Patches
-from otel_duckdb.intercept.relations import Asking, Relations
+from otel_duckdb.intercept.relation_methods import Asking
+from otel_duckdb.intercept.relations import Relations
 from otel_duckdb.intercept.roles import Closing, Descending, Dropping, Executing, Fetching, FetchingOne
 from otel_duckdb.intercept.rows import all_rows, chunk_rows, one_row, some_rows
 from otel_duckdb.intercept.scan import ReplacementScan
