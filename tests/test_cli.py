@@ -55,8 +55,6 @@ def test_help_imports_no_command():
 
 
 def test_a_buffer_is_synced_and_its_status_told(folder):
-    code, out, _ = run("sync", "--dry-run", folder=folder)
-    assert (code, out) == (0, "ticks -> ticks: 1000 rows would be sent\n")
     code, out, err = run("sync", folder=folder)
     assert (code, out, err) == (0, "ticks: 1000 rows sent\n", "")
     code, out, _ = run("sync", "--status", "--json", folder=folder)
@@ -66,6 +64,46 @@ def test_a_buffer_is_synced_and_its_status_told(folder):
     code, out, _ = run("sync", "--json", folder=folder)
     assert (code, json.loads(out)) == (0, [{"table": "ticks", "rows": 0, "error": None}])
     assert "caught up" in run("sync", "--status", folder=folder)[1]
+
+
+def test_a_dry_run_tells_what_would_be_sent_and_run_and_changes_nothing(folder):
+    code, out, _ = run("sync", "--dry-run", folder=folder)
+    first, *statements = out.splitlines()
+    assert (code, first) == (0, "ticks -> ticks: 1000 rows would be sent, after")
+    assert [statement.split("(")[0].strip() for statement in statements] == [
+        "CREATE DATABASE IF NOT EXISTS `default`",
+        "CREATE TABLE IF NOT EXISTS `default`.`ticks`",
+    ]
+    assert not (folder / "buffer.duckdb.chdb").exists()
+    assert run("sync", folder=folder)[0] == 0
+    with duckdb.connect(str(folder / "buffer.duckdb")) as connection:
+        connection.execute("ALTER TABLE ticks ADD COLUMN b INTEGER")
+        connection.execute("INSERT INTO ticks VALUES (1, 2)")
+    code, out, _ = run("sync", "--dry-run", "--json", folder=folder)
+    (plan,) = json.loads(out)
+    assert (code, plan["rows"], plan["refusal"]) == (0, 1, None)
+    assert plan["statements"] == ["ALTER TABLE `default`.`ticks` ADD COLUMN IF NOT EXISTS `b` Nullable(Int32)"]
+    assert run("sync", "--dry-run", "--json", folder=folder)[1] == out
+
+
+def test_a_dry_run_tells_of_each_table_why_it_would_be_refused(folder):
+    with duckdb.connect(str(folder / "buffer.duckdb")) as connection:
+        connection.execute("CREATE TABLE odd (u UNION(a INTEGER))")
+    with (folder / "sync.toml").open("a") as file:
+        file.write('[[tables]]\nname = "odd"\n[[tables]]\nname = "none"\n')
+    code, out, _ = run("sync", "--dry-run", folder=folder)
+    assert code == 1
+    assert "odd -> odd: REFUSED: table 'odd', column 'u' holds UNION" in out
+    assert "none -> none: REFUSED: table 'none' is not in the DuckDB database" in out
+    assert "ticks -> ticks: 1000 rows would be sent" in out
+
+
+def test_a_dry_run_asks_a_server_that_is_away(folder):
+    with (folder / "sync.toml").open("a") as file:
+        file.write('[target]\nhost = "127.0.0.1"\nport = 1\n')
+    code, out, _ = run("sync", "--dry-run", folder=folder)
+    assert code == 1
+    assert "ticks -> ticks: REFUSED: ClickHouse at 127.0.0.1:1 does not answer" in out
 
 
 def test_a_terminal_sees_how_far_each_table_is(folder):

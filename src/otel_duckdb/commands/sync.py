@@ -6,7 +6,7 @@ import signal
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,17 +15,20 @@ from otel_duckdb.sync.config import Config, load
 from otel_duckdb.sync.errors import SyncConfigError, SyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from otel_duckdb.sync import Sync, TableReport
+    from otel_duckdb.sync.plan import Plan
     from otel_duckdb.sync.status import TableStatus
+
+Row = TypeVar("Row", "TableStatus", "Plan")
 
 
 @click.command("sync", short_help="Copy DuckDB tables to ClickHouse, each row once.")
 @click.argument("configuration", type=click.Path(path_type=Path), default="sync.toml")
 @click.option("--watch", is_flag=True, help="Go on until interrupted, with the pause that `interval` says.")
 @click.option("--status", "show", is_flag=True, help="Tell what is stored, waiting and failing; send nothing.")
-@click.option("--dry-run", is_flag=True, help="Check tables, types and target, and tell what would be sent.")
+@click.option("--dry-run", is_flag=True, help="Check tables, types and target; tell what would be sent and run.")
 @click.option("--reset", metavar="TABLE", help="Forget what was sent of a table, so that all its rows are sent anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(configuration: Path, *, watch: bool, show: bool, dry_run: bool, reset: str | None, as_json: bool) -> int:
@@ -35,8 +38,10 @@ def command(configuration: Path, *, watch: bool, show: bool, dry_run: bool, rese
     except SyncConfigError as error:
         raise click.UsageError(str(error)) from error
     try:
-        if show or dry_run:
-            return _status(config, as_json, dry_run)
+        if show:
+            return _status(config, as_json)
+        if dry_run:
+            return _dry_run(config, as_json)
         if reset is not None:
             return _reset(config, reset)
         return _sync(config, watch, as_json)
@@ -67,39 +72,43 @@ def _require_database(config: Config) -> None:
         raise SyncConfigError(f"database is {config.database!r}, which does not exist")
 
 
-def _status(config: Config, as_json: bool, dry_run: bool) -> int:
+def _status(config: Config, as_json: bool) -> int:
     from otel_duckdb.sync.status import read_status  # noqa: PLC0415 - its packages are an extra
 
     _require_database(config)
     rows = read_status(config.database, config.tables)
-    if dry_run:
-        _check_target(config)
-    if as_json:
-        echo_json([row.as_dict() for row in rows])
-    else:
-        for row in rows:
-            click.echo(_line(row, dry_run))
+    _show(rows, as_json, lambda row: [_line(row)])
     return 0 if all(row.healthy for row in rows) else 1
 
 
-def _check_target(config: Config) -> None:
-    """Connect to the target, where it is a server: an embedded one would be made by looking."""
-    from otel_duckdb.sync.target import Clickhouse  # noqa: PLC0415 - its packages are an extra
+def _dry_run(config: Config, as_json: bool) -> int:
+    from otel_duckdb.sync.plan import plan  # noqa: PLC0415 - its packages are an extra
 
-    if config.target.host is None:
+    _require_database(config)
+    plans = plan(config)
+    _show(plans, as_json, _plan_lines)
+    return 0 if all(one.refusal is None for one in plans) else 1
+
+
+def _show(rows: Sequence[Row], as_json: bool, lines: Callable[[Row], list[str]]) -> None:
+    if as_json:
+        echo_json([row.as_dict() for row in rows])
         return
-    clickhouse = Clickhouse(config.target, None)
-    try:
-        clickhouse.rows("SELECT 1")
-    except Exception as error:
-        raise SyncError(f"{clickhouse.name} does not answer: {error}") from error
-    finally:
-        clickhouse.close()
+    for row in rows:
+        for line in lines(row):
+            click.echo(line)
 
 
-def _line(row: TableStatus, dry_run: bool) -> str:
-    if dry_run:
-        return f"{row.name} -> {row.target}: {row.pending_rows} rows would be sent"
+def _plan_lines(plan: Plan) -> list[str]:
+    if plan.refusal is not None:
+        return [f"{plan.name} -> {plan.target}: REFUSED: {plan.refusal}"]
+    return [
+        f"{plan.name} -> {plan.target}: {plan.rows} rows would be sent" + (", after" if plan.statements else ""),
+        *(f"    {statement}" for statement in plan.statements),
+    ]
+
+
+def _line(row: TableStatus) -> str:
     parts = [f"{row.name} -> {row.target}: {row.acknowledged_rows} rows stored, {row.pending_rows} waiting"]
     if row.batch_on_its_way is not None:
         parts.append(f"batch {row.batch_on_its_way} on its way since {row.on_its_way_since}")

@@ -35,21 +35,51 @@ class Destination:
         Raises:
             TargetError: it is gone, is no table that keeps rows exactly once, or has a column of another type.
         """
+        statements = self.plan(schema, acknowledged)
+        for statement in statements:
+            self._clickhouse.command(statement, {"enable_time_time64_type": 1})
+        if statements:  # a server may make another table than it was asked for
+            self.plan(schema, acknowledged)
+
+    def plan(self, schema: Schema, acknowledged: int) -> list[str]:
+        """The statements that would make the target table, or add the columns it lacks; none run here.
+
+        Raises:
+            TargetError: as prepare() does.
+        """
         wanted = schema.target_columns() | self._own_columns()
         present = self._columns()
+        if not present and acknowledged:
+            raise TargetError(
+                f"table {schema.table!r}: its target {self._full} is gone, though {acknowledged} rows of it were "
+                "acknowledged; bring it back, or send what the buffer holds anew with `otel-duckdb sync --reset`"
+            )
         if not present:
-            if acknowledged:
-                raise TargetError(
-                    f"table {schema.table!r}: its target {self._full} is gone, though {acknowledged} rows of it were "
-                    "acknowledged; bring it back, or send what the buffer holds anew with `otel-duckdb sync --reset`"
-                )
-            self._create(wanted)
-            present = self._columns()
+            return self.creation(schema)
         self._check_engine()
         self._check_types(schema, wanted, present)
-        for column, kind in wanted.items():
-            if column not in present:
-                self._command(f"ALTER TABLE {self._full} ADD COLUMN IF NOT EXISTS {backticked(column)} {kind}")
+        return [
+            f"ALTER TABLE {self._full} ADD COLUMN IF NOT EXISTS {backticked(column)} {kind}"
+            for column, kind in wanted.items()
+            if column not in present
+        ]
+
+    def creation(self, schema: Schema) -> list[str]:
+        """The statements that make the target table, where there is none."""
+        options = self._options
+        columns = schema.target_columns() | self._own_columns()
+        lines = [f"{backticked(name)} {kind}" for name, kind in columns.items()]
+        if not options.key:
+            lines.append(f"INDEX {BATCH_COLUMN}_range {BATCH_COLUMN} TYPE minmax GRANULARITY 1")
+        engine = self._engine()
+        partition = f" PARTITION BY {options.partition_by}" if options.partition_by else ""
+        order = ", ".join(map(backticked, options.key or options.order_by)) or "tuple()"
+        window = f" SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"
+        table = (
+            f"CREATE TABLE IF NOT EXISTS {self._full} ({', '.join(lines)}) ENGINE = {engine}{partition} "
+            f"ORDER BY ({order}){'' if _remembers(engine) else window}"
+        )
+        return [f"CREATE DATABASE IF NOT EXISTS {backticked(self._clickhouse.database)}", table]
 
     def stored(self, source: int, batch: int) -> int:
         """How many rows of a batch the target holds."""
@@ -81,21 +111,6 @@ class Destination:
     def _columns(self) -> dict[str, str]:
         where = f"database = {_text(self._clickhouse.database)} AND table = {_text(self.name)}"
         return dict(self._clickhouse.rows(f"SELECT name, type FROM system.columns WHERE {where}"))  # type: ignore[arg-type]  # noqa: S608 - rows of two, quoted texts
-
-    def _create(self, columns: dict[str, str]) -> None:
-        options = self._options
-        lines = [f"{backticked(name)} {kind}" for name, kind in columns.items()]
-        if not options.key:
-            lines.append(f"INDEX {BATCH_COLUMN}_range {BATCH_COLUMN} TYPE minmax GRANULARITY 1")
-        engine = self._engine()
-        partition = f" PARTITION BY {options.partition_by}" if options.partition_by else ""
-        order = ", ".join(map(backticked, options.key or options.order_by)) or "tuple()"
-        window = f" SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"
-        self._command(f"CREATE DATABASE IF NOT EXISTS {backticked(self._clickhouse.database)}")
-        self._command(
-            f"CREATE TABLE IF NOT EXISTS {self._full} ({', '.join(lines)}) ENGINE = {engine}{partition} "
-            f"ORDER BY ({order}){'' if _remembers(engine) else window}"
-        )
 
     def _engine(self) -> str:
         plain = "ReplacingMergeTree" if self._options.key else "MergeTree"
@@ -136,9 +151,6 @@ class Destination:
                     f"table {schema.table!r}, column {column!r}: target {self._full} has {present[column]}, which does "
                     f"not keep every value; it takes {kind}"
                 )
-
-    def _command(self, statement: str) -> None:
-        self._clickhouse.command(statement, {"enable_time_time64_type": 1})
 
 
 def _remembers(engine: str) -> bool:

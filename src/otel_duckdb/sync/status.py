@@ -116,13 +116,21 @@ def read_status(path: str, tables: Sequence[Table]) -> list[TableStatus]:
         SyncConfigError: the file cannot be opened, or a table does not exist.
         JournalError: the journal is damaged or foreign.
     """
+    with opened(path) as connection:
+        return status(connection, tables)
+
+
+def opened(path: str) -> DuckDBPyConnection:
+    """A database file, opened for reading.
+
+    Raises:
+        SyncConfigError: it cannot be opened.
+    """
     try:
         with suppress_instrumentation():
-            connection = duckdb.connect(path, read_only=True)
+            return duckdb.connect(path, read_only=True)
     except duckdb.Error as error:
         raise SyncConfigError(
             f"cannot read {path}: {error}; while a process has the file open, ask that process: "
             "otel_duckdb.sync.Sync.status()"
         ) from error
-    with connection:
-        return status(connection, tables)
