@@ -4,6 +4,7 @@ from otel_duckdb.signals.sync import trace_sync
 from otel_duckdb.sync.config import Config, Limits, Retry, Table, Target, load
 from otel_duckdb.sync.errors import (
     BufferChangedError,
+    DuplicateKeyError,
     JournalError,
     SyncBusyError,
     SyncConfigError,
@@ -19,6 +20,7 @@ from otel_duckdb.sync.status import TableStatus, read_status
 __all__ = [
     "BufferChangedError",
     "Config",
+    "DuplicateKeyError",
     "JournalError",
     "Limits",
     "Retry",

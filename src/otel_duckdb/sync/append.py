@@ -18,7 +18,7 @@ from otel_duckdb.sync.journal import write
 from otel_duckdb.sync.payload import Payload, pack
 from otel_duckdb.sync.schema import BATCH_COLUMN, SOURCE_COLUMN, added
 from otel_duckdb.sync.sender import deliver, token_of
-from otel_duckdb.sync.source import Reading, Source, transaction
+from otel_duckdb.sync.source import Reading, Source, changing
 from otel_duckdb.sync.state import Mark, Pending, State, now, seconds_of
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class AppendPass:
             state = self._send(state, span, prepare)
         except BaseException:
             with suppress(SyncError, duckdb.Error):
-                self._report(self._room(self._journal.load(state.name) or state))
+                self._report(self._room(self._journal.load(state.name) or state, drop=True))
             raise
-        state = self._room(state)
+        state = self._room(state, drop=False)
         self._report(state)
         return state
 
@@ -97,7 +97,7 @@ class AppendPass:
     def _widen(self, state: State) -> State:
         """Take up columns that were added to the table."""
         names = [name for name, _, _ in state.columns]
-        with transaction(self._cursor):
+        with changing(self._cursor, state):
             mark = self._source(state).verify(state.mark)
             mark = Source(self._cursor, self._schema, self._task.limits).rehash(mark, names)
             state = replace(state, columns=self._schema.signature, mark=mark)
@@ -123,9 +123,9 @@ class AppendPass:
         if pending is None:
             return state
         reading = self._source(state).reread(state.mark, pending)
-        state = replace(state, pending=replace(pending, mark=reading.mark))
-        batch = _packed(reading, state.source, pending.sequence)
-        state = self._send_batch(state, batch, span, sent_before=True).acknowledge()
+        payload = _packed(reading, state.source, pending.sequence).payload
+        pending = replace(pending, mark=reading.mark)
+        state = self._send_batch(state, pending, payload, span, sent_before=True)
         self._journal.store(state)
         return state
 
@@ -137,15 +137,14 @@ class AppendPass:
         batches = 0
         batch = _read(source, state)
         while batch is not None and not self._sender.stopping.is_set():
-            state = self._intend(state, batch)
-            self._journal.store(state)
+            pending = _pending(state, batch)
             batches += 1
             last = state.acknowledged_rows + batch.payload.rows >= goal
             deletes = self._task.options.delete and batches % _BATCHES_BEFORE_DELETION == 0
             following = None
             if not last and not deletes:
-                following = reader.submit(copy_context().run, _read, source, state.acknowledge())
-            state, batch = self._finish(self._try_send(state, batch, span, following), following)
+                following = reader.submit(copy_context().run, _read, source, state.intend(pending).acknowledge())
+            state, batch = self._finish(self._try_send(state, pending, batch.payload, span, following), following)
             if deletes:
                 state = self._delete(state)
                 batch = None if last else _read(source, state)
@@ -162,9 +161,16 @@ class AppendPass:
             self._journal.store(state)
         return state
 
-    def _try_send(self, state: State, batch: _Batch, span: SyncSpan, following: Future[_Batch | None] | None) -> State:
+    def _try_send(
+        self,
+        state: State,
+        pending: Pending,
+        payload: Payload,
+        span: SyncSpan,
+        following: Future[_Batch | None] | None,
+    ) -> State:
         try:
-            return self._send_batch(state, batch, span, sent_before=False).acknowledge()
+            return self._send_batch(state, pending, payload, span, sent_before=False)
         except BaseException:
             if following is not None:
                 following.exception()
@@ -182,30 +188,13 @@ class AppendPass:
                 self._journal.store(state)
         return state, batch
 
-    def _intend(self, state: State, batch: _Batch) -> State:
-        sequence = state.sequence + 1
-        carrier: dict[str, str] = {}
-        _propagator.inject(carrier)
-        return state.intend(
-            Pending(
-                sequence,
-                token_of(state, sequence),
-                batch.payload.rows,
-                batch.payload.bytes,
-                batch.hash,
-                batch.mark,
-                now(),
-                carrier.get("traceparent", ""),
-            )
-        )
-
-    def _send_batch(self, state: State, batch: _Batch, span: SyncSpan, sent_before: bool) -> State:
-        pending = state.pending
-        if pending is None:
-            return state
-        payload = batch.payload
+    def _send_batch(
+        self, state: State, pending: Pending, payload: Payload, span: SyncSpan, *, sent_before: bool
+    ) -> State:
         before = _context(pending.trace) if sent_before else None
         with span.batch(pending.token, payload.rows, payload.bytes, before) as batch_span:
+            state = state.intend(replace(pending, trace=_traceparent()))
+            self._journal.store(state)
             state = deliver(
                 self._sender,
                 self._task.destination,
@@ -217,22 +206,22 @@ class AppendPass:
             )
         span.record(payload.rows, payload.bytes)
         self._task.progress(payload.rows)
-        return state
+        return state.acknowledge()
 
     def _delete(self, state: State) -> State:
         """Delete what is stored from the buffer, and tell the journal, in one transaction."""
         if state.mark.kept <= self._task.options.keep_rows:
             return state
-        with transaction(self._cursor):
+        with changing(self._cursor, state):
             mark = self._source(state).delete(state.mark, self._task.options.keep_rows)
             state = replace(state, mark=mark, deleted_rows=state.deleted_rows + state.mark.kept - mark.kept)
             write(self._cursor, state)
         return state
 
-    def _room(self, state: State) -> State:
+    def _room(self, state: State, *, drop: bool) -> State:
         """Keep the buffer within its limit, where it is to lose its oldest rows rather than grow.
 
-        Stored rows go first. Rows go unsent only after a pass that failed: one that did not has sent them.
+        Stored rows go first; then, to `drop`, unsent ones: only after a pass that failed, for the next sends them.
         """
         limit = self._task.options.limit_rows
         if limit is None or self._task.options.when_full != "drop_oldest":
@@ -241,12 +230,12 @@ class AppendPass:
         surplus = source.total() - limit
         if surplus <= 0:
             return state
-        with transaction(self._cursor):
+        with changing(self._cursor, state):
             keep = max(0, state.mark.kept - surplus)
             mark = source.delete(state.mark, keep)
             deleted = state.mark.kept - mark.kept
             on_its_way = state.pending.rows if state.pending else 0
-            dropped = source.drop_oldest(mark, on_its_way, surplus - deleted)
+            dropped = source.drop_oldest(mark, on_its_way, surplus - deleted) if drop else 0
             state = replace(
                 state,
                 mark=mark,
@@ -265,6 +254,20 @@ def _read(source: Source, state: State) -> _Batch | None:
     """The batch after the last acknowledged one, None where there are no more rows."""
     reading = source.read(state.mark)
     return None if reading is None else _packed(reading, state.source, state.sequence + 1)
+
+
+def _pending(state: State, batch: _Batch) -> Pending:
+    """The intention to send a batch next."""
+    sequence, payload = state.sequence + 1, batch.payload
+    token = token_of(state, sequence)
+    return Pending(sequence, token, payload.rows, payload.bytes, batch.hash, batch.mark, now())
+
+
+def _traceparent() -> str:
+    """The current span, as it is journalled."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get("traceparent", "")
 
 
 def _context(traceparent: str) -> SpanContext | None:

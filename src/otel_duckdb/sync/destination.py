@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DEDUPLICATION_WINDOW: Final = 10_000
 """Inserts whose tokens a table without replication remembers."""
+_PLAIN: Final = re.compile(r"(Replicated|Shared)?MergeTree")
 _WINDOW: Final = re.compile(r"non_replicated_deduplication_window = ([1-9]\d*)")
 
 
@@ -60,6 +61,7 @@ class Destination:
         self._check_types(schema, wanted, present)
         return [
             f"ALTER TABLE {self._full} ADD COLUMN IF NOT EXISTS {backticked(column)} {kind}"
+            + (" DEFAULT true" if column in schema.flags() else "")  # rows sent before have NULL there
             for column, kind in wanted.items()
             if column not in present
         ]
@@ -128,7 +130,7 @@ class Destination:
                     f"target {self._full} has engine {full or engine}; a table with a key needs "
                     f"ReplacingMergeTree({VERSION_COLUMN}, {DELETED_COLUMN}): name another target, or remake this one"
                 )
-        elif "MergeTree" not in engine or "Replacing" in engine:
+        elif not _PLAIN.fullmatch(engine):
             raise TargetError(
                 f"target {self._full} has engine {engine}, which does not keep every row; name another target"
             )

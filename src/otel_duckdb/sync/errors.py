@@ -27,6 +27,10 @@ class UnsupportedTypeError(SyncError):
     """A column's type has no ClickHouse type that keeps every value."""
 
 
+class DuplicateKeyError(SyncError):
+    """Several rows share the key of a table that has one."""
+
+
 class ValueRangeError(SyncError):
     """A row holds a value that the target column cannot keep."""
 

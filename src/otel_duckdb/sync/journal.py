@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SCHEMA: Final = "otel_duckdb_sync"
-FORMAT: Final = 1
+FORMAT: Final = 2
 _COLUMNS: Final = {
     "journal": [("format", "INTEGER"), ("identity", "UUID")],
     "tables": [("name", "VARCHAR"), ("state", "VARCHAR"), ("seal", "VARCHAR")],
@@ -127,7 +127,7 @@ def read_states(cursor: DuckDBPyConnection) -> Sequence[State]:
 
 def _rows(cursor: DuckDBPyConnection, name: str | None) -> list[State]:
     rows = cursor.execute(
-        f"SELECT name, state, seal FROM {SCHEMA}.tables WHERE $1 IS NULL OR name = $1 ORDER BY name",  # noqa: S608 - quoted names and numbers
+        f"SELECT name, state, seal FROM {SCHEMA}.tables WHERE $1 IS NULL OR name = $1 ORDER BY name ASC",  # noqa: S608 - quoted names and numbers
         [name],
     ).fetchall()
     states = [_state(*row) for row in rows]
@@ -168,7 +168,7 @@ def _create(cursor: DuckDBPyConnection) -> None:
 def _tables(cursor: DuckDBPyConnection) -> dict[str, list[tuple[str, str]]]:
     columns = cursor.execute(
         "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-        "WHERE database_name = current_database() AND schema_name = $1 ORDER BY table_name, column_index",
+        "WHERE database_name = current_database() AND schema_name = $1 ORDER BY table_name ASC, column_index ASC",
         [SCHEMA],
     ).fetchall()
     tables: dict[str, list[tuple[str, str]]] = {}

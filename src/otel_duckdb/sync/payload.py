@@ -22,6 +22,13 @@ class Payload:
     bytes: int
 
 
+def nulls_like(batch: pa.Table) -> pa.Array:
+    """A column of unsigned numbers, all NULL, as long as a batch."""
+    import pyarrow as pa  # noqa: PLC0415 - an extra is imported where used
+
+    return pa.nulls(batch.num_rows, pa.uint64())
+
+
 def pack(batch: pa.Table, constants: Mapping[str, int]) -> Payload:
     """Serialize a batch, with columns of one unsigned number each added to it.
 

@@ -242,7 +242,7 @@ class Sync:
             Destination(worker.clickhouse, options),
             partial(self._progress, options.name),
         )
-        one = KeyedPass(task, cursor) if options.key else AppendPass(task, worker.cursors)
+        one = KeyedPass(task, worker.cursors) if options.key else AppendPass(task, worker.cursors)
         state = one.run(state, span, prepare=not worker.prepared)
         worker.prepared = True
         return state

@@ -17,6 +17,9 @@ SOURCE_COLUMN: Final = "_sync_source"
 BATCH_COLUMN: Final = "_sync_batch"
 VERSION_COLUMN: Final = "_sync_version"
 DELETED_COLUMN: Final = "_sync_deleted"
+_FLOATS: Final = frozenset({"FLOAT", "DOUBLE"})
+_AS_TEXT: Final = frozenset({"HUGEINT", "UHUGEINT", "UUID", "INTERVAL"})
+_DIGITS_OF_64_BITS: Final = 18
 _OURS: Final = (SOURCE_COLUMN, BATCH_COLUMN, VERSION_COLUMN, DELETED_COLUMN)
 
 Signature = tuple[tuple[str, str, bool], ...]
@@ -43,12 +46,36 @@ class Column:
         """The column in the form that travels, as SQL."""
         return f"CAST({quoted(self.name)} AS {self.kind.wire}) AS {quoted(self.name)}"
 
+    def fingerprint(self, row: str) -> str:
+        """What DuckDB's hash() is to be given of `row` so that two values differ, as SQL.
+
+        By itself it gives one hash to 0.0 and -0.0, to 30 days and a month, to NULL and an empty list, and to numbers
+        of 128 bits whose halves cancel out, such as 0 and -1.
+        """
+        name = f"{row}.{quoted(self.name)}"
+        if self.kind.composite and "WITH TIME ZONE" in self.type:  # its text depends on the session's time zone
+            return f"{name}, {name} IS NULL"
+        if self.type in _FLOATS:
+            return f"{name}, signbit({name})"
+        if self.kind.composite or self.type in _AS_TEXT or self.enumeration or self._wide_decimal:
+            return f"CAST({name} AS VARCHAR)"
+        return name
+
+    @property
+    def _wide_decimal(self) -> bool:
+        return self.type.startswith("DECIMAL(") and int(self.type[8:].split(",")[0]) > _DIGITS_OF_64_BITS
+
+    @property
+    def enumeration(self) -> bool:
+        """Whether it is an ENUM, rather than a list of some."""
+        return is_enumeration(self.type)
+
     @property
     def target_type(self) -> str:
         """The type of the target's column."""
         if self.required:
             return self.kind.clickhouse
-        if self.type.startswith("ENUM("):
+        if self.enumeration:
             return f"LowCardinality({self.kind.nullable})"
         return self.kind.nullable
 
@@ -68,8 +95,8 @@ class Schema:
 
     @property
     def row_hash(self) -> str:
-        """DuckDB's hash of a row's values, as SQL."""
-        return hash_of(column.name for column in self.columns)
+        """The hash of the values of a row of `buffer`, as SQL; the same on every line of DuckDB so far."""
+        return f"hash({', '.join(column.fingerprint('buffer') for column in self.columns)})"
 
     @property
     def selection(self) -> str:
@@ -87,13 +114,22 @@ class Schema:
         columns = {column.name: column.target_type for column in self.columns}
         return columns | {column.flag: "Bool" for column in self.columns if column.flag}
 
+    def flags(self) -> set[str]:
+        """The target's columns that tell NULL from empty."""
+        return {column.flag for column in self.columns if column.flag}
 
-def hash_of(names: Iterable[str]) -> str:
-    """DuckDB's hash of the values of some columns, as SQL; the same on every line of DuckDB so far."""
-    return f"hash({', '.join(map(quoted, names))})"
+
+def is_enumeration(kind: str) -> bool:
+    """Whether a DuckDB type is an ENUM, rather than a list of some."""
+    return kind.startswith("ENUM(") and kind.endswith(")")
 
 
-def _find(cursor: DuckDBPyConnection, name: str) -> tuple[str, str, str]:
+def find(cursor: DuckDBPyConnection, name: str) -> tuple[str, str, str]:
+    """The database, schema and name of a table given as 'ticks' or 'main.ticks'.
+
+    Raises:
+        SyncConfigError: there is no such table.
+    """
     found = cursor.execute(
         "SELECT database_name, schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() "
         "AND NOT temporary AND (schema_name || '.' || table_name = $1 OR (table_name = $1 AND schema_name = 'main'))",
@@ -137,10 +173,10 @@ def read(cursor: DuckDBPyConnection, name: str, required: Sequence[str] = (), ti
         SyncConfigError: there is no such table, or a required column is not in it.
         UnsupportedTypeError: a column's type or name has no place in ClickHouse.
     """
-    database, schema, table = _find(cursor, name)
+    database, schema, table = find(cursor, name)
     rows = cursor.execute(
         "SELECT column_name, data_type, is_nullable FROM duckdb_columns() "
-        "WHERE database_name = $1 AND schema_name = $2 AND table_name = $3 ORDER BY column_index",
+        "WHERE database_name = $1 AND schema_name = $2 AND table_name = $3 ORDER BY column_index ASC",
         [database, schema, table],
     ).fetchall()
     names = [column for column, _, _ in rows]
@@ -164,7 +200,8 @@ def added(schema: Schema, before: Signature) -> bool:
     """
     now = {name: kind for name, kind, _ in schema.signature}
     for name, kind, _ in before:
-        if now.get(name) != kind:
+        grown = is_enumeration(kind) and is_enumeration(now.get(name, ""))  # text in the target, whatever its values
+        if now.get(name) != kind and not grown:
             change = "is gone" if name not in now else f"is now {now[name]}"
             raise SyncError(
                 f"table {schema.table!r}, column {name!r} ({kind}) {change}; rows already sent keep the old form: "

@@ -3,37 +3,47 @@
 It rests on what DuckDB does with row ids, found by experiment on 1.4, 1.5 and 2.0 (docs/sync.md): rows get theirs at
 commit, in the order of the commits, without gaps; a checkpoint may renumber them where rows were deleted, but keeps
 their order. So a position is a number of rows, its row id only a short cut to it, and an anchor tells whether the
-short cut still holds.
+short cut still holds. A checkpoint may come between two statements of one transaction, too, unless that has written
+something: so a read finds its anchor in the very statement that reads, and what deletes writes the journal first.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from time import sleep
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from otel_duckdb.sync.arrow import TooLargeError, read_table
 from otel_duckdb.sync.errors import BufferChangedError
 from otel_duckdb.sync.guards import check
-from otel_duckdb.sync.journal import rollback
-from otel_duckdb.sync.schema import hash_of
+from otel_duckdb.sync.journal import rollback, write
 from otel_duckdb.sync.state import MODULUS, Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
     from otel_duckdb.sync.config import Limits
     from otel_duckdb.sync.schema import Schema
-    from otel_duckdb.sync.state import Pending
+    from otel_duckdb.sync.state import Pending, State
+
+T = TypeVar("T")
 
 ANCHOR_ROWS: Final = 1000
+_ANCHOR_BYTES: Final = 4 * 1024 * 1024
+_ANCHOR_SHARE: Final = 8
 _PROBE_ROWS: Final = 2000
 _GROWTH: Final = 16
-_TOLERANCE: Final = 1.25
-_RECORD_BATCH_ROWS: Final = 1_000_000
-"""DuckDB 1.x takes memory for as many rows as it is told to expect, or dies of it."""
+_DELETED_AT_ONCE: Final = 250_000
+_LOOKS: Final = 12
+_PAUSE_SECONDS: Final = 0.02
+
+
+class _MovedError(Exception):
+    """A statement did not find its position where the one before it saw it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +67,15 @@ class Reading:
 
 
 @contextmanager
-def transaction(cursor: DuckDBPyConnection) -> Iterator[DuckDBPyConnection]:
-    """One snapshot, or one change that happens wholly or not at all."""
+def changing(cursor: DuckDBPyConnection, state: State) -> Iterator[None]:
+    """One change of a buffer and its journal, that happens wholly or not at all.
+
+    It begins by writing, so that no checkpoint gives row ids anew before its end.
+    """
     cursor.execute("BEGIN")
     try:
-        yield cursor
+        write(cursor, state)
+        yield
         cursor.execute("COMMIT")
     except BaseException:
         rollback(cursor)
@@ -76,31 +90,23 @@ class Source:
         self._cursor = cursor
         self.schema = schema
         self._limits = limits
+        self._rows = f"{schema.reference} AS buffer"
         self._wanted = min(limits.rows, _PROBE_ROWS)
 
     def pending_rows(self, mark: Mark) -> int:
         """How many rows follow a position."""
-        return self.total() - mark.kept
+        return max(0, self.total() - mark.kept)
 
     def verify(self, mark: Mark) -> Mark:
-        """The position with its row id as it is now, in the snapshot of the cursor's transaction.
+        """The position with its row id as it is now, which it stays to the end of a `changing` transaction.
 
         Raises:
             BufferChangedError: rows before the position were deleted or changed by others.
         """
-        if self._holds(mark):
-            return mark
-        if mark.kept and self.total() >= mark.kept:
-            row = self._row_at(mark.kept)
-            anchor = self._row_at(mark.kept - mark.anchor_rows + 1)
-            moved = Mark(mark.kept, row, mark.hash, anchor, mark.anchor_rows, mark.anchor_hash)
-            if self._holds(moved):
-                return moved
-        raise BufferChangedError(
-            f"table {self.schema.table!r}: rows that were already sent have been deleted or changed by others, so "
-            "where the unsent rows begin is not certain; let the sync delete them (`delete = true`), give the table a "
-            "`key`, or start over with `otel-duckdb sync --reset`"
-        )
+        for found in (mark, self._located(mark)):
+            if self._holds(found):
+                return found
+        raise self._lost()
 
     def read(self, mark: Mark) -> Reading | None:
         """The next rows after a position, None where there are none.
@@ -109,13 +115,9 @@ class Source:
             BufferChangedError: rows before the position were deleted or changed by others.
             ValueRangeError: a value has no place in the target.
         """
-        with transaction(self._cursor):
-            mark = self.verify(mark)
-            reading = self._bounded(mark, mark.row)
-            if reading is None:
-                start = self._next_row(mark.row)
-                reading = None if start is None else self._bounded(mark, start - 1)
+        reading = self._steadily(mark, self._next, self._lost)
         if reading is not None:
+            check(self.schema.columns, reading.batch, reading.row_ids)
             self._learn(reading)
         return reading
 
@@ -125,62 +127,88 @@ class Source:
         Raises:
             BufferChangedError: they are not what they were.
         """
-        with transaction(self._cursor):
-            mark = self.verify(mark)
+
+        def look(found: Mark) -> Reading:
+            last = found.kept + pending.rows
             end = pending.mark.row
-            if self._count(mark.row, end) != pending.rows:
-                last = mark.kept + pending.rows
+            if found is not mark:
                 end = self._row_at(last) if self.total() >= last else -1
-            reading = self._range(mark, mark.row, end) if end > mark.row else None
-        if reading is None or reading.hash != pending.hash or reading.rows != pending.rows:
-            raise BufferChangedError(
+            limit = max(self._limits.bytes, 2 * pending.bytes)
+            reading = self._range(found, found.row, end, pending.rows, limit) if end > found.row else None
+            if reading is None or (reading.hash, reading.rows) != (pending.hash, pending.rows):
+                raise _MovedError
+            return reading
+
+        def changed() -> BufferChangedError:
+            return BufferChangedError(
                 f"table {self.schema.table!r}: the rows of batch {pending.sequence}, which is on its way, have been "
                 "deleted or changed by others; an append-only table takes no UPDATE or DELETE: give it a `key`, or "
                 "start over with `otel-duckdb sync --reset`"
             )
+
+        return self._steadily(mark, look, changed)
+
+    def _steadily(self, mark: Mark, look: Callable[[Mark], T], lost: Callable[[], BufferChangedError]) -> T:
+        """Look at a position until nothing moved meanwhile; what never holds was changed, and is not guessed at."""
+        found = mark
+        for number in range(_LOOKS):
+            try:
+                return look(found)
+            except _MovedError:
+                sleep(_PAUSE_SECONDS * (number > 0))
+                if self.total() < mark.kept:
+                    break
+                found = self._located(mark)
+        raise lost()
+
+    def _lost(self) -> BufferChangedError:
+        return BufferChangedError(
+            f"table {self.schema.table!r}: rows that were already sent have been deleted or changed by others, so "
+            "where the unsent rows begin is not certain; let the sync delete them (`delete = true`), give the table a "
+            "`key`, or start over with `otel-duckdb sync --reset`"
+        )
+
+    def _located(self, mark: Mark) -> Mark:
+        """Where the position should be now, by counting; whoever uses it finds out whether it is there."""
+        if not mark.kept or self.total() < mark.kept:
+            return mark
+        return replace(mark, row=self._row_at(mark.kept), anchor_row=self._row_at(mark.kept - mark.anchor_rows + 1))
+
+    def _next(self, mark: Mark) -> Reading | None:
+        if mark.kept and self._count(-1, mark.row) != mark.kept:
+            raise _MovedError
+        reading = self._bounded(mark, mark.row)
+        if reading is None:
+            start = self._next_row(mark.row)
+            reading = None if start is None else self._bounded(mark, start - 1)
         return reading
 
     def _bounded(self, mark: Mark, low: int) -> Reading | None:
         """Rows with ids above `low`, as many as the limits allow; None where a gap of the ids is as wide as that."""
-        wanted = self._wanted
         while True:
-            reading = self._range(mark, low, low + wanted)
-            if reading is None:
-                return None
-            if reading.bytes <= self._limits.bytes * _TOLERANCE or wanted == 1:
-                check(self.schema.columns, reading.batch, reading.row_ids)
-                return reading
-            wanted = max(1, min(wanted // 2, wanted * self._limits.bytes // reading.bytes))
+            try:
+                return self._range(mark, low, low + self._wanted, self._wanted, self._limits.bytes)
+            except TooLargeError as error:
+                self._wanted = error.fitting
 
     def _learn(self, reading: Reading) -> None:
         fitting = self._limits.bytes * reading.rows // max(1, reading.bytes)
         self._wanted = max(1, min(self._limits.rows, fitting, max(self._wanted, reading.rows) * _GROWTH))
 
-    def _range(self, mark: Mark, low: int, high: int) -> Reading | None:
-        import pyarrow.compute as pc  # noqa: PLC0415 - an extra is imported where used
+    def _range(self, mark: Mark, low: int, high: int, rows: int, limit: int) -> Reading | None:
+        """About `rows` rows above `low`, read together with the anchor; None where there are none.
 
-        relation = self._cursor.sql(
-            f"SELECT rowid, {self.schema.row_hash}, {self.schema.selection} FROM {self.schema.reference} "  # noqa: S608 - quoted names
-            f"WHERE rowid > {low} AND rowid <= {high}"
-        )
-        # One record batch for all, as a rule: packing would else copy every row to join several.
-        reader = relation.to_arrow_reader if hasattr(relation, "to_arrow_reader") else relation.fetch_arrow_reader
-        table = reader(min(high - low, _RECORD_BATCH_ROWS)).read_all()
-        if not table.num_rows:
-            return None
-        row_ids, hashes = table.column(0), table.column(1)
-        total = _sum(hashes)
-        last = pc.max(row_ids).as_py()
-        tail = hashes.filter(pc.greater(row_ids, last - ANCHOR_ROWS))
-        end = Mark(
-            mark.kept + table.num_rows,
-            last,
-            (mark.hash + total) % MODULUS,
-            max(low + 1, last - ANCHOR_ROWS + 1),
-            len(tail),
-            _sum(tail),
-        )
-        return Reading(table.select(range(2, table.num_columns)), row_ids, total, end)
+        Raises:
+            TooLargeError: they take more than `limit` bytes.
+        """
+        anchor = f"rowid >= {mark.anchor_row} AND rowid <= {mark.row}"
+        where = f"rowid > {low} AND rowid <= {high}"
+        if mark.anchor_rows:
+            where = f"rowid >= {mark.anchor_row} AND rowid <= {high}" if low == mark.row else f"({anchor}) OR ({where})"
+        query = f"SELECT rowid, {self.schema.row_hash}, {self.schema.selection} FROM {self._rows} WHERE {where}"  # noqa: S608 - quoted names
+        table = read_table(self._cursor, query, rows, limit)
+        anchor_bytes = min(_ANCHOR_BYTES, self._limits.bytes // _ANCHOR_SHARE)
+        return _reading(mark, None if table is None else _sorted(table), anchor_bytes)
 
     def _holds(self, mark: Mark) -> bool:
         if mark.row >= 0 and self._count(-1, mark.row) != mark.kept:
@@ -193,10 +221,9 @@ class Source:
         Raises:
             BufferChangedError: rows before the position were deleted or changed by others.
         """
-        before = hash_of(names)
         if mark.kept == 0:
             return mark
-        if self._hashed(-1, mark.row, before) != (mark.kept, mark.hash):
+        if self._hashed(-1, mark.row, self.schema.only(names).row_hash) != (mark.kept, mark.hash):
             raise BufferChangedError(
                 f"table {self.schema.table!r} has new columns, and rows already sent were changed or deleted as well; "
                 "start over with `otel-duckdb sync --reset`"
@@ -206,7 +233,7 @@ class Source:
         return Mark(mark.kept, mark.row, total, mark.anchor_row, rows, anchor)
 
     def delete(self, mark: Mark, keep: int) -> Mark:
-        """Delete all but the newest `keep` rows before a position, within the cursor's transaction.
+        """Delete all but the newest `keep` rows before a position, within a `changing` transaction.
 
         Raises:
             BufferChangedError: a row is not what was sent.
@@ -215,23 +242,36 @@ class Source:
         surplus = mark.kept - keep
         if surplus <= 0:
             return mark
-        if self._hashed(-1, mark.row) != (mark.kept, mark.hash):
+        cut = mark.row if keep == 0 else self._row_at(surplus)
+        rows, gone = self._remove(cut)
+        rest, rest_hash = (0, 0) if keep == 0 else self._hashed(cut, mark.row)
+        if (rows, rest, (gone + rest_hash) % MODULUS) != (surplus, keep, mark.hash):
             raise BufferChangedError(
                 f"table {self.schema.table!r}: a row was changed after it was sent, so nothing was deleted; an "
                 "append-only table takes no UPDATE: give it a `key`, or start over with `otel-duckdb sync --reset`"
             )
-        cut = mark.row if keep == 0 else self._row_at(surplus)
-        self._cursor.execute(f"DELETE FROM {self.schema.reference} WHERE rowid <= {cut}")  # noqa: S608 - quoted names
         if keep == 0:
             return Mark()
-        anchor = max(cut + 1, mark.row - ANCHOR_ROWS + 1)
-        rows, anchor_hash = self._hashed(anchor - 1, mark.row)
-        return Mark(keep, mark.row, self._hashed(cut, mark.row)[1], anchor, rows, anchor_hash)
+        anchor = max(cut + 1, mark.anchor_row)
+        return Mark(keep, mark.row, rest_hash, anchor, *self._hashed(anchor - 1, mark.row))
+
+    def _remove(self, cut: int) -> tuple[int, int]:
+        """Delete the rows up to `cut`; how many they were, and their hash, told by the very statement."""
+        rows = total = 0
+        low = (self._next_row(-1) or 0) - 1
+        while low < cut:
+            high = min(cut, low + _DELETED_AT_ONCE)
+            hashes = self._cursor.sql(
+                f"DELETE FROM {self._rows} WHERE rowid > {low} AND rowid <= {high} "  # noqa: S608 - quoted names
+                f"RETURNING {self.schema.row_hash}"
+            ).to_arrow_table()
+            rows, total, low = rows + hashes.num_rows, total + _sum(hashes.column(0)), high
+        return rows, total % MODULUS
 
     def drop_oldest(self, mark: Mark, on_its_way: int, rows: int) -> int:
         """Delete up to `rows` of the oldest unsent rows, but none of the `on_its_way` rows after the position.
 
-        Runs within the cursor's transaction, and returns how many rows are gone.
+        Runs within a `changing` transaction, and returns how many rows are gone.
 
         Raises:
             BufferChangedError: rows before the position were deleted or changed by others.
@@ -265,7 +305,7 @@ class Source:
 
     def _hashed(self, low: int, high: int, row_hash: str | None = None) -> tuple[int, int]:
         rows, total = self._one(
-            f"SELECT count(*), sum({row_hash or self.schema.row_hash}) FROM {self.schema.reference} "  # noqa: S608 - quoted names
+            f"SELECT count(*), sum({row_hash or self.schema.row_hash}) FROM {self._rows} "  # noqa: S608 - quoted names
             f"WHERE rowid > {low} AND rowid <= {high}"
         )
         return rows, int(total or 0) % MODULUS
@@ -286,3 +326,44 @@ def _sum(hashes: pa.ChunkedArray) -> int:
     import pyarrow.compute as pc  # noqa: PLC0415 - an extra is imported where used
 
     return int(pc.sum(hashes, min_count=0).as_py()) % MODULUS
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    """The rows in the order of their ids, which DuckDB keeps unless it is told not to preserve it."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - an extra is imported where used
+
+    row_ids = table.column(0)
+    if pc.all(pc.greater(row_ids[1:], row_ids[:-1]), min_count=0).as_py():
+        return table
+    return table.take(pc.sort_indices(row_ids))
+
+
+def _reading(mark: Mark, table: pa.Table | None, anchor_bytes: int) -> Reading | None:
+    """Part the anchor from the rows after the position; the next one takes about `anchor_bytes` at most.
+
+    Raises:
+        _MovedError: the anchor is not what it was.
+    """
+    import pyarrow.compute as pc  # noqa: PLC0415 - an extra is imported where used
+
+    if table is None:
+        if mark.anchor_rows:
+            raise _MovedError
+        return None
+    row_ids, hashes = table.column(0), table.column(1)
+    sent = pc.sum(pc.less_equal(row_ids, mark.row), min_count=0).as_py()
+    if (sent, _sum(hashes[:sent])) != (mark.anchor_rows, mark.anchor_hash):
+        raise _MovedError
+    if sent == table.num_rows:
+        return None
+    total = _sum(hashes[sent:])
+    tail = hashes[-max(1, min(ANCHOR_ROWS, anchor_bytes * table.num_rows // table.nbytes)) :]
+    end = Mark(
+        mark.kept + table.num_rows - sent,
+        row_ids[-1].as_py(),
+        (mark.hash + total) % MODULUS,
+        row_ids[-len(tail)].as_py(),
+        len(tail),
+        _sum(tail),
+    )
+    return Reading(table.slice(sent).select(range(2, table.num_columns)), row_ids[sent:], total, end)

@@ -10,6 +10,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel_duckdb.sync.errors import SyncConfigError
 from otel_duckdb.sync.journal import keys_table, read_states
+from otel_duckdb.sync.keys import differing, gone
 from otel_duckdb.sync.schema import read
 
 if TYPE_CHECKING:
@@ -95,14 +96,18 @@ def _one(cursor: DuckDBPyConnection, table: Table, state: State | None) -> Table
 
 def _waiting(cursor: DuckDBPyConnection, table: Table, schema: Schema, state: State | None, total: int) -> int:
     if state is None or not table.key:
-        return total - (state.mark.kept if state else 0)
-    row_hash = ", ".join(f'buffer."{column.name}"' for column in schema.columns)
-    same = " AND ".join(f'sent."{name}" = buffer."{name}"' for name in table.key)
-    return _number(
-        cursor,
-        f"SELECT count(*) FROM {schema.reference} AS buffer WHERE NOT EXISTS (SELECT 1 FROM "  # noqa: S608 - quoted names
-        f"{keys_table(state)} AS sent WHERE {same} AND sent.otel_duckdb_row_hash = hash({row_hash}))",
+        return max(0, total - (state.mark.kept if state else 0))
+    keys = keys_table(state)
+    if not state.keyed or not _number(cursor, f"SELECT count(*) FROM duckdb_tables() WHERE {_is(keys)}"):  # noqa: S608 - a number
+        return total
+    return sum(
+        _number(cursor, f"SELECT count(*) {rows}")
+        for rows in (differing(schema, table.key, keys), gone(schema, table.key, keys))
     )
+
+
+def _is(table: str) -> str:
+    return f"database_name = current_database() AND schema_name || '.' || table_name = '{table}'"
 
 
 def _number(cursor: DuckDBPyConnection, query: str) -> int:
