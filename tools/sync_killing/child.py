@@ -10,6 +10,7 @@ import random
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -18,7 +19,7 @@ from otel_duckdb.sync import Limits, Retry, Sync, Table, Target
 
 WRITERS = 2
 ROLLED_BACK = 0.1
-CHECKPOINTED = 0.05
+CHECKPOINT_PAUSE = 0.1
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
@@ -48,6 +49,13 @@ def _write(cursor: duckdb.DuckDBPyConnection, writer: int, ending: threading.Eve
         ending.wait(chance.random() * 0.02)
 
 
+def _checkpoint(cursor: duckdb.DuckDBPyConnection, ending: threading.Event) -> None:
+    """Give row ids anew at moments the sync does not choose."""
+    while not ending.wait(random.random() * CHECKPOINT_PAUSE):
+        with suppress(duckdb.TransactionException):  # others write
+            cursor.execute("CHECKPOINT")
+
+
 def main(folder: Path, port: int, delete: bool, finish: bool) -> int:
     """Run until killed, or, to finish, until all rows are acknowledged; 1 where the sync reports a failure then."""
     connection = _open(folder / "buffer.duckdb")
@@ -62,13 +70,12 @@ def main(folder: Path, port: int, delete: bool, finish: bool) -> int:
         ending = threading.Event()
         for writer in range(WRITERS):
             threading.Thread(target=_write, args=(connection.cursor(), writer, ending), daemon=True).start()
+        threading.Thread(target=_checkpoint, args=(connection.cursor(), ending), daemon=True).start()
         print("ready", flush=True)
         while True:
             for report in sync.run_once():
                 if report.error:
                     print(report.error, file=sys.stderr, flush=True)
-            if random.random() < CHECKPOINTED:
-                connection.execute("CHECKPOINT")
             time.sleep(0.005)
 
 

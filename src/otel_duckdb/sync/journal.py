@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from otel_duckdb.sync.errors import JournalError, SyncBusyError
+from otel_duckdb.sync.errors import JournalError, SyncBusyError, SyncError
 from otel_duckdb.sync.state import State
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Journal:
 
         Raises:
             SyncBusyError: another sync of this process holds the journal.
+            SyncError: the database is read-only.
             JournalError: the journal is damaged or foreign.
         """
         self._cursor = cursor
@@ -153,6 +154,9 @@ def _open(cursor: DuckDBPyConnection) -> str:
         except duckdb.TransactionException as error:
             rollback(cursor)
             raise SyncBusyError(f"another sync is making its journal in this buffer at this moment: {error}") from error
+        except duckdb.InvalidInputException as error:
+            rollback(cursor)
+            raise SyncError(f"the journal cannot be made, so nothing can be synced: {error}") from error
     return _verify(cursor)
 
 

@@ -156,7 +156,7 @@ class KeyedPass:
 
     def _fits(self, batches: list[pa.RecordBatch]) -> bool:
         rows, size = sum(one.num_rows for one in batches), sum(one.nbytes for one in batches)
-        return rows <= self._limits.rows and size <= self._limits.bytes
+        return bool(rows <= self._limits.rows and size <= self._limits.bytes)
 
     def _checked(self, table: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
         batch = table.select(range(2, table.num_columns))

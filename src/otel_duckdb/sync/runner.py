@@ -6,7 +6,7 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TableReport:
-    """What one pass did for one table; `error` is None where all rows are acknowledged."""
+    """What one pass did for one table; `error` is None where nothing failed."""
 
     name: str
     rows: int
@@ -62,11 +62,14 @@ class _Worker:
         self.cursors = cursors
         self.clickhouse = Clickhouse(sync.target, sync.embedded_path)
         self.prepared = False
+        self.caught_up = ""
+        self.lock = threading.Lock()
 
     def close(self) -> None:
-        self.clickhouse.close()
-        for cursor in self.cursors:
-            cursor.close()
+        with self.lock:
+            self.clickhouse.close()
+            for cursor in self.cursors:
+                cursor.close()
 
 
 class Sync:
@@ -101,6 +104,7 @@ class Sync:
             SyncError: the database cannot be opened.
         """
         self._owned = None if isinstance(database, duckdb.DuckDBPyConnection) else _connect(str(database))
+        self._bounded = self._owned is not None and _bound(self._owned)
         connection: Any = self._owned if self._owned is not None else database
         with suppress_instrumentation():
             name, path = _identify(connection)
@@ -124,7 +128,8 @@ class Sync:
         self._progress = progress
         self._signals = signals or default_signals()
         self._stopping = threading.Event()
-        self._running = threading.Lock()
+        self._slots = threading.Semaphore(self.config.parallel_tables)
+        self._passing = threading.local()
         self._thread: threading.Thread | None = None
         self._last: dict[str, TableReport] = {}
 
@@ -153,18 +158,18 @@ class Sync:
 
     def run_once(self) -> list[TableReport]:
         """Send all that is not yet acknowledged; a table that fails does not hold up the others."""
-        with self._running, suppress_instrumentation():
-            if self._thread is None:
-                self._stopping.clear()
-            count = min(self.config.parallel_tables, len(self._workers))
-            with ThreadPoolExecutor(count, "otel-duckdb-sync") as pool:
-                passes = [pool.submit(copy_context().run, self._pass, worker) for worker in self._workers]
-                reports = [one.result() for one in passes]
-        self._last.update((report.name, report) for report in reports)
-        return reports
+        if self._thread is None:
+            self._stopping.clear()
+        with suppress_instrumentation(), ThreadPoolExecutor(len(self._workers), "otel-duckdb-sync") as pool:
+            passes = [pool.submit(copy_context().run, self._pass, worker) for worker in self._workers]
+            try:
+                return [one.result() for one in passes]
+            except BaseException:  # Ctrl-C, for one: the passes end after the batch they are at
+                self._stopping.set()
+                raise
 
     def start(self, interval: float = 5.0) -> None:
-        """Run in a thread, with a pause of `interval` seconds after each pass, until stop()."""
+        """Run in threads, until stop(); each table by itself, with a pause of `interval` seconds after each pass."""
         if self._thread is not None:
             raise SyncError("this sync is running already; call stop() first")
         self._stopping.clear()
@@ -172,11 +177,16 @@ class Sync:
         self._thread.start()
 
     def stop(self, timeout: float | None = None) -> bool:
-        """End the thread after the batch it is at; whether it has ended within `timeout` seconds."""
+        """End the threads after the batch they are at; whether they have ended within `timeout` seconds.
+
+        A call from `progress` only gives the word: the pass it is called in goes on until it returns.
+        """
         self._stopping.set()
         thread = self._thread
         if thread is None:
             return True
+        if getattr(self._passing, "now", False):
+            return False
         thread.join(timeout)
         if thread.is_alive():
             return False
@@ -187,9 +197,8 @@ class Sync:
         """Stop, and let others have the buffer."""
         self.stop()
         self._stopping.set()
-        with self._running:
-            for worker in self._workers:
-                worker.close()
+        for worker in self._workers:
+            worker.close()
         with self._status_lock:
             self._status_cursor.close()
         self._journal.close()
@@ -198,20 +207,39 @@ class Sync:
 
     def reset(self, name: str) -> None:
         """Forget what was sent of a table: its next sync sends all rows the buffer holds, and they are new ones."""
-        with self._running, suppress_instrumentation():
-            self._journal.forget(name)
         for worker in self._workers:
-            worker.prepared = False
+            if worker.options.name == name:
+                with worker.lock, suppress_instrumentation():
+                    self._journal.forget(name)
+                    worker.prepared, worker.caught_up = False, ""
+                return
+        raise SyncConfigError(
+            f"{name!r} is none of this sync's tables: {', '.join(one.name for one in self.config.tables)}"
+        )
 
     def _run(self, interval: float) -> None:
+        with suppress_instrumentation(), ThreadPoolExecutor(len(self._workers), "otel-duckdb-sync") as pool:
+            for worker in self._workers:
+                pool.submit(copy_context().run, self._repeat, worker, interval)
+
+    def _repeat(self, worker: _Worker, interval: float) -> None:
         while not self._stopping.is_set():
             try:
-                self.run_once()
+                self._pass(worker)
             except Exception:
                 _logger.exception("a pass of the sync failed; the next one follows in %s s", interval)
             self._stopping.wait(interval)
 
     def _pass(self, worker: _Worker) -> TableReport:
+        with self._slots, worker.lock:
+            self._passing.now = True
+            try:
+                report = self._last[worker.options.name] = self._report(worker)
+            finally:
+                self._passing.now = False
+        return report
+
+    def _report(self, worker: _Worker) -> TableReport:
         name, before = worker.options.name, 0
         try:
             state = self._journal.load(name)
@@ -222,8 +250,10 @@ class Sync:
             return TableReport(name, state.acknowledged_rows - before)
         except Exception as error:
             worker.prepared = False
-            if isinstance(error, duckdb.OutOfMemoryException) and self._owned is not None:
+            if self._bounded and "Out of Memory" in str(error):
+                self._bounded = False
                 worker.cursors[0].execute("RESET memory_limit")
+                return self._report(worker)
             return self._failed(worker, before, error)
 
     def _work(self, worker: _Worker, state: State | None, span: SyncSpan) -> State:
@@ -233,6 +263,7 @@ class Sync:
         )
         schema_for = partial(read, cursor, options.name, options.key or options.order_by)
         state = self._known(options, schema_for(True), state)
+        state = replace(state, caught_up=max(state.caught_up, worker.caught_up))
         task = Task(
             options,
             self.config.batch,
@@ -240,12 +271,18 @@ class Sync:
             self._journal,
             sender,
             Destination(worker.clickhouse, options),
-            partial(self._progress, options.name),
+            partial(self._tell_progress, options.name),
         )
         one = KeyedPass(task, worker.cursors) if options.key else AppendPass(task, worker.cursors)
         state = one.run(state, span, prepare=not worker.prepared)
-        worker.prepared = True
+        worker.prepared, worker.caught_up = True, state.caught_up
         return state
+
+    def _tell_progress(self, name: str, rows: int) -> None:
+        try:
+            self._progress(name, rows)
+        except Exception:
+            _logger.exception("`progress` failed; the sync goes on")
 
     def _known(self, options: Table, schema: Schema, state: State | None) -> State:
         """The journal's state, begun where there is none; it is refused for another target or kind of table."""
@@ -283,15 +320,21 @@ def _unforeseen(name: str, error: Exception) -> SyncError:
 def _connect(path: str) -> DuckDBPyConnection:
     try:
         with suppress_instrumentation():
-            connection = duckdb.connect(path)
-            if connection.execute("SELECT * FROM duckdb_connection_count()").fetchall() == [(1,)]:
-                connection.execute(f"SET memory_limit = '{_MEMORY_LIMIT}'")
-            return connection
+            return duckdb.connect(path)
     except duckdb.Error as error:
         raise SyncError(
             f"cannot open {path}: {error}; a DuckDB file is open in one process at a time: run the sync in the process "
             "that has it, with otel_duckdb.sync.Sync"
         ) from error
+
+
+def _bound(connection: DuckDBPyConnection) -> bool:
+    """Bound DuckDB's memory, unless others in this process use it too; whether that was done."""
+    with suppress_instrumentation():
+        alone = connection.execute("SELECT * FROM duckdb_connection_count()").fetchall() == [(1,)]
+        if alone:
+            connection.execute(f"SET memory_limit = '{_MEMORY_LIMIT}'")
+    return alone
 
 
 def _identify(connection: DuckDBPyConnection) -> tuple[str, str | None]:
