@@ -1,10 +1,12 @@
 """Append-only tables: what is in the buffer arrives once, whatever happens to row ids."""
 
 import threading
+import time
 
 import pytest
 
-from otel_duckdb.sync import BufferChangedError, Limits, Sync, SyncError, Table
+from clickhouse_standin import Fault, Kind
+from otel_duckdb.sync import BufferChangedError, Limits, Retry, Sync, SyncError, Table
 
 
 def arrived(query, table="ticks"):
@@ -332,3 +334,80 @@ def test_a_thread_syncs_until_it_is_stopped(sync, ticks, query):
         threading.Event().wait(0.01)
     assert one.stop(10)
     assert arrived(query) == rows(*range(10))
+
+
+def test_unsent_rows_are_dropped_only_where_a_pass_failed(buffer, sync, query):
+    buffer.execute("CREATE TABLE ticks AS SELECT range AS a FROM range(5000)")
+    table = Table(name="ticks", limit_rows=100, when_full="drop_oldest")
+    one = sync([table], batch=Limits(rows=1000), progress=lambda *_: one.stop())
+    fine(one.run_once())
+    assert one.status()[0].pending_rows > 0
+    while one.status()[0].pending_rows:
+        fine(one.run_once())
+    assert one.status()[0].dropped_rows == 0
+    assert arrived(query) == rows(*range(5000))
+
+
+def test_values_may_be_added_to_an_enum_and_lists_of_one_arrive(buffer, sync, query):
+    buffer.execute("CREATE TABLE ticks (a INTEGER, e ENUM('x', 'y'), l ENUM('x', 'y')[])")
+    buffer.execute("INSERT INTO ticks VALUES (1, 'x', ['y', NULL])")
+    one = sync()
+    fine(one.run_once())
+    buffer.execute("ALTER TABLE ticks ALTER e TYPE ENUM('z', 'x', 'y')")
+    buffer.execute("INSERT INTO ticks VALUES (2, 'z', NULL)")
+    fine(one.run_once())
+    assert query("SELECT a, e, l, l_is_null FROM {}.ticks ORDER BY a") == [
+        (1, "x", ["y", None], False),
+        (2, "z", [], True),
+    ]
+
+
+def test_rows_sent_before_a_list_was_added_have_null_there(buffer, sync, ticks, query):
+    one = sync()
+    ticks(0, 3)
+    fine(one.run_once())
+    buffer.execute("ALTER TABLE ticks ADD COLUMN l INTEGER[]")
+    buffer.execute("INSERT INTO ticks VALUES (3, '', [])")
+    fine(one.run_once())
+    assert query("SELECT a, l_is_null FROM {}.ticks ORDER BY a") == [(0, True), (1, True), (2, True), (3, False)]
+
+
+@pytest.mark.parametrize("engine", ["SummingMergeTree", "AggregatingMergeTree", "ReplacingMergeTree"])
+def test_an_engine_that_merges_rows_is_refused(sync, ticks, engine):
+    ticks(0, 3)
+    assert "does not keep every row" in str(
+        failure(sync([Table(name="ticks", order_by=["a"], engine=engine)]).run_once())
+    )
+
+
+def test_a_table_that_retries_holds_up_no_other(buffer, server, served, served_query):
+    buffer.execute("CREATE TABLE ticks AS SELECT 1 AS a")
+    buffer.execute("CREATE TABLE bad AS SELECT 1 AS a")
+    with Sync(buffer, ["ticks", "bad"], served, retry=Retry(attempts=1000, seconds=60, max_delay=0.1)) as one:
+        with server.fault(Fault(Kind.ERROR, "^INSERT INTO .*bad", code=252)):
+            one.start(interval=0.01)
+            for number in range(2, 5):
+                buffer.cursor().execute("INSERT INTO ticks VALUES ($1)", [number])
+                deadline = time.monotonic() + 10
+                while one.status()[0].pending_rows and time.monotonic() < deadline:
+                    time.sleep(0.01)
+        assert one.status()[0].pending_rows == 0
+        assert one.stop(timeout=10)
+
+
+def test_progress_may_stop_the_sync_and_may_fail(sync, ticks):
+    ticks(0, 3000)
+    told = []
+
+    def progress(name, count):
+        told.append(count)
+        assert one.stop() is False
+        raise KeyError(name)
+
+    one = sync(batch=Limits(rows=1000), progress=progress)
+    one.start(interval=0.01)
+    deadline = time.monotonic() + 10
+    while not told and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert one.stop(timeout=10)
+    assert one.status()[0].acknowledged_rows == sum(told) > 0

@@ -82,12 +82,6 @@ def transient(error: BaseException) -> bool:
     return isinstance(error, (OSError, HTTPError))
 
 
-def name_of(error: BaseException) -> str:
-    """What `error.type` says of it: ClickHouse's number where there is one, else the exception's class."""
-    code = code_of(error)
-    return type(error).__qualname__ if code is None else str(code)
-
-
 def call(
     function: Callable[[], T],
     policy: Retry,

@@ -134,7 +134,7 @@ class Source:
             if found is not mark:
                 end = self._row_at(last) if self.total() >= last else -1
             limit = max(self._limits.bytes, 2 * pending.bytes)
-            reading = self._range(found, found.row, end, pending.rows, limit) if end > found.row else None
+            reading = self._range(found, end, pending.rows, limit) if end > found.row else None
             if reading is None or (reading.hash, reading.rows) != (pending.hash, pending.rows):
                 raise _MovedError
             return reading
@@ -184,10 +184,10 @@ class Source:
         return reading
 
     def _bounded(self, mark: Mark, low: int) -> Reading | None:
-        """Rows with ids above `low`, as many as the limits allow; None where a gap of the ids is as wide as that."""
+        """The next rows, as many as the limits allow; none is expected up to `low`; None where a gap is wider."""
         while True:
             try:
-                return self._range(mark, low, low + self._wanted, self._wanted, self._limits.bytes)
+                return self._range(mark, low + self._wanted, self._wanted, self._limits.bytes)
             except TooLargeError as error:
                 self._wanted = error.fitting
 
@@ -195,17 +195,18 @@ class Source:
         fitting = self._limits.bytes * reading.rows // max(1, reading.bytes)
         self._wanted = max(1, min(self._limits.rows, fitting, max(self._wanted, reading.rows) * _GROWTH))
 
-    def _range(self, mark: Mark, low: int, high: int, rows: int, limit: int) -> Reading | None:
-        """About `rows` rows above `low`, read together with the anchor; None where there are none.
+    def _range(self, mark: Mark, high: int, rows: int, limit: int) -> Reading | None:
+        """The rows after the position up to `high`, about `rows`, read with the anchor; None where there are none.
+
+        All are asked for, also where no row is expected: if ids were given anew just now, some are there.
 
         Raises:
             TooLargeError: they take more than `limit` bytes.
         """
-        anchor = f"rowid >= {mark.anchor_row} AND rowid <= {mark.row}"
-        where = f"rowid > {low} AND rowid <= {high}"
-        if mark.anchor_rows:
-            where = f"rowid >= {mark.anchor_row} AND rowid <= {high}" if low == mark.row else f"({anchor}) OR ({where})"
-        query = f"SELECT rowid, {self.schema.row_hash}, {self.schema.selection} FROM {self._rows} WHERE {where}"  # noqa: S608 - quoted names
+        query = (
+            f"SELECT rowid, {self.schema.row_hash}, {self.schema.selection} FROM {self._rows} "  # noqa: S608 - quoted names
+            f"WHERE rowid >= {mark.anchor_row} AND rowid <= {high}"
+        )
         table = read_table(self._cursor, query, rows, limit)
         anchor_bytes = min(_ANCHOR_BYTES, self._limits.bytes // _ANCHOR_SHARE)
         return _reading(mark, None if table is None else _sorted(table), anchor_bytes)
