@@ -88,6 +88,11 @@ class Destination:
         where = f"{SOURCE_COLUMN} = {source} AND {BATCH_COLUMN} = {batch}"
         return int(self._clickhouse.rows(f"SELECT count() FROM {self._full} WHERE {where}")[0][0])  # noqa: S608 - numbers
 
+    def replicated(self) -> bool:
+        """Whether the target remembers a token together with its rows, so that rows it lacks are only late."""
+        where = f"database = {_text(self._clickhouse.database)} AND name = {_text(self.name)}"
+        return _remembers(str(self._clickhouse.rows(f"SELECT engine FROM system.tables WHERE {where}")[0][0]))  # noqa: S608 - quoted texts
+
     def discard(self, source: int, batch: int) -> None:
         """Delete the rows of a batch, of which only some partitions arrived; returns when they are gone."""
         where = f"{SOURCE_COLUMN} = {source} AND {BATCH_COLUMN} = {batch}"

@@ -107,7 +107,8 @@ def deliver(
     insert that is still under way makes no second copy; then it is counted. A token can be remembered though its rows
     are not there, where a server without replication was killed between the two; then a new token, durable before its
     use by `store`, is safe, since the old one can bring nothing any more. It is remembered for each partition: where
-    some of a batch's partitions arrived, they are deleted first.
+    some of a batch's partitions arrived, they are deleted first. Replicas remember a token together with its rows: one
+    that lacks some is behind, and is asked again later.
 
     Raises:
         TargetError: the target refuses, or holds another number of rows of this batch than were sent.
@@ -128,6 +129,11 @@ def deliver(
         return state
     found = stored()
     if found < pending.rows:
+        if sender.call(what, destination.replicated, span):
+            raise TargetUnavailableError(
+                f"{what}: the replica of {sender.clickhouse.name} that was asked holds {found} rows of it, and is "
+                "behind those that took it; the next pass asks again"
+            )
         if found:
             sender.call(what, lambda: destination.discard(state.source, pending.sequence), span)
         state = state.intend(replace(pending, token=token_of(state, pending.sequence)))

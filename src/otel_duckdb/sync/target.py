@@ -93,8 +93,11 @@ class Clickhouse:
         self.client.command(statement, settings=self._known(settings or {}), transport_settings=_headers())
 
     def rows(self, query: str) -> Sequence[Sequence[Any]]:
-        """Run a query, and return its rows."""
-        result: Sequence[Sequence[Any]] = self.client.query(query, transport_settings=_headers()).result_rows
+        """Run a query, under the settings of the inserts, and return its rows."""
+        settings = self._options.settings
+        result: Sequence[Sequence[Any]] = self.client.query(
+            query, settings=settings, transport_settings=_headers()
+        ).result_rows
         return result
 
     def insert(self, table: str, payload: Payload, token: str) -> None:
