@@ -62,7 +62,8 @@ class KeyedPass:
         """
         keys = keys_table(state)
         self._create(keys)
-        self._sender.signals.behind(self._pending(keys), seconds_of(state.caught_up))
+        begin, waiting = now(), self._pending(keys)
+        self._sender.signals.behind(waiting, seconds_of(state.caught_up))
         if not self._sender.call(f"table {state.name!r}", lambda: self._sender.clickhouse.has_times, span):
             self._schema = self._task.schema_for(False)
         if added(self._schema, state.columns):
@@ -70,21 +71,24 @@ class KeyedPass:
             state = replace(state, columns=self._schema.signature)
         if prepare:
             state = self._prepare(state, span)
-        begin = now()
-        self._refuse_duplicates(keys)
         try:
-            for batch, hashes in self._changed(keys):
-                state = self._send(state, keys, batch, hashes, span)
-                if self._sender.stopping.is_set():
-                    return state
-            state = self._bury(state, keys, span)
+            state = self._send_all(state, keys, span) if waiting else state
         finally:
-            with suppress(duckdb.Error):
-                self._sender.signals.behind(self._pending(keys), seconds_of(state.caught_up))
+            if waiting:
+                with suppress(duckdb.Error):
+                    self._sender.signals.behind(self._pending(keys), seconds_of(state.caught_up))
         if not self._sender.stopping.is_set():
             state = replace(state, caught_up=begin, failing_since=None, failure=None)
         self._journal.store(state)
         return state
+
+    def _send_all(self, state: State, keys: str, span: SyncSpan) -> State:
+        self._refuse_duplicates(keys)
+        for batch, hashes in self._changed(keys):
+            state = self._send(state, keys, batch, hashes, span)
+            if self._sender.stopping.is_set():
+                return state
+        return self._bury(state, keys, span)
 
     def _create(self, keys: str) -> None:
         columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in self._key)
