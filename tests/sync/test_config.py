@@ -88,6 +88,12 @@ def test_a_wrong_file_is_one_error_that_names_the_key(written, change, words):
     assert "sync.toml" in str(caught.value)
 
 
+def test_paths_are_taken_relative_to_the_file(written, tmp_path):
+    text = 'database = "a.duckdb"\n[target]\npath = "store"\n[[tables]]\nname = "ticks"\n'
+    assert load(written(text)).target.path == str(tmp_path / "store")
+    assert load(written(text.replace('"store"', '"/srv/store"'))).target.path == "/srv/store"
+
+
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(SyncConfigError, match="cannot read"):
         load(tmp_path / "none.toml")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +27,7 @@ def _option(kind: type, allowed: str, default: Any = MISSING, check: Callable[[A
 
 
 def _positive(value: float) -> bool:
-    return value > 0
+    return 0 < value < math.inf
 
 
 def _not_negative(value: float) -> bool:
@@ -219,6 +220,8 @@ def parse(document: Mapping[str, Any], folder: Path | None = None) -> Config:
         values["tables"] = [_section(Table, table, "tables") for table in tables]
     if folder and isinstance(values.get("database"), str) and values["database"] != ":memory:":
         values["database"] = str(folder / values["database"])
+    if folder and "target" in values and values["target"].path:
+        values["target"] = replace(values["target"], path=str(folder / values["target"].path))
     return _section(Config, values, "")
 
 
