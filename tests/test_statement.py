@@ -480,9 +480,9 @@ def test_a_secret_never_shows_whatever_statements_stand_around_it(secret, before
 )
 def test_ten_megabytes_are_read_in_no_time_and_cut(piece):
     text = "insert into t values " + piece * (10_000_000 // len(piece))
-    started = time.perf_counter()
+    started = time.thread_time()
     statement = parse(text)
-    assert time.perf_counter() - started < 0.5  # 10 times what it takes, for slow machines
+    assert time.thread_time() - started < 2  # 40 times what it takes; reading all of it would take far longer
     assert (statement.kind, statement.targets[0]) == ("INSERT", "t")
     assert max(len(statement.redacted), len(statement.safe)) <= TEXT_LIMIT + 4
 
