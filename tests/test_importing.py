@@ -92,3 +92,20 @@ def test_a_bad_environment_variable_is_logged_and_the_program_runs(tmp_path):
     done = run(tmp_path, text, instrumented=True, OTEL_DUCKDB_PROFILE="sometimes")
     assert done.stdout == "[(42,)]\n"
     assert "OTEL_DUCKDB_PROFILE is 'sometimes'; allowed is off or slow or all" in done.stderr
+
+
+def test_what_needs_no_extra_of_the_sync_does_without_them(tmp_path):
+    text = (
+        "import sys\n"
+        "for name in ('pyarrow', 'clickhouse_connect', 'tenacity'): sys.modules[name] = None\n"
+        "from otel_duckdb.sync import trace_sync, load\n"
+        "with trace_sync('ticks') as sync: sync.record(rows=1)\n"
+        "print('duckdb' in sys.modules)\n"
+        "try:\n"
+        "    from otel_duckdb.sync import Sync\n"
+        "except ModuleNotFoundError as error:\n"
+        "    print(error)"
+    )
+    loaded, refusal = run(tmp_path, text, instrumented=False).stdout.splitlines()
+    assert loaded == "False"
+    assert refusal == "otel_duckdb.sync.Sync needs pyarrow; run: pip install 'otel-duckdb[sync]'"

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from otel_duckdb import sync
 from otel_duckdb.commands._group import CommandError, echo_json
 from otel_duckdb.sync.config import Config, load
 from otel_duckdb.sync.errors import SyncConfigError, SyncError
@@ -17,9 +20,7 @@ from otel_duckdb.sync.errors import SyncConfigError, SyncError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from otel_duckdb.sync import Sync, TableReport
-    from otel_duckdb.sync.plan import Plan
-    from otel_duckdb.sync.status import TableStatus
+    from otel_duckdb.sync import Plan, Sync, TableReport, TableStatus
 
 Row = TypeVar("Row", "TableStatus", "Plan")
 
@@ -54,9 +55,7 @@ def command(configuration: Path, *, watch: bool, show: bool, dry_run: bool, rese
 
 
 def _open(config: Config, progress: Callable[[str, int], None]) -> Sync:
-    from otel_duckdb.sync import Sync  # noqa: PLC0415 - its packages are an extra
-
-    return Sync(
+    return sync.Sync(
         config.database,
         config.tables,
         config.target,
@@ -73,19 +72,15 @@ def _require_database(config: Config) -> None:
 
 
 def _status(config: Config, as_json: bool) -> int:
-    from otel_duckdb.sync.status import read_status  # noqa: PLC0415 - its packages are an extra
-
     _require_database(config)
-    rows = read_status(config.database, config.tables)
+    rows = sync.read_status(config.database, config.tables)
     _show(rows, as_json, lambda row: [_line(row)])
     return 0 if all(row.healthy for row in rows) else 1
 
 
 def _dry_run(config: Config, as_json: bool) -> int:
-    from otel_duckdb.sync.plan import plan  # noqa: PLC0415 - its packages are an extra
-
     _require_database(config)
-    plans = plan(config)
+    plans = sync.read_plan(config)
     _show(plans, as_json, _plan_lines)
     return 0 if all(one.refusal is None for one in plans) else 1
 
@@ -127,8 +122,8 @@ def _reset(config: Config, name: str) -> int:
     _require_database(config)
     if name not in [table.name for table in config.tables]:
         raise SyncConfigError(f"--reset is {name!r}; allowed is a table the configuration names")
-    with _open(config, lambda _name, _rows: None) as sync:
-        sync.reset(name)
+    with _open(config, lambda _name, _rows: None) as opened:
+        opened.reset(name)
     click.echo(f"{name}: all rows in the buffer will be sent anew; what the target holds of them stays")
     return 0
 
@@ -139,10 +134,10 @@ def _sync(config: Config, watch: bool, as_json: bool) -> int:
         progress, advance = _progress(config, hidden=as_json or watch)
         if progress is not None:
             stack.enter_context(progress)
-        sync = stack.enter_context(_open(config, advance))
+        opened = stack.enter_context(_open(config, advance))
         if watch:
-            return _watch(config, sync)
-        reports = sync.run_once()
+            return _watch(config, opened)
+        reports = opened.run_once()
     if as_json:
         echo_json([{"table": one.name, "rows": one.rows, "error": _text(one)} for one in reports])
     for line in () if as_json else _lines(reports):
@@ -162,35 +157,24 @@ def _lines(reports: list[TableReport]) -> Iterator[str]:
         yield f"{report.name}: {report.rows} rows sent" + ("" if report.error is None else ", then it failed")
 
 
-def _watch(config: Config, sync: Sync) -> int:
+def _watch(config: Config, opened: Sync) -> int:
     ending = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
-    sync.start(config.interval)
+    opened.start(config.interval)
     ending.wait()
-    sync.stop()
-    return int(any(report.error for report in sync.reports.values()))
+    opened.stop()
+    return int(any(report.error for report in opened.reports.values()))
 
 
 def _progress(config: Config, hidden: bool) -> tuple[Any, Callable[[str, int], None]]:
     """A progress bar for each table on a terminal, and what moves it."""
-    from rich.console import Console  # noqa: PLC0415 - an extra is imported where used
-    from rich.progress import (  # noqa: PLC0415 - an extra is imported where used
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    from otel_duckdb.sync.status import read_status  # noqa: PLC0415 - its packages are an extra
-
     console = Console(stderr=True)
     if hidden or not console.is_terminal:
         return None, lambda _name, _rows: None
     bars = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
     )
-    waiting = {row.name: row.pending_rows for row in read_status(config.database, config.tables)}
+    waiting = {row.name: row.pending_rows for row in sync.read_status(config.database, config.tables)}
     tasks = {name: bars.add_task(name, total=rows) for name, rows in waiting.items()}
     return bars, lambda name, rows: bars.advance(tasks[name], rows)

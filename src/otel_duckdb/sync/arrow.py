@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 _RECORD_BATCH_ROWS: Final = 32_768
@@ -34,8 +34,6 @@ def record_batches(cursor: DuckDBPyConnection, query: str, rows: int) -> Iterato
         TooLargeError: so many rows of this width are more than DuckDB, or a column of Arrow, can hold; one row that is
             raises DuckDB's or Arrow's own error.
     """
-    import pyarrow as pa  # noqa: PLC0415 - an extra is imported where used
-
     try:
         yield from _reader(cursor, query, rows)
     except (duckdb.OutOfMemoryException, duckdb.InvalidInputException, OSError, pa.ArrowException) as error:
@@ -50,8 +48,6 @@ def read_table(cursor: DuckDBPyConnection, query: str, rows: int, limit: int) ->
     Raises:
         TooLargeError: they take more than `limit` bytes by a quarter, or than DuckDB or Arrow can hold.
     """
-    import pyarrow as pa  # noqa: PLC0415 - an extra is imported where used
-
     found: list[pa.RecordBatch] = []
     size = 0
     for batch in record_batches(cursor, query, max(1, min(rows, _RECORD_BATCH_ROWS))):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from otel_duckdb.sync.errors import ValueRangeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pyarrow as pa
 
     from otel_duckdb.sync.schema import Column
     from otel_duckdb.sync.types import Kind
@@ -52,9 +53,6 @@ def _problems(values: pa.ChunkedArray, kind: Kind) -> Iterator[tuple[str, pa.Chu
 
 
 def _outside(values: Any, kind: Kind) -> Any:
-    import pyarrow as pa  # noqa: PLC0415 - an extra is imported where used
-    import pyarrow.compute as pc  # noqa: PLC0415 - the same
-
     raw = values.cast(pa.int32() if pa.types.is_date32(values.type) else pa.int64())
     bounds = pc.min_max(raw)
     low, high = bounds["min"].as_py(), bounds["max"].as_py()
@@ -64,8 +62,6 @@ def _outside(values: Any, kind: Kind) -> Any:
 
 
 def _parts(array: Any, kind: Kind) -> Iterator[tuple[Any, Kind]]:
-    import pyarrow as pa  # noqa: PLC0415 - an extra is imported where used
-
     valid = array.drop_null()
     if pa.types.is_struct(array.type):
         yield from ((valid.field(index), child) for index, child in enumerate(kind.children))

@@ -87,7 +87,7 @@ class Journal:
         with self._lock:
             for state in _rows(self._cursor, name):
                 self._cursor.execute(f"DROP TABLE IF EXISTS {keys_table(state)}")
-            self._cursor.execute(f"DELETE FROM {SCHEMA}.tables WHERE name = $1", [name])  # noqa: S608 - quoted names and numbers
+            self._cursor.execute(f"DELETE FROM {SCHEMA}.tables WHERE name = $1", [name])
 
 
 def keys_table(state: State) -> str:
@@ -99,11 +99,11 @@ def write(cursor: DuckDBPyConnection, state: State) -> None:
     """Write a state within the transaction of `cursor`."""
     text, seal = state.dump()
     changed = cursor.execute(
-        f"UPDATE {SCHEMA}.tables SET state = $1, seal = $2 WHERE name = $3",  # noqa: S608 - quoted names and numbers
+        f"UPDATE {SCHEMA}.tables SET state = $1, seal = $2 WHERE name = $3",
         [text, seal, state.name],
     ).fetchone()
     if changed is None or changed[0] == 0:
-        cursor.execute(f"INSERT INTO {SCHEMA}.tables VALUES ($1, $2, $3)", [state.name, text, seal])  # noqa: S608 - quoted names and numbers
+        cursor.execute(f"INSERT INTO {SCHEMA}.tables VALUES ($1, $2, $3)", [state.name, text, seal])
 
 
 def rollback(cursor: DuckDBPyConnection) -> None:
@@ -128,7 +128,7 @@ def read_states(cursor: DuckDBPyConnection) -> Sequence[State]:
 
 def _rows(cursor: DuckDBPyConnection, name: str | None) -> list[State]:
     rows = cursor.execute(
-        f"SELECT name, state, seal FROM {SCHEMA}.tables WHERE $1 IS NULL OR name = $1 ORDER BY name ASC",  # noqa: S608 - quoted names and numbers
+        f"SELECT name, state, seal FROM {SCHEMA}.tables WHERE $1 IS NULL OR name = $1 ORDER BY name ASC",
         [name],
     ).fetchall()
     states = [_state(*row) for row in rows]
@@ -165,7 +165,7 @@ def _create(cursor: DuckDBPyConnection) -> None:
     cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     for table, columns in _COLUMNS.items():
         cursor.execute(f"CREATE TABLE {SCHEMA}.{table} ({', '.join(' '.join(column) for column in columns)})")
-    cursor.execute(f"INSERT INTO {SCHEMA}.journal VALUES ($1, $2)", [FORMAT, str(uuid.uuid4())])  # noqa: S608 - quoted names and numbers
+    cursor.execute(f"INSERT INTO {SCHEMA}.journal VALUES ($1, $2)", [FORMAT, str(uuid.uuid4())])
     cursor.execute("COMMIT")
 
 
@@ -185,7 +185,7 @@ def _verify(cursor: DuckDBPyConnection) -> str:
     tables = {name: columns for name, columns in _tables(cursor).items() if not name.startswith("keys_")}
     if tables != _COLUMNS:
         raise JournalError(f"the schema {SCHEMA} holds other tables than a journal of this version; {_REMEDY}")
-    rows = cursor.execute(f"SELECT format, identity FROM {SCHEMA}.journal").fetchall()  # noqa: S608 - quoted names and numbers
+    rows = cursor.execute(f"SELECT format, identity FROM {SCHEMA}.journal").fetchall()
     if len(rows) != 1:
         raise JournalError(f"the journal {SCHEMA} has {len(rows)} headings instead of one; {_REMEDY}")
     if rows[0][0] != FORMAT:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from otel_duckdb.sync.arrow import TooLargeError, record_batches
 from otel_duckdb.sync.errors import DuplicateKeyError
@@ -29,7 +30,6 @@ from otel_duckdb.sync.types import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
     from otel_duckdb.signals.sync import SyncSpan
@@ -115,7 +115,7 @@ class KeyedPass:
             return
         key = ", ".join(map(quoted, self._names))
         found = self._cursor.execute(
-            f"SELECT {key} FROM {self._schema.reference} WHERE ({key}) IN "  # noqa: S608 - quoted names
+            f"SELECT {key} FROM {self._schema.reference} WHERE ({key}) IN "
             f"(SELECT ({key}) {differing(self._schema, self._names, keys)}) GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
         ).fetchall()
         if found:
@@ -137,8 +137,6 @@ class KeyedPass:
 
     def _changed(self, keys: str) -> Iterator[tuple[pa.Table, pa.ChunkedArray]]:
         """Batches of the rows that differ: one scan, read as it is sent, begun anew where rows are too wide for it."""
-        import pyarrow as pa  # noqa: PLC0415 - an extra is imported where used
-
         rows = _RECORD_BATCH_ROWS
         query = (
             f"SELECT buffer.rowid, {self._schema.row_hash}, {self._schema.selection} "
@@ -194,10 +192,10 @@ class KeyedPass:
         self._cursor.register(_BATCH, sent)
         try:
             with changing(self._cursor, state):
-                self._cursor.execute(f"DELETE FROM {keys} USING {_BATCH} AS batch WHERE {same}")  # noqa: S608 - quoted names
+                self._cursor.execute(f"DELETE FROM {keys} USING {_BATCH} AS batch WHERE {same}")
                 if HASH in sent.column_names:
                     self._cursor.execute(
-                        f"INSERT INTO {keys} SELECT {', '.join(values.values())}, {HASH} FROM {_BATCH} AS batch"  # noqa: S608 - quoted names
+                        f"INSERT INTO {keys} SELECT {', '.join(values.values())}, {HASH} FROM {_BATCH} AS batch"
                     )
         finally:
             self._cursor.unregister(_BATCH)

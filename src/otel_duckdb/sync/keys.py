@@ -18,14 +18,14 @@ HASH: Final = "otel_duckdb_row_hash"
 def differing(schema: Schema, key: Sequence[str], keys: str) -> str:
     """From the buffer's rows (`buffer`) those that are not remembered as they are."""
     return (
-        f"FROM {schema.reference} AS buffer WHERE NOT EXISTS (SELECT 1 FROM {keys} AS sent "  # noqa: S608 - quoted names
+        f"FROM {schema.reference} AS buffer WHERE NOT EXISTS (SELECT 1 FROM {keys} AS sent "
         f"WHERE {_same(key)} AND sent.{HASH} = {schema.row_hash})"
     )
 
 
 def gone(schema: Schema, key: Sequence[str], keys: str) -> str:
     """From the remembered keys (`sent`) those the buffer no longer holds."""
-    return f"FROM {keys} AS sent WHERE NOT EXISTS (SELECT 1 FROM {schema.reference} AS buffer WHERE {_same(key)})"  # noqa: S608 - quoted names
+    return f"FROM {keys} AS sent WHERE NOT EXISTS (SELECT 1 FROM {schema.reference} AS buffer WHERE {_same(key)})"
 
 
 def _same(key: Sequence[str]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,6 @@ class Payload:
 
 def nulls_like(batch: pa.Table) -> pa.Array:
     """A column of unsigned numbers, all NULL, as long as a batch."""
-    import pyarrow as pa  # noqa: PLC0415 - an extra is imported where used
-
     return pa.nulls(batch.num_rows, pa.uint64())
 
 
@@ -34,8 +32,6 @@ def pack(batch: pa.Table, constants: Mapping[str, int]) -> Payload:
 
     It is one record batch, which ClickHouse takes as one block.
     """
-    import pyarrow as pa  # noqa: PLC0415 - an extra is imported where used
-
     whole = batch.combine_chunks()
     for name, value in constants.items():
         whole = whole.append_column(name, pa.repeat(pa.scalar(value, pa.uint64()), batch.num_rows))

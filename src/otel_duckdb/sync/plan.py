@@ -40,7 +40,7 @@ class Plan:
         return asdict(self)
 
 
-def plan(config: Config) -> list[Plan]:
+def read_plan(config: Config) -> list[Plan]:
     """Check the tables, their types and the target, each table by itself; nothing is changed anywhere.
 
     Raises:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import tenacity
+from clickhouse_connect.driver.exceptions import Error, OperationalError
+from urllib3.exceptions import HTTPError
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
@@ -68,9 +72,6 @@ def code_of(error: BaseException) -> int | None:
 
 def transient(error: BaseException) -> bool:
     """Whether trying again may help; what is not known to pass does not."""
-    from clickhouse_connect.driver.exceptions import Error, OperationalError  # noqa: PLC0415 - an extra
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415 - the same
-
     code = code_of(error)
     if code is not None:
         return code in TRANSIENT_CODES
@@ -92,7 +93,6 @@ def call(
 
     Raises the last error as it came.
     """
-    import tenacity  # noqa: PLC0415 - an extra is imported where used
 
     def before_sleep(state: tenacity.RetryCallState) -> None:
         if state.outcome is not None and state.next_action is not None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import pyarrow.compute as pc
+
 from otel_duckdb.sync.arrow import TooLargeError, read_table
 from otel_duckdb.sync.errors import BufferChangedError
 from otel_duckdb.sync.guards import check
@@ -204,7 +206,7 @@ class Source:
             TooLargeError: they take more than `limit` bytes.
         """
         query = (
-            f"SELECT rowid, {self.schema.row_hash}, {self.schema.selection} FROM {self._rows} "  # noqa: S608 - quoted names
+            f"SELECT rowid, {self.schema.row_hash}, {self.schema.selection} FROM {self._rows} "
             f"WHERE rowid >= {mark.anchor_row} AND rowid <= {high}"
         )
         table = read_table(self._cursor, query, rows, limit)
@@ -263,8 +265,7 @@ class Source:
         while low < cut:
             high = min(cut, low + _DELETED_AT_ONCE)
             hashes = self._cursor.sql(
-                f"DELETE FROM {self._rows} WHERE rowid > {low} AND rowid <= {high} "  # noqa: S608 - quoted names
-                f"RETURNING {self.schema.row_hash}"
+                f"DELETE FROM {self._rows} WHERE rowid > {low} AND rowid <= {high} RETURNING {self.schema.row_hash}"
             ).to_arrow_table()
             rows, total, low = rows + hashes.num_rows, total + _sum(hashes.column(0)), high
         return rows, total % MODULUS
@@ -284,35 +285,33 @@ class Source:
             return 0
         low = self._row_at(spared) if spared else -1
         high = self._row_at(spared + rows)
-        self._cursor.execute(
-            f"DELETE FROM {self.schema.reference} WHERE rowid > {low} AND rowid <= {high}"  # noqa: S608 - quoted names
-        )
+        self._cursor.execute(f"DELETE FROM {self.schema.reference} WHERE rowid > {low} AND rowid <= {high}")
         return rows
 
     def total(self) -> int:
         """How many rows the table holds."""
-        return self._number(f"SELECT count(*) FROM {self.schema.reference}")  # noqa: S608 - quoted names and numbers
+        return self._number(f"SELECT count(*) FROM {self.schema.reference}")
 
     def _row_at(self, ordinal: int) -> int:
         """The row id of the `ordinal`-th row, by bisection: a sort would take memory with the table's size."""
-        low, high = 0, self._number(f"SELECT max(rowid) FROM {self.schema.reference}")  # noqa: S608 - quoted names and numbers
+        low, high = 0, self._number(f"SELECT max(rowid) FROM {self.schema.reference}")
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if self._count(-1, middle) >= ordinal else (middle + 1, high)
         return low
 
     def _count(self, low: int, high: int) -> int:
-        return self._number(f"SELECT count(*) FROM {self.schema.reference} WHERE rowid > {low} AND rowid <= {high}")  # noqa: S608 - quoted names and numbers
+        return self._number(f"SELECT count(*) FROM {self.schema.reference} WHERE rowid > {low} AND rowid <= {high}")
 
     def _hashed(self, low: int, high: int, row_hash: str | None = None) -> tuple[int, int]:
         rows, total = self._one(
-            f"SELECT count(*), sum({row_hash or self.schema.row_hash}) FROM {self._rows} "  # noqa: S608 - quoted names
+            f"SELECT count(*), sum({row_hash or self.schema.row_hash}) FROM {self._rows} "
             f"WHERE rowid > {low} AND rowid <= {high}"
         )
         return rows, int(total or 0) % MODULUS
 
     def _next_row(self, after: int) -> int | None:
-        row: int | None = self._one(f"SELECT min(rowid) FROM {self.schema.reference} WHERE rowid > {after}")[0]  # noqa: S608 - quoted names
+        row: int | None = self._one(f"SELECT min(rowid) FROM {self.schema.reference} WHERE rowid > {after}")[0]
         return row
 
     def _number(self, query: str) -> int:
@@ -324,15 +323,11 @@ class Source:
 
 def _sum(hashes: pa.ChunkedArray) -> int:
     """The sum of unsigned 64-bit numbers, modulo 2**64: Arrow's sum wraps."""
-    import pyarrow.compute as pc  # noqa: PLC0415 - an extra is imported where used
-
     return int(pc.sum(hashes, min_count=0).as_py()) % MODULUS
 
 
 def _sorted(table: pa.Table) -> pa.Table:
     """The rows in the order of their ids, which DuckDB keeps unless it is told not to preserve it."""
-    import pyarrow.compute as pc  # noqa: PLC0415 - an extra is imported where used
-
     row_ids = table.column(0)
     if pc.all(pc.greater(row_ids[1:], row_ids[:-1]), min_count=0).as_py():
         return table
@@ -345,8 +340,6 @@ def _reading(mark: Mark, table: pa.Table | None, anchor_bytes: int) -> Reading |
     Raises:
         _MovedError: the anchor is not what it was.
     """
-    import pyarrow.compute as pc  # noqa: PLC0415 - an extra is imported where used
-
     if table is None:
         if mark.anchor_rows:
             raise _MovedError

@@ -73,7 +73,7 @@ def status(connection: DuckDBPyConnection, tables: Sequence[Table]) -> list[Tabl
 
 def _one(cursor: DuckDBPyConnection, table: Table, state: State | None) -> TableStatus:
     schema = read(cursor, table.name, table.key or table.order_by)
-    total = _number(cursor, f"SELECT count(*) FROM {schema.reference}")  # noqa: S608 - quoted names
+    total = _number(cursor, f"SELECT count(*) FROM {schema.reference}")
     pending = state.pending if state else None
     waiting = _waiting(cursor, table, schema, state, total)
     return TableStatus(
@@ -98,7 +98,7 @@ def _waiting(cursor: DuckDBPyConnection, table: Table, schema: Schema, state: St
     if state is None or not table.key:
         return max(0, total - (state.mark.kept if state else 0))
     keys = keys_table(state)
-    if not state.keyed or not _number(cursor, f"SELECT count(*) FROM duckdb_tables() WHERE {_is(keys)}"):  # noqa: S608 - a number
+    if not state.keyed or not _number(cursor, f"SELECT count(*) FROM duckdb_tables() WHERE {_is(keys)}"):
         return total
     return sum(
         _number(cursor, f"SELECT count(*) {rows}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+import clickhouse_connect
 from opentelemetry import propagate
 
 from otel_duckdb.sync.types import backticked
@@ -55,8 +56,6 @@ class Clickhouse:
         return f"ClickHouse at {options.host}" + (f":{options.port}" if options.port else "")
 
     def _connect(self) -> Any:
-        import clickhouse_connect  # noqa: PLC0415 - an extra is imported where used
-
         options = self._options
         if options.host is None:
             return clickhouse_connect.get_client(interface="chdb", path=self._path)
