@@ -19,7 +19,7 @@ from otel_duckdb.intercept.relation_texts import (
     update_text,
 )
 from otel_duckdb.intercept.relations import RelationState
-from otel_duckdb.intercept.rows import all_rows, chunk_rows, one_row, some_rows
+from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, chunk_rows, one_row, some_rows
 from otel_duckdb.operation import Call, Operation
 from otel_duckdb.statement import parse
 
@@ -244,27 +244,8 @@ def terminals(listener: Listener, relations: Relations) -> dict[str, Terminal]:
     drain = make(_DRAIN, count=all_rows)
     draw, write = make(_DRAW), make(_AGAIN, copy_text)
     counting, create = make(_AGAIN, count_text), make(_AGAIN, create_text)
-    roles: dict[str, Terminal] = dict.fromkeys(
-        (
-            "fetchall",
-            "fetchnumpy",
-            "df",
-            "fetchdf",
-            "to_df",
-            "torch",
-            "tf",
-            "pl",
-            "arrow",
-            "to_arrow_table",
-            "fetch_arrow_table",
-            "to_arrow_reader",
-            "fetch_arrow_reader",
-            "fetch_record_batch",
-            "record_batch",
-            "__arrow_c_stream__",
-        ),
-        drain,
-    )
+    whole = (*WHOLE_RESULT, "to_df", "fetch_arrow_reader", "record_batch", "__arrow_c_stream__")
+    roles: dict[str, Terminal] = dict.fromkeys(whole, drain)
     roles.update(dict.fromkeys(("show", "__repr__", "__str__"), draw))
     roles.update(dict.fromkeys(("write_csv", "to_csv", "write_parquet", "to_parquet"), write))
     roles.update(dict.fromkeys(("__len__", "shape"), counting))

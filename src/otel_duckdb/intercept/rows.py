@@ -7,6 +7,22 @@ from typing import Any, Final
 VECTOR_SIZE: Final = 2048
 """Rows DuckDB hands over at a time: the first `fetchone` of each such chunk is the one that works."""
 
+WHOLE_RESULT: Final = (
+    "fetchall",
+    "fetchnumpy",
+    "df",
+    "fetchdf",
+    "torch",
+    "tf",
+    "pl",
+    "arrow",
+    "to_arrow_table",
+    "fetch_arrow_table",
+    "to_arrow_reader",
+    "fetch_record_batch",
+)
+"""The methods that hand over all rows that are left, of connections and relations alike; each has some of its own."""
+
 
 def all_rows(result: Any, _arguments: tuple[Any, ...]) -> tuple[int | None, bool]:
     """Of a fetch that returns all rows that are left, in any of Python's forms of a table."""

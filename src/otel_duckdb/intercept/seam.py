@@ -16,7 +16,7 @@ from otel_duckdb.intercept.describe import sql_text
 from otel_duckdb.intercept.listener import forget_profile
 from otel_duckdb.intercept.relation_texts import rendered
 from otel_duckdb.intercept.relations import RelationState
-from otel_duckdb.intercept.rows import all_rows, some_rows
+from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, some_rows
 from otel_duckdb.operation import Call, Operation
 from otel_duckdb.statement import parse
 
@@ -319,23 +319,7 @@ def terminals(listener: Listener, relations: Relations) -> dict[str, TerminalPub
     """The role of each public method of DuckDB 2's relations that may run it."""
     counted = TerminalPublic(listener, relations, all_rows)
     uncounted = TerminalPublic(listener, relations)
-    returning = (
-        "fetchall",
-        "fetchnumpy",
-        "df",
-        "fetchdf",
-        "to_df",
-        "torch",
-        "tf",
-        "pl",
-        "to_dicts",
-        "arrow",
-        "to_arrow_table",
-        "fetch_arrow_table",
-        "to_arrow_reader",
-        "fetch_arrow_reader",
-        "fetch_record_batch",
-    )
+    returning = (*WHOLE_RESULT, "to_df", "to_dicts", "fetch_arrow_reader")
     others = (
         "__arrow_c_stream__",
         "materialize",

@@ -15,7 +15,7 @@ from otel_duckdb.intercept.patches import Patches
 from otel_duckdb.intercept.relation_methods import Asking
 from otel_duckdb.intercept.relations import Relations
 from otel_duckdb.intercept.roles import Closing, Descending, Dropping, Executing, Fetching, FetchingOne
-from otel_duckdb.intercept.rows import all_rows, chunk_rows, one_row, some_rows
+from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, chunk_rows, one_row, some_rows
 from otel_duckdb.intercept.scan import ReplacementScan
 
 if TYPE_CHECKING:
@@ -28,21 +28,7 @@ if TYPE_CHECKING:
 SUPPORTED: Final = "1.4, 1.5 and 2.x"
 
 _ASKING = ("sql", "query", "from_query")
-_FETCHING = (
-    "fetchall",
-    "fetchnumpy",
-    "df",
-    "fetchdf",
-    "fetch_df",
-    "torch",
-    "tf",
-    "pl",
-    "arrow",
-    "to_arrow_table",
-    "fetch_arrow_table",
-    "to_arrow_reader",
-    "fetch_record_batch",
-)
+_FETCHING = (*WHOLE_RESULT, "fetch_df")
 _WARNING = ("fetch_arrow_table", "fetch_record_batch", "fetch_arrow_reader", "record_batch")
 
 
