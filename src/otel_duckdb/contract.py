@@ -162,7 +162,7 @@ def _per_second(statement: str) -> Metric:
         f"duckdb_{statement}_queries_per_sec",
         Kind.OBSERVABLE_GAUGE,
         "{query}/s",
-        f"{statement.upper()} statements finished per second, over a sliding window.",
+        f"{statement.upper()} statements finished per second, on average over the last minute.",
         (TABLE_NAME,),
     )
 
@@ -205,7 +205,10 @@ INSERT_LATENCY: Final = _latency("insert")
 UPDATE_LATENCY: Final = _latency("update")
 DELETE_LATENCY: Final = _latency("delete")
 QUERIES_PER_SECOND: Final = _gauge(
-    "duckdb_queries_per_sec", "{query}/s", "Operations finished per second, over a sliding window.", (QUERY_TYPE,)
+    "duckdb_queries_per_sec",
+    "{query}/s",
+    "Operations finished per second, on average over the last minute.",
+    (QUERY_TYPE,),
 )
 SELECT_PER_SECOND: Final = _per_second("select")
 INSERT_PER_SECOND: Final = _per_second("insert")
@@ -323,7 +326,7 @@ TRANSACTION_FAILURE: Final = Metric(
 TRANSACTION_LATENCY: Final = _gauge(
     "duckdb_transaction_latency_ms",
     "ms",
-    "Average duration of the transactions that ended since the last collection, of the last ten seconds at least.",
+    "Average duration of the transactions that ended in the last minute, whatever their end.",
 )
 
 # Sync.

@@ -52,22 +52,47 @@ def test_operations_are_counted_by_type_and_by_table(throughput, clock):
     assert observed(throughput, contract.DELETE_PER_SECOND) == {}
 
 
-def test_a_rate_falls_to_zero_and_stays_there(throughput, clock):
+def test_a_rate_is_of_the_last_minute_and_falls_to_zero(throughput, clock):
     throughput.count("SELECT", "trades")
     rates = []
-    for _ in range(30):
+    for _ in range(90):
         clock.now += 1
         rates.append(observed(throughput, contract.SELECT_PER_SECOND)["trades"])
     assert rates[0] == 1.0
-    assert rates[9] == pytest.approx(0.1)
-    assert rates[12:] == [0.0] * 18
+    assert rates[9] == pytest.approx(1 / 10)
+    assert rates[58] == pytest.approx(1 / 59)
+    assert rates[65:] == [0.0] * 25
 
 
-def test_a_slow_reader_sees_all_since_its_last_collection(throughput, clock):
+def test_a_reader_every_minute_sees_all(throughput, clock):
     for _ in range(3):
+        clock.now += 1
         throughput.count("SELECT")
-        clock.now += 60
-        assert observed(throughput, contract.QUERIES_PER_SECOND) == {"SELECT": pytest.approx(1 / 60)}
+        clock.now += 59
+        assert observed(throughput, contract.QUERIES_PER_SECOND) == {"SELECT": pytest.approx(1 / 60, rel=0.1)}
+
+
+@pytest.mark.parametrize("others", [0, 1, 5])
+def test_what_a_slow_reader_sees_does_not_depend_on_how_many_others_read(throughput, clock, others):
+    seen = []
+    for second in range(72):
+        if second % 24 == 0:
+            for _ in range(2191):
+                throughput.count("SELECT")
+        clock.now += 1
+        for _ in range(others):
+            observed(throughput, contract.QUERIES_PER_SECOND)
+        if second % 24 == 23:
+            seen.append(observed(throughput, contract.QUERIES_PER_SECOND)["SELECT"])
+    assert seen == [pytest.approx(2191 / 24), pytest.approx(2191 / 24), pytest.approx(2 * 2191 / 62)]
+
+
+def test_nobody_reading_keeps_no_more_than_the_window(throughput, clock):
+    for _ in range(1000):
+        clock.now += 5
+        throughput.count("SELECT")
+    assert len(throughput._window._slices) <= 14
+    assert observed(throughput, contract.QUERIES_PER_SECOND)["SELECT"] == pytest.approx(0.2, rel=0.1)
 
 
 def test_a_reader_does_not_take_the_counts_from_another(throughput, clock):
@@ -115,16 +140,17 @@ def test_a_limiter_lets_known_values_through_when_it_is_full():
     assert [limiter(value) for value in ("a", "b", "c", "a", "d")] == ["a", "b", "_other", "a", "_other"]
 
 
-def test_an_average_is_of_the_window_and_is_absent_when_it_is_empty(clock):
+def test_an_average_is_of_the_last_minute_and_is_absent_when_it_is_empty(clock):
     average = Average(clock)
     assert average.read() is None
     average.add(10.0)
     average.add(20.0)
-    clock.now += 15
-    assert average.read() == 15.0
+    clock.now += 55
+    assert average.read() == average.read() == 15.0
     average.add(100.0)
     average.add(500.0, 9)
+    assert average.read() == 52.5
     clock.now += 15
     assert average.read() == 60.0
-    clock.now += 15
+    clock.now += 60
     assert average.read() is None

@@ -1,4 +1,4 @@
-"""Operations per second, by query type and by table, over a sliding window."""
+"""Operations per second, by query type and by table, over the last minute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from otel_duckdb.observables import Observables
 
-    Clock = Callable[[], float]
+    Key = tuple[str, str | None]
+    """A query type, and the table an operation of that type was about."""
 
 _BY_TABLE = {
     "SELECT": contract.SELECT_PER_SECOND,
@@ -28,65 +29,76 @@ _BY_TABLE = {
 }
 
 
-class Rates:
-    """How often label values come, per second.
+class _Counts:
+    """How often each key came in one slice of the window.
 
     Counting is one step that no other thread can come between, and takes no lock: the garbage collector may end an
     operation at any moment, in the middle of a collection too.
     """
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        """Start the window now."""
-        self._steps: dict[str, Callable[[], int]] = {}
-        self._looks: dict[str, int] = {}
-        self._lock = Lock()
-        self._window: Window[dict[str, int]] = Window({}, clock)
+    __slots__ = ("_known", "_looks", "_steps")
 
-    def count(self, value: str) -> None:
-        """Count one more of `value`."""
-        try:
-            self._steps[value]()
-        except KeyError:
-            self._steps.setdefault(value, itertools.count().__next__)()
+    def __init__(self, known: dict[Key, int]) -> None:
+        self._known = known
+        self._steps: dict[Key, Callable[[], int]] = {}
+        self._looks: dict[Key, int] = {}
 
-    def _totals(self) -> dict[str, int]:
-        with self._lock:
-            return {value: self._look(value, step) for value, step in self._steps.copy().items()}
+    def add(self, key: Key) -> None:
+        step = self._steps.get(key)
+        if step is None:
+            self._known.setdefault(key, 0)
+            step = self._steps.setdefault(key, itertools.count().__next__)
+        step()
 
-    def _look(self, value: str, step: Callable[[], int]) -> int:
-        looks = self._looks.get(value, 0)  # to look at a counter takes a step of it
-        self._looks[value] = looks + 1
-        return step() - looks
-
-    def read(self) -> dict[str, float]:
-        """Return the rate of every value ever counted; 0 for one that has not come for a while."""
-        totals = self._totals()
-        seconds, before = self._window.slide(totals)
-        return {value: (total - before.get(value, 0)) / max(seconds, 1.0) for value, total in totals.items()}
+    def look(self) -> Iterable[tuple[Key, int]]:
+        for key, step in self._steps.copy().items():
+            looks = self._looks.get(key, 0)  # to look at a counter takes a step of it
+            self._looks[key] = looks + 1
+            yield key, step() - looks
 
 
 class Throughput:
-    """Counts operations as they end, and tells their rates when metrics are collected."""
+    """Counts operations as they end, and tells how many did per second, the same to every reader."""
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        """Start the windows now."""
-        self._types = Rates(clock)
-        self._tables = {query_type: Rates(clock) for query_type in _BY_TABLE}
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start the window now."""
+        self._known: dict[Key, int] = {}
+        self._window = Window(lambda: _Counts(self._known), clock)
+        self._lock = Lock()
 
     def count(self, query_type: str, table_name: str | None = None) -> None:
         """Count an operation of the type, and of the table it was about, whose names the caller limits."""
-        self._types.count(query_type)
-        if table_name is not None:
-            tables = self._tables.get(query_type)
-            if tables is not None:
-                tables.count(table_name)
+        self._window.current().add((query_type, table_name))
 
     def register(self, observables: Observables) -> None:
         """Let the rates be observed."""
-        observables.add(contract.QUERIES_PER_SECOND, partial(_points, self._types, contract.QUERY_TYPE))
-        for query_type, rates in self._tables.items():
-            observables.add(_BY_TABLE[query_type], partial(_points, rates, contract.TABLE_NAME))
+        observables.add(contract.QUERIES_PER_SECOND, self._by_type)
+        for query_type, metric in _BY_TABLE.items():
+            observables.add(metric, partial(self._by_table, query_type))
+
+    def _by_type(self) -> Iterable[Observation]:
+        return _points(contract.QUERY_TYPE, ((query_type, rate) for (query_type, _), rate in self._rates().items()))
+
+    def _by_table(self, query_type: str) -> Iterable[Observation]:
+        rates = self._rates().items()
+        return _points(
+            contract.TABLE_NAME,
+            ((table, rate) for (found, table), rate in rates if found == query_type and table is not None),
+        )
+
+    def _rates(self) -> dict[Key, float]:
+        """The rate of every key ever counted; 0 for one that has not come for a while."""
+        with self._lock:
+            seconds, parts = self._window.covered()
+            totals = self._known.copy()
+            for part in parts:
+                for key, number in part.look():
+                    totals[key] = totals.get(key, 0) + number
+            return {key: total / max(seconds, 1.0) for key, total in totals.items()}
 
 
-def _points(rates: Rates, label: str) -> Iterable[Observation]:
-    return [Observation(rate, {label: value}) for value, rate in rates.read().items()]
+def _points(label: str, rates: Iterable[tuple[str, float]]) -> list[Observation]:
+    added: dict[str, float] = {}
+    for value, rate in rates:
+        added[value] = added.get(value, 0.0) + rate
+    return [Observation(rate, {label: value}) for value, rate in added.items()]

@@ -214,7 +214,7 @@ def _transactions() -> tuple[Panel, ...]:
         ),
         _gauge(
             "Transaction latency",
-            "Average duration of the transactions that ended since the last collection.",
+            "Average duration of the transactions that ended in the last minute.",
             contract.TRANSACTION_LATENCY,
             "ms",
             width=12,

@@ -91,7 +91,7 @@ def _rate_and_latency() -> tuple[Panel, ...]:
     return (
         lines(
             "Operations by type",
-            "Operations finished per second, as the program's sliding window counts them.",
+            "Operations finished per second, on average over the last minute, as the program itself counts them.",
             Query(_SEE.total(contract.QUERIES_PER_SECOND, kind), f"{{{{{kind}}}}}"),
             unit="ops",
             stacked=True,
