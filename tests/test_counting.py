@@ -5,7 +5,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_duckdb import contract
-from otel_duckdb.counting import Counting
+from otel_duckdb.telemetry.counter import Counting
 
 
 def test_a_count_inside_a_sampled_span_has_no_exemplar():

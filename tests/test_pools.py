@@ -14,10 +14,10 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from sqlalchemy.pool import Pool, QueuePool
 
 from otel_duckdb import contract
-from otel_duckdb.observables import Observables
-from otel_duckdb.pools import Pools
-from otel_duckdb.pools_sqlalchemy import SQLAlchemyPools
+from otel_duckdb.pools.pools import Pools
+from otel_duckdb.pools.sqlalchemy import SQLAlchemyPools
 from otel_duckdb.settings import Settings
+from otel_duckdb.telemetry.gauges import Observables
 
 
 class Setup:
@@ -151,7 +151,7 @@ def test_sqlalchemy_may_be_imported_later():
     program = """
 import sys
 from opentelemetry.sdk.metrics import MeterProvider
-from otel_duckdb.pools_sqlalchemy import SQLAlchemyPools
+from otel_duckdb.pools.sqlalchemy import SQLAlchemyPools
 watcher = SQLAlchemyPools(None, print, print)
 watcher.start()
 assert "sqlalchemy" not in sys.modules

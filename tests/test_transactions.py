@@ -7,7 +7,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from otel_duckdb.transactions import BEGIN, COMMIT, READ, ROLLBACK, WRITE, Rules, Step, Transaction
+from otel_duckdb.core.transaction import BEGIN, COMMIT, READ, ROLLBACK, WRITE, Rules, Step, Transaction
 
 INSERT = "insert into kept values (2)"
 DUPLICATE = "insert into kept values (1)"

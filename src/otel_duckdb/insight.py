@@ -6,13 +6,13 @@ import logging
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb.engine.profile_switch import Profiler
-from otel_duckdb.intercept.callers import find_caller
-from otel_duckdb.operation import Patience
-from otel_duckdb.signals.instance import InstanceLabels
-from otel_duckdb.signals.plan import Plans
-from otel_duckdb.signals.repeated import Repeated
-from otel_duckdb.signals.slow import SlowQueries
+from otel_duckdb.core.caller import find_caller
+from otel_duckdb.core.operation import Patience
+from otel_duckdb.profiling.plan import Plans
+from otel_duckdb.profiling.profiler import Profiler
+from otel_duckdb.signals.n_plus_one import Repeated
+from otel_duckdb.signals.slow_queries import SlowQueries
+from otel_duckdb.telemetry.instance import InstanceLabels
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from opentelemetry._logs import Logger
     from opentelemetry.metrics import Meter, MeterProvider
 
-    from otel_duckdb.faults import Faults
-    from otel_duckdb.operation import Operation, Operations
+    from otel_duckdb.core.operation import Operation, Operations
     from otel_duckdb.settings import Settings
-    from otel_duckdb.signals.record import OperationSignals
+    from otel_duckdb.signals.recorder import OperationSignals
     from otel_duckdb.signals.spans import Spans
+    from otel_duckdb.telemetry.internal_errors import Faults
 
 logger: Final = logging.getLogger("otel_duckdb")
 

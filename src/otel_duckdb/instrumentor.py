@@ -16,25 +16,27 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from wrapt import register_post_import_hook
 
 from otel_duckdb import contract
-from otel_duckdb.faults import Faults
+from otel_duckdb.core.connection import Location
+from otel_duckdb.core.deferred import Deferred
+from otel_duckdb.core.operation import Operations
 from otel_duckdb.insight import insight
 from otel_duckdb.intercept import streams
-from otel_duckdb.intercept.connections import Connections, Deferred, Location
-from otel_duckdb.intercept.listener import Listener
-from otel_duckdb.intercept.surface import SUPPORTED, Surface, generation
+from otel_duckdb.intercept.gate import Listener
+from otel_duckdb.intercept.patch_table import SUPPORTED, Surface, generation
+from otel_duckdb.intercept.registry import Connections
 from otel_duckdb.measures import Measures
-from otel_duckdb.operation import Operations
 from otel_duckdb.settings import Settings
-from otel_duckdb.signals.metrics import Metrics
-from otel_duckdb.signals.record import OperationSignals
-from otel_duckdb.signals.shapes import Shapes
+from otel_duckdb.signals.attributes import Shapes
+from otel_duckdb.signals.histograms import Metrics
+from otel_duckdb.signals.recorder import OperationSignals
 from otel_duckdb.signals.spans import Spans
+from otel_duckdb.telemetry.internal_errors import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from otel_duckdb.intercept.connections import Connection
-    from otel_duckdb.pools import Pool
+    from otel_duckdb.core.connection import Connection
+    from otel_duckdb.pools.pools import Pool
 
 logger = logging.getLogger("otel_duckdb")
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_duckdb import contract
-from otel_duckdb.counting import Counting
+from otel_duckdb.core.errors import error_type
 from otel_duckdb.engine.cursor import Methods
 from otel_duckdb.engine.databases import Databases
 from otel_duckdb.engine.gauges import EngineGauges, Readings
-from otel_duckdb.engine.process import ProcessGauges, register_count
-from otel_duckdb.observables import Observables
-from otel_duckdb.pools import Pools
-from otel_duckdb.pools_sqlalchemy import SQLAlchemyPools
-from otel_duckdb.signals.errors import error_type
-from otel_duckdb.signals.instance import InstanceLabels
+from otel_duckdb.engine.process import ProcessGauges
+from otel_duckdb.pools.pools import Pools
+from otel_duckdb.pools.sqlalchemy import SQLAlchemyPools
 from otel_duckdb.signals.throughput import Throughput
 from otel_duckdb.signals.transactions import Transactions
+from otel_duckdb.telemetry.counter import Counting
+from otel_duckdb.telemetry.gauges import Observables, register_count
+from otel_duckdb.telemetry.instance import InstanceLabels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import Meter
 
-    from otel_duckdb.faults import Faults
-    from otel_duckdb.intercept.connections import Connection, Deferred
-    from otel_duckdb.operation import Operation
+    from otel_duckdb.core.connection import Connection
+    from otel_duckdb.core.deferred import Deferred
+    from otel_duckdb.core.operation import Operation
     from otel_duckdb.settings import Settings
+    from otel_duckdb.telemetry.internal_errors import Faults
 
 _CONNECT_ERRORS = ("IOException", "ConnectionException", "InvalidInputException")
 """Classes whose counters start at 0: a locked, missing or broken file, another configuration, an unknown option."""

@@ -16,9 +16,9 @@ from otel_duckdb import contract
 from otel_duckdb.engine.cursor import Methods, PrivateCursor
 from otel_duckdb.engine.database import Database
 from otel_duckdb.engine.gauges import EngineGauges, Readings
-from otel_duckdb.engine.process import ProcessGauges, register_count
-from otel_duckdb.observables import Observables
+from otel_duckdb.engine.process import ProcessGauges
 from otel_duckdb.settings import Settings
+from otel_duckdb.telemetry.gauges import Observables, register_count
 
 METHODS = Methods.of(duckdb.DuckDBPyConnection)
 LABELS = {contract.INSTANCE_ID: "gateway-1"}

@@ -9,7 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from otel_duckdb.engine.profile import COLLECTOR, read
+from otel_duckdb.core.profile import COLLECTOR
+from otel_duckdb.profiling.reader import read
 
 pytestmark = pytest.mark.usefixtures("profiles")
 TWO = duckdb.__version__.startswith("2")

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from otel_duckdb import contract
-from otel_duckdb.signals.labels import Limiter
 from otel_duckdb.signals.throughput import Throughput
-from otel_duckdb.signals.window import Average
+from otel_duckdb.telemetry.cardinality import Limiter
+from otel_duckdb.telemetry.window import Average
 
 
 class Clock:

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from clickhouse_standin import Fault, Kind
 from otel_duckdb import DuckDBInstrumentor, contract
-from otel_duckdb.signals.sync import SyncSignals, trace_sync
 from otel_duckdb.sync import Limits, Retry, Sync
+from otel_duckdb.sync.signals import SyncSignals, trace_sync
 
 INSERT = "^INSERT INTO .*ticks"
 

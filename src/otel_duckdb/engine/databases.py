@@ -12,9 +12,9 @@ from otel_duckdb.engine.names import Names
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
 
+    from otel_duckdb.core.connection import Connection, Location
     from otel_duckdb.engine.cursor import Methods
-    from otel_duckdb.intercept.connections import Connection, Location
-    from otel_duckdb.observables import Report
+    from otel_duckdb.telemetry.gauges import Report
 
 
 class _Instance:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from otel_duckdb.contract import Metric
     from otel_duckdb.engine.database import Database
     from otel_duckdb.engine.state import EngineState
-    from otel_duckdb.observables import Observables, Report
     from otel_duckdb.settings import Settings
+    from otel_duckdb.telemetry.gauges import Observables, Report
 
     Reading = tuple[str, EngineState]
     Value = Callable[[EngineState], float | None]

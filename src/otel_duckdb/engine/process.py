@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from otel_duckdb.engine.gauges import Readings
-    from otel_duckdb.observables import Observables
+    from otel_duckdb.telemetry.gauges import Observables
 
-    Counts = Callable[[], Mapping[str, int]]
     Labels = Callable[[], Mapping[str, str]]
 
 
@@ -53,16 +52,3 @@ class ProcessGauges:
 
     def _memory(self) -> Iterable[Observation]:
         yield Observation(self._here().memory_info().rss)
-
-
-def register_count(observables: Observables, metric: contract.Metric, count: Counts, labels: Labels) -> None:
-    """Observe a number that `count` tells by database; 0 where there is no database."""
-
-    def observe() -> Iterable[Observation]:
-        counts = count()
-        if not counts:
-            yield Observation(0, labels())
-        for name, number in counts.items():
-            yield Observation(number, {**labels(), contract.DATABASE: name})
-
-    observables.add(metric, observe)

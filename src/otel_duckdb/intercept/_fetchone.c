@@ -2,7 +2,7 @@
  *
  * A Python function in the place of fetchone() costs a sixth of DuckDB's own time even if it does nothing
  * (docs/performance.md). This one counts the rows of a stride in C and leaves every other call to Python:
- * the pure Python twin is heard_fetchone() in frames.py, which is used where this module was not compiled.
+ * the pure Python twin is python_fetchone() in fetchone.py, which is used where this module was not compiled.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

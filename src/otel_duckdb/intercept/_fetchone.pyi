@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any, Self
 
-from otel_duckdb.operation import Operation
+from otel_duckdb.core.operation import Operation
 
 class Stride:
     left: int

@@ -6,12 +6,12 @@ import weakref
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from otel_duckdb.intercept.connection_methods import Executing
 from otel_duckdb.intercept.relations import RelationState
-from otel_duckdb.intercept.roles import Executing
 
 if TYPE_CHECKING:
-    from otel_duckdb.intercept.listener import Listener
-    from otel_duckdb.operation import Call
+    from otel_duckdb.core.operation import Call
+    from otel_duckdb.intercept.gate import Listener
 
 
 class Appenders:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_duckdb.operation import Operation
+from otel_duckdb.core.operation import Operation
 from otel_duckdb.statement import parse
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_duckdb.intercept.connections import Connection
-    from otel_duckdb.intercept.listener import Listener
-    from otel_duckdb.operation import Operation
+    from otel_duckdb.core.connection import Connection
+    from otel_duckdb.core.operation import Operation
+    from otel_duckdb.intercept.gate import Listener
 
 
 class RelationState:

@@ -13,7 +13,7 @@ import weakref
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from otel_duckdb.operation import StreamError
+from otel_duckdb.core.operation import StreamError
 
 try:
     from otel_duckdb.intercept._streams import listen
@@ -21,8 +21,8 @@ except ImportError:
     listen = None  # type: ignore[assignment] # as the module says
 
 if TYPE_CHECKING:
-    from otel_duckdb.intercept.listener import Listener
-    from otel_duckdb.operation import Call, Operation, Owner
+    from otel_duckdb.core.operation import Call, Operation, Owner
+    from otel_duckdb.intercept.gate import Listener
 
 
 class _Draining:

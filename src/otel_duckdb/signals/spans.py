@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span, set_span_in_context
 
 from otel_duckdb import contract
-from otel_duckdb.signals.errors import error_type, qualified_type, safe_message, safe_stacktrace, without_passwords
+from otel_duckdb.core.errors import error_type, qualified_type, safe_message, safe_stacktrace, without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
 
-    from otel_duckdb.faults import Faults
-    from otel_duckdb.operation import Operation
+    from otel_duckdb.core.operation import Operation
     from otel_duckdb.settings import Settings
+    from otel_duckdb.telemetry.internal_errors import Faults
 
     Hook = Callable[[Span, Operation], None]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
-from otel_duckdb.signals.window import Window
+from otel_duckdb.telemetry.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from otel_duckdb.observables import Observables
+    from otel_duckdb.telemetry.gauges import Observables
 
     Key = tuple[str, str | None]
     """A query type, and the table an operation of that type was about."""

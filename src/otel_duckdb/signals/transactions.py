@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
-from otel_duckdb.signals.window import Average
-from otel_duckdb.transactions import READ, WRITE, Rules, Step, Transaction
+from otel_duckdb.core.transaction import READ, WRITE, Rules, Step, Transaction
+from otel_duckdb.telemetry.window import Average
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
-    from otel_duckdb.intercept.connections import Connection
-    from otel_duckdb.observables import Observables
-    from otel_duckdb.operation import Operation
+    from otel_duckdb.core.connection import Connection
+    from otel_duckdb.core.operation import Operation
+    from otel_duckdb.core.transaction import Outcome
     from otel_duckdb.statement import Statement
-    from otel_duckdb.transactions import Outcome
+    from otel_duckdb.telemetry.gauges import Observables
 
 _WRITES: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "DROP", "ALTER", "COPY_DATABASE"})
 _CONCERNED: Final = _WRITES | {"TRANSACTION", "COPY"}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.signals.sync import trace_sync
 from otel_duckdb.sync.config import Config, Limits, Retry, Table, Target, load
 from otel_duckdb.sync.errors import (
     BufferChangedError,
@@ -23,6 +22,7 @@ from otel_duckdb.sync.errors import (
     UnsupportedTypeError,
     ValueRangeError,
 )
+from otel_duckdb.sync.signals import trace_sync
 
 if TYPE_CHECKING:
     from otel_duckdb.sync.plan import Plan, read_plan

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from opentelemetry.trace import SpanContext
 
-    from otel_duckdb.signals.sync import SyncSpan
+    from otel_duckdb.sync.signals import SyncSpan
     from otel_duckdb.sync.task import Task
 
 _BATCHES_BEFORE_DELETION: Final = 8

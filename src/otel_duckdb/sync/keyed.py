@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from otel_duckdb.signals.sync import SyncSpan
+    from otel_duckdb.sync.signals import SyncSpan
     from otel_duckdb.sync.task import Task
 
 _BATCH: Final = "otel_duckdb_batch"

@@ -14,7 +14,6 @@ import duckdb
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel_duckdb import contract
-from otel_duckdb.signals.sync import default_signals
 from otel_duckdb.sync.append import AppendPass
 from otel_duckdb.sync.config import Config, Limits, Retry, Table, Target
 from otel_duckdb.sync.destination import Destination
@@ -23,6 +22,7 @@ from otel_duckdb.sync.journal import Journal
 from otel_duckdb.sync.keyed import KeyedPass
 from otel_duckdb.sync.schema import Schema, read
 from otel_duckdb.sync.sender import Sender
+from otel_duckdb.sync.signals import default_signals
 from otel_duckdb.sync.state import State
 from otel_duckdb.sync.status import TableStatus, status
 from otel_duckdb.sync.target import Clickhouse
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from otel_duckdb.signals.sync import SyncSignals, SyncSpan
+    from otel_duckdb.sync.signals import SyncSignals, SyncSpan
 
 _MEMORY_LIMIT: Final = "96MB"
 """Of DuckDB, where the sync alone has the database open: its cache would else grow with the table."""

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from otel_duckdb.signals.sync import SyncSpan, TableSignals
     from otel_duckdb.sync.config import Retry
     from otel_duckdb.sync.destination import Destination
     from otel_duckdb.sync.payload import Payload
+    from otel_duckdb.sync.signals import SyncSpan, TableSignals
     from otel_duckdb.sync.state import State
     from otel_duckdb.sync.target import Clickhouse
 

@@ -10,18 +10,45 @@ from typing import TYPE_CHECKING, Any, Protocol
 from opentelemetry.context import attach, detach, get_current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Mapping
     from contextvars import Token
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
+    from opentelemetry.util.types import AttributeValue
 
-    from otel_duckdb.engine.profile import Profile
-    from otel_duckdb.faults import Faults
-    from otel_duckdb.intercept.strides import Stride
-    from otel_duckdb.signals.shapes import Shape
-    from otel_duckdb.signals.slow import Caller
+    from otel_duckdb.core.caller import Caller
+    from otel_duckdb.core.profile import Profile
     from otel_duckdb.statement import Statement
+    from otel_duckdb.telemetry.internal_errors import Faults
+
+
+class Shape:
+    """What the signals of one kind of operation always say.
+
+    Attributes:
+        name: The span's name.
+        attributes: The span's attributes at creation, when a sampler may look at them.
+        measured: The attributes of the semantic conventions' metrics.
+        by_type: The label of `duckdb_query_latency_ms`.
+        by_table: The label of the latency of its statement kind, or None if that kind has none.
+    """
+
+    __slots__ = ("attributes", "by_table", "by_type", "measured", "name")
+
+    def __init__(
+        self,
+        name: str,
+        attributes: Mapping[str, AttributeValue],
+        measured: Mapping[str, AttributeValue],
+        by_type: Mapping[str, AttributeValue],
+        by_table: Mapping[str, AttributeValue] | None,
+    ) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.measured = measured
+        self.by_type = by_type
+        self.by_table = by_table
 
 
 class Operation:
@@ -133,6 +160,20 @@ class Operation:
 
 class StreamError(Exception):
     """An Arrow stream failed while somebody else read it; the text is the one DuckDB gave."""
+
+
+class Stride(Protocol):
+    """Fetches of one operation that may pass unmeasured.
+
+    Attributes:
+        left: Fetches that may still pass.
+        length: Fetches that might pass at first.
+        operation: The operation they serve.
+    """
+
+    left: int
+    length: int
+    operation: Operation
 
 
 class Signals(Protocol):

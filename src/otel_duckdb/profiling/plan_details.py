@@ -9,7 +9,7 @@ from otel_duckdb.statement.redaction import HIDDEN, hide_secrets, mask
 from otel_duckdb.statement.scanner import is_name, scan, unquote
 
 if TYPE_CHECKING:
-    from otel_duckdb.engine.profile import Operator
+    from otel_duckdb.core.profile import Operator
 
 _LIMIT: Final = 160
 _REMARKS: Final = ("Join Type", "Conditions", "Expression", "Filters", "Order By", "Groups", "Aggregates")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_duckdb.intercept.connections import location
+from otel_duckdb.core.connection import location
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_duckdb.intercept.listener import Listener
+    from otel_duckdb.intercept.gate import Listener
 
 
 class Opening:

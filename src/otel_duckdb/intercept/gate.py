@@ -8,15 +8,16 @@ from opentelemetry import trace
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
 from opentelemetry.metrics import _internal as metrics_api
 
-from otel_duckdb.intercept.connections import unregistered
-from otel_duckdb.operation import Call, settle_stride
+from otel_duckdb.core.connection import unregistered
+from otel_duckdb.core.operation import Call, settle_stride
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_duckdb.faults import Faults
-    from otel_duckdb.intercept.connections import Connection, Connections, Location
-    from otel_duckdb.operation import Operation, Operations, Owner
+    from otel_duckdb.core.connection import Connection, Location
+    from otel_duckdb.core.operation import Operation, Operations, Owner
+    from otel_duckdb.intercept.registry import Connections
+    from otel_duckdb.telemetry.internal_errors import Faults
 
 _SUPPRESSED: Final = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
 """The keys that `opentelemetry.instrumentation.utils.suppress_instrumentation()` sets."""

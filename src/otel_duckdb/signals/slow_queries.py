@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import attach, detach, get_current
 
 from otel_duckdb import contract
-from otel_duckdb.signals.errors import error_type
-from otel_duckdb.signals.plan import figures, hottest
+from otel_duckdb.core.errors import error_type
+from otel_duckdb.profiling.plan import figures, hottest
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
-    from otel_duckdb.operation import Operation
-    from otel_duckdb.signals.plan import Plans
+    from otel_duckdb.core.operation import Operation
+    from otel_duckdb.profiling.plan import Plans
 
 log: Final = logging.getLogger("otel_duckdb.slow_query")
 log.addHandler(logging.NullHandler())  # a program without logging must not find lines on its stderr
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A place in the user's code.
-
-    Attributes:
-        path: The file.
-        line: The line's number.
-        function: The function's name with its module and class.
-    """
-
-    path: str
-    line: int
-    function: str
-
-    @property
-    def attributes(self) -> dict[str, AttributeValue]:
-        """The place as the semantic conventions spell it."""
-        return {
-            contract.CODE_FILE_PATH: self.path,
-            contract.CODE_LINE_NUMBER: self.line,
-            contract.CODE_FUNCTION_NAME: self.function,
-        }
 
 
 class SlowQueries:

@@ -11,20 +11,20 @@ from threading import get_ident
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
+from otel_duckdb.core.operation import Call, Operation
 from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.describe import sql_text
-from otel_duckdb.intercept.listener import forget_profile
+from otel_duckdb.intercept.gate import forget_profile
 from otel_duckdb.intercept.relation_texts import rendered
 from otel_duckdb.intercept.relations import RelationState
 from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, some_rows
-from otel_duckdb.operation import Call, Operation
 from otel_duckdb.statement import parse
 
 if TYPE_CHECKING:
-    from otel_duckdb.intercept.connections import Connection
-    from otel_duckdb.intercept.listener import Listener
+    from otel_duckdb.core.connection import Connection
+    from otel_duckdb.intercept.connection_methods import Count
+    from otel_duckdb.intercept.gate import Listener
     from otel_duckdb.intercept.relations import Relations
-    from otel_duckdb.intercept.roles import Count
 
 
 class Scope:

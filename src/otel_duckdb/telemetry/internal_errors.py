@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from otel_duckdb import contract
-from otel_duckdb.counting import Counting
+from otel_duckdb.telemetry.counter import Counting
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter

@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-from otel_duckdb.operation import StreamError
+from otel_duckdb.core.operation import StreamError
 
 _WRAPPED: Final = re.compile(r"^Error: (\w[\w ]*?) Error: ", re.MULTILINE)
 _KIND: Final = re.compile(r"(\w[\w ]*?) Error: ")

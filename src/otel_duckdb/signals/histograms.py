@@ -5,33 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_duckdb import contract
-from otel_duckdb.signals.errors import error_type
+from otel_duckdb.core.errors import error_type
+from otel_duckdb.telemetry.histogram import create_histogram
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Histogram, Meter
+    from opentelemetry.metrics import Meter
 
-    from otel_duckdb.contract import Metric
-    from otel_duckdb.operation import Operation
-
-
-def _histogram(meter: Meter, metric: Metric) -> Histogram:
-    return meter.create_histogram(
-        metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=metric.buckets
-    )
+    from otel_duckdb.core.operation import Operation
 
 
 class Metrics:
     """The histograms every operation is recorded in."""
 
     def __init__(self, meter: Meter) -> None:
-        self._duration = _histogram(meter, contract.OPERATION_DURATION)
-        self._returned_rows = _histogram(meter, contract.RETURNED_ROWS)
-        self._latency = _histogram(meter, contract.QUERY_LATENCY)
+        self._duration = create_histogram(meter, contract.OPERATION_DURATION)
+        self._returned_rows = create_histogram(meter, contract.RETURNED_ROWS)
+        self._latency = create_histogram(meter, contract.QUERY_LATENCY)
         self._latency_by_kind = {
-            "SELECT": _histogram(meter, contract.SELECT_LATENCY),
-            "INSERT": _histogram(meter, contract.INSERT_LATENCY),
-            "UPDATE": _histogram(meter, contract.UPDATE_LATENCY),
-            "DELETE": _histogram(meter, contract.DELETE_LATENCY),
+            "SELECT": create_histogram(meter, contract.SELECT_LATENCY),
+            "INSERT": create_histogram(meter, contract.INSERT_LATENCY),
+            "UPDATE": create_histogram(meter, contract.UPDATE_LATENCY),
+            "DELETE": create_histogram(meter, contract.DELETE_LATENCY),
         }
 
     def record(self, operation: Operation) -> None:

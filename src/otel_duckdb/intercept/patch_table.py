@@ -5,25 +5,25 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.intercept import relation_methods as one
-from otel_duckdb.intercept import seam as two
+from otel_duckdb.core.patches import Patches
+from otel_duckdb.intercept import duckdb1 as one
+from otel_duckdb.intercept import duckdb2 as two
 from otel_duckdb.intercept.appenders import Appenders, Appending, MakingAppender
+from otel_duckdb.intercept.connect import Opening
+from otel_duckdb.intercept.connection_methods import Closing, Descending, Dropping, Executing, Fetching, FetchingOne
 from otel_duckdb.intercept.describe import batch, given_query, into_table, named
-from otel_duckdb.intercept.frames import heard, heard_scanning, heard_warning
-from otel_duckdb.intercept.opening import Opening
-from otel_duckdb.intercept.patches import Patches
-from otel_duckdb.intercept.relation_methods import Asking
+from otel_duckdb.intercept.duckdb1 import Asking
 from otel_duckdb.intercept.relations import Relations
-from otel_duckdb.intercept.roles import Closing, Descending, Dropping, Executing, Fetching, FetchingOne
+from otel_duckdb.intercept.replacement_scans import ReplacementScan
 from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, chunk_rows, one_row, some_rows
-from otel_duckdb.intercept.scan import ReplacementScan
+from otel_duckdb.intercept.wrappers import heard, heard_scanning, heard_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
-    from otel_duckdb.intercept.frames import Role
-    from otel_duckdb.intercept.listener import Listener
+    from otel_duckdb.intercept.gate import Listener
+    from otel_duckdb.intercept.wrappers import Role
 
 SUPPORTED: Final = "1.4, 1.5 and 2.x"
 

@@ -5,45 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
-from otel_duckdb.signals.labels import Limiter
+from otel_duckdb.core.operation import Shape
+from otel_duckdb.telemetry.cardinality import Limiter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from opentelemetry.util.types import AttributeValue
 
-    from otel_duckdb.operation import Operation
+    from otel_duckdb.core.operation import Operation
     from otel_duckdb.settings import Settings
 
 _KEPT: Final = 1000
-
-
-class Shape:
-    """What the signals of one kind of operation always say.
-
-    Attributes:
-        name: The span's name.
-        attributes: The span's attributes at creation, when a sampler may look at them.
-        measured: The attributes of the semantic conventions' metrics.
-        by_type: The label of `duckdb_query_latency_ms`.
-        by_table: The label of the latency of its statement kind, or None if that kind has none.
-    """
-
-    __slots__ = ("attributes", "by_table", "by_type", "measured", "name")
-
-    def __init__(
-        self,
-        name: str,
-        attributes: Mapping[str, AttributeValue],
-        measured: Mapping[str, AttributeValue],
-        by_type: Mapping[str, AttributeValue],
-        by_table: Mapping[str, AttributeValue] | None,
-    ) -> None:
-        self.name = name
-        self.attributes = attributes
-        self.measured = measured
-        self.by_type = by_type
-        self.by_table = by_table
 
 
 class Shapes:

@@ -4,18 +4,45 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb.signals.slow import Caller
+from otel_duckdb import contract
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from opentelemetry.util.types import AttributeValue
+
 _OURS: Final = str(Path(__file__).parent.parent)
 _STANDARD: Final = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _INSTALLED: Final = ("site-packages", "dist-packages")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A place in the user's code.
+
+    Attributes:
+        path: The file.
+        line: The line's number.
+        function: The function's name with its module and class.
+    """
+
+    path: str
+    line: int
+    function: str
+
+    @property
+    def attributes(self) -> dict[str, AttributeValue]:
+        """The place as the semantic conventions spell it."""
+        return {
+            contract.CODE_FILE_PATH: self.path,
+            contract.CODE_LINE_NUMBER: self.line,
+            contract.CODE_FUNCTION_NAME: self.function,
+        }
 
 
 def find_caller() -> Caller | None:

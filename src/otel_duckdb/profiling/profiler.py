@@ -12,15 +12,15 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakSet
 
-from otel_duckdb.engine.profile import is_disabled, read
+from otel_duckdb.profiling.reader import is_disabled, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from types import ModuleType
 
-    from otel_duckdb.engine.profile import Profile
-    from otel_duckdb.faults import Faults
-    from otel_duckdb.operation import Operation, Owner
+    from otel_duckdb.core.operation import Operation, Owner
+    from otel_duckdb.core.profile import Profile
+    from otel_duckdb.telemetry.internal_errors import Faults
 
 _ON: Final = "PRAGMA enable_profiling='no_output'"
 _OFF: Final = "PRAGMA disable_profiling"

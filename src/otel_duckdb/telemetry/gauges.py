@@ -10,15 +10,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from otel_duckdb.contract import Kind
+from opentelemetry.metrics import Observation
+
+from otel_duckdb.contract import DATABASE, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from opentelemetry.metrics import CallbackOptions, Meter, Observation
+    from opentelemetry.metrics import CallbackOptions, Meter
 
     from otel_duckdb.contract import Metric
 
+    Counts = Callable[[], Mapping[str, int]]
+    Labels = Callable[[], Mapping[str, str]]
     Observe = Callable[[], Iterable[Observation]]
     Report = Callable[[str, BaseException], None]
 
@@ -80,3 +84,16 @@ class Observables:
 def _real(meter: Any) -> Any:
     # A meter taken before the provider was set stands for the one that the provider gave out later.
     return getattr(meter, "_real_meter", None) or meter
+
+
+def register_count(observables: Observables, metric: Metric, count: Counts, labels: Labels) -> None:
+    """Observe a number that `count` tells by database; 0 where there is no database."""
+
+    def observe() -> Iterable[Observation]:
+        counts = count()
+        if not counts:
+            yield Observation(0, labels())
+        for name, number in counts.items():
+            yield Observation(number, {**labels(), DATABASE: name})
+
+    observables.add(metric, observe)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.core.operation import Call, Operation
 from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.describe import sql_text
 from otel_duckdb.intercept.relation_texts import (
@@ -20,16 +21,15 @@ from otel_duckdb.intercept.relation_texts import (
 )
 from otel_duckdb.intercept.relations import RelationState
 from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, chunk_rows, one_row, some_rows
-from otel_duckdb.operation import Call, Operation
 from otel_duckdb.statement import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_duckdb.intercept.connections import Connection
-    from otel_duckdb.intercept.listener import Listener
+    from otel_duckdb.core.connection import Connection
+    from otel_duckdb.intercept.connection_methods import Count
+    from otel_duckdb.intercept.gate import Listener
     from otel_duckdb.intercept.relations import Relations
-    from otel_duckdb.intercept.roles import Count
 
 
 class Asking:

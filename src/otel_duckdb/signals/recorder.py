@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from otel_duckdb.operation import Operation
-    from otel_duckdb.signals.metrics import Metrics
-    from otel_duckdb.signals.shapes import Shapes
+    from otel_duckdb.core.operation import Operation
+    from otel_duckdb.signals.attributes import Shapes
+    from otel_duckdb.signals.histograms import Metrics
     from otel_duckdb.signals.spans import Spans
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_duckdb.operation import Operation
+    from otel_duckdb.core.operation import Operation
 
 
 class PythonStride:

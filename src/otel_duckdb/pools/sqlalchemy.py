@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from wrapt import register_post_import_hook
 
 from otel_duckdb import contract
-from otel_duckdb.intercept.connections import location
-from otel_duckdb.intercept.patches import Patches
+from otel_duckdb.core.connection import location
+from otel_duckdb.core.patches import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from otel_duckdb.observables import Report
-    from otel_duckdb.pools import Pools
+    from otel_duckdb.pools.pools import Pools
+    from otel_duckdb.telemetry.gauges import Report
 
 
 class SQLAlchemyPools:

@@ -17,8 +17,8 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from otel_duckdb import contract
-from otel_duckdb.counting import Counting
 from otel_duckdb.settings import Settings
+from otel_duckdb.telemetry.counter import Counting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

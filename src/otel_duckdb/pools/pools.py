@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
-from otel_duckdb.counting import Counting
+from otel_duckdb.telemetry.counter import Counting
+from otel_duckdb.telemetry.histogram import create_histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from opentelemetry.metrics import Histogram, Meter
+    from opentelemetry.metrics import Meter
 
-    from otel_duckdb.contract import Metric
-    from otel_duckdb.observables import Observables
     from otel_duckdb.settings import Settings
+    from otel_duckdb.telemetry.gauges import Observables
 
 IDLE: Final = "idle"
 USED: Final = "used"
@@ -46,9 +46,9 @@ class Pools:
         self._lock = RLock()
         self._pools: dict[int, tuple[str, Callable[[], Pool | None]]] = {}
         self._pending: dict[str, int] = {}
-        self._create_time = _histogram(meter, contract.POOL_CREATE_TIME)
-        self._wait_time = _histogram(meter, contract.POOL_WAIT_TIME)
-        self._use_time = _histogram(meter, contract.POOL_USE_TIME)
+        self._create_time = create_histogram(meter, contract.POOL_CREATE_TIME)
+        self._wait_time = create_histogram(meter, contract.POOL_WAIT_TIME)
+        self._use_time = create_histogram(meter, contract.POOL_USE_TIME)
         self._timeouts = Counting(meter, contract.POOL_TIMEOUTS)
         observables.add(contract.POOL_CONNECTIONS, self._connections)
         observables.add(contract.POOL_IDLE_MAX, self._idle_max)
@@ -122,12 +122,6 @@ class Pools:
     def _pending_requests(self) -> Iterable[Observation]:
         for name, number in self._pending.copy().items():
             yield Observation(number, {contract.DB_POOL_NAME: name})
-
-
-def _histogram(meter: Meter, metric: Metric) -> Histogram:
-    return meter.create_histogram(
-        metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=metric.buckets
-    )
 
 
 def _limit(pool: Pool) -> int | None:

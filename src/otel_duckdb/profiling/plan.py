@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
-from otel_duckdb.counting import Counting
-from otel_duckdb.engine.profile import COLLECTOR
-from otel_duckdb.signals.plan_details import remark, scan_target
+from otel_duckdb.core.profile import COLLECTOR
+from otel_duckdb.profiling.plan_details import remark, scan_target
+from otel_duckdb.telemetry.counter import Counting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
-    from otel_duckdb.engine.profile import Operator, Profile
-    from otel_duckdb.operation import Operation
+    from otel_duckdb.core.operation import Operation
+    from otel_duckdb.core.profile import Operator, Profile
 
 _LINES: Final = 60
 _CHARACTERS: Final = 8000

@@ -4,7 +4,8 @@ DuckDB resolves `select * from my_df` in the innermost Python frame, which is no
 
 * DuckDB 2 skips frames whose module is named `duckdb` or `duckdb.*`, so the functions get globals of that name. Its
   warnings name the first frame outside `duckdb._relation`, so it is this name.
-* DuckDB 1 skips none. Where it misses a table, the call is made again inside the caller's names (`scan.py`).
+* DuckDB 1 skips none. Where it misses a table, the call is made again inside the caller's names
+  (`replacement_scans.py`).
 
 The names here start with `_otel_` and the globals are empty, so that no query can mean them. The functions are plain
 closures: a wrapping library costs four times as much on this path.

@@ -7,17 +7,17 @@ from threading import get_ident
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.core.operation import Call, Operation, settle_stride
 from otel_duckdb.intercept import streams
-from otel_duckdb.intercept.frames import heard
+from otel_duckdb.intercept.fetchone import Fetchone, Stride
 from otel_duckdb.intercept.rows import VECTOR_SIZE, one_row
-from otel_duckdb.intercept.strides import Fetchone, Stride
-from otel_duckdb.operation import Call, Operation, settle_stride
+from otel_duckdb.intercept.wrappers import heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_duckdb.intercept.connections import Connection
-    from otel_duckdb.intercept.listener import Listener
+    from otel_duckdb.core.connection import Connection
+    from otel_duckdb.intercept.gate import Listener
 
     Describe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]
     Count = Callable[[Any, tuple[Any, ...]], tuple[int | None, bool]]

@@ -10,7 +10,7 @@ from otel_duckdb import contract
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-    from otel_duckdb.operation import Operation
+    from otel_duckdb.core.operation import Operation
 
 _KEPT: Final = 4096
 

@@ -1,0 +1,1 @@
+"""What happened: operations, connections, transactions; it knows neither who produces them nor who consumes them."""

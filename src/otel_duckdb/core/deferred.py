@@ -1,0 +1,56 @@
+"""What a collected object left to do, done outside garbage collections."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Deferred:
+    """Runs what a collected object left to do, but never inside a garbage collection.
+
+    A collection may start in a thread that holds any lock, one of the SDK's among them; what ends a span would wait for
+    that lock for ever. What comes up meanwhile is done with the next call of `run`.
+    """
+
+    def __init__(self) -> None:
+        self._collecting = 0
+        self._left: deque[Callable[[], None]] = deque()
+
+    def start(self) -> None:
+        """Watch the garbage collector."""
+        gc.callbacks.append(self._watch)
+
+    def stop(self) -> None:
+        """Watch it no more, and do what is left."""
+        if self._watch in gc.callbacks:
+            gc.callbacks.remove(self._watch)
+        self._collecting = 0
+        self.run()
+
+    def _watch(self, phase: str, _info: dict[str, int]) -> None:
+        self._collecting = threading.get_ident() if phase == "start" else 0
+
+    def __call__(self, action: Callable[[], None]) -> None:
+        """Do `action` now, or after the collection this thread is in."""
+        if self._collecting == threading.get_ident():
+            self._left.append(action)
+        else:
+            action()
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+    def run(self) -> None:
+        """Do what is left."""
+        while self._left:
+            try:
+                action = self._left.popleft()
+            except IndexError:
+                return
+            action()

@@ -1,0 +1,1 @@
+"""Connection pools: those shown to us, and SQLAlchemy's."""

@@ -1,0 +1,1 @@
+"""What this package needs of OpenTelemetry; it knows nothing of DuckDB."""
