@@ -96,6 +96,24 @@ def test_two_databases_are_told_apart_by_name(instrumented, tmp_path):
     second.close()
 
 
+def test_a_live_database_is_told_by_its_name_however_many_came_before(instrumented):
+    for number in range(contract.TABLE_NAME_LIMIT + 5):
+        duckdb.connect(f":memory:job-{number}").close()
+    big, small = duckdb.connect(":memory:big"), duckdb.connect(":memory:small")
+    big.execute("create table t as select range as a from range(500000)")
+    told = {
+        dict(labels)[contract.DATABASE]: point.value
+        for labels, point in instrumented.points(contract.MEMORY_USED).items()
+    }
+    held = {
+        name: connection.execute("select sum(memory_usage_bytes) from duckdb_memory()").fetchone()[0]
+        for name, connection in (("big", big), ("small", small))
+    }
+    assert told == held
+    big.close()
+    small.close()
+
+
 @pytest.mark.parametrize("how", ["close", "with", "del", "cycle", "cursor of a dropped parent"])
 def test_the_file_is_free_at_once_when_the_last_connection_is_gone(instrumented, path, how):
     connection = duckdb.connect(path)

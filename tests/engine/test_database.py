@@ -297,8 +297,21 @@ def test_names_are_short_unique_and_given_again():
     assert names.take("memory", None) == "memory"
 
 
-def test_names_stop_at_their_limit():
+def test_no_more_names_are_taken_at_a_time_than_the_limit():
     names = Names(limit=2)
     assert [names.take(name, f"/{name}.db") for name in "abc"] == ["a", "b", "_other"]
+    names.release("_other")
+    assert names.take("d", "/d.db") == "_other"
     names.release("a")
-    assert names.take("a", "/a.db") == "a"
+    assert [names.take(name, f"/{name}.db") for name in "ea"] == ["e", "_other"]
+
+
+def test_names_of_closed_databases_are_free_for_others():
+    names = Names(limit=2)
+    for number in range(10):
+        assert names.take(f"job{number}", None) == f"job{number}"
+        names.release(f"job{number}")
+
+
+def test_a_database_called_other_is_not_taken_for_all_others():
+    assert Names().take("_other", "/data/_other.db") == str(Path("data", "_other"))

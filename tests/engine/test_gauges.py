@@ -1,6 +1,7 @@
 """The gauges tell what DuckDB tells, from one reading a collection, and are silent when they are stopped."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import duckdb
@@ -128,6 +129,26 @@ def test_limits_of_the_settings_are_told_instead_of_larger_ones(databases):
     assert found[of(contract.MEMORY_LIMIT, "trades.db")] == 10**9
     assert found[of(contract.MAX_DISK_USAGE, "trades.db")] == 5 * 10**9
     setup.observables.stop()
+
+
+def test_databases_of_one_name_are_added_up(connection, databases, tmp_path):
+    single = Setup(databases, Settings())
+    each = single.collect()
+    single.observables.stop()
+    for database in databases:
+        database.name = contract.OTHER
+    setup = Setup(databases, Settings())
+    found = setup.collect()
+    setup.observables.stop()
+    for metric in (contract.MEMORY_USED, contract.MEMORY_LIMIT, contract.DISK_USAGE, contract.WAL_SIZE):
+        parts = [each[of(metric, name)] for name in ("trades.db", ":memory:")]
+        assert found[of(metric, contract.OTHER)] == sum(parts), metric.name
+    tag = [each.get(of(contract.MEMORY_BY_TAG, name, tag="BASE_TABLE"), 0) for name in ("trades.db", ":memory:")]
+    assert found[of(contract.MEMORY_BY_TAG, contract.OTHER, tag="BASE_TABLE")] == sum(tag) > 0
+    ratio = each[of(contract.DISK_FRAGMENTATION, "trades.db")]
+    assert found[of(contract.DISK_FRAGMENTATION, contract.OTHER)] == ratio
+    free = found[of(contract.MAX_DISK_USAGE, contract.OTHER)] - found[of(contract.DISK_USAGE, contract.OTHER)]
+    assert free == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
 
 
 def test_one_collection_reads_each_database_once(setup, databases, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from opentelemetry.metrics import Observation
 from otel_duckdb import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from otel_duckdb.contract import Metric
     from otel_duckdb.engine.database import Database
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from otel_duckdb.telemetry.gauges import Observables, Report
 
     Reading = tuple[str, EngineState]
-    Value = Callable[[EngineState], float | None]
+    States = Sequence[EngineState]
+    """The states of the databases that have one name: more than one where names have reached their limit."""
+    Value = Callable[[States], float | None]
 
 _SHARED_SECONDS = 1.0
 """How old a reading may be for the later gauges of the collection that took it."""
@@ -43,21 +46,24 @@ class Readings:
         self._report = report
         self._clock = clock
         self._lock = Lock()
-        self._latest: list[Reading] = []
+        self._latest: Mapping[str, States] = {}
         self._taken = float("-inf")
 
     def begin(self) -> None:
         """Read anew for a collection that begins."""
         self._not_older_than(_REPEATED_SECONDS)
 
-    def latest(self) -> list[Reading]:
-        """Return the readings of this collection."""
+    def latest(self) -> Mapping[str, States]:
+        """Return the readings of this collection by the databases' names."""
         return self._not_older_than(_SHARED_SECONDS)
 
-    def _not_older_than(self, seconds: float) -> list[Reading]:
+    def _not_older_than(self, seconds: float) -> Mapping[str, States]:
         with self._lock:
             if self._clock() - self._taken > seconds:
-                self._latest = list(self._read())
+                latest: dict[str, list[EngineState]] = {}
+                for name, state in self._read():
+                    latest.setdefault(name, []).append(state)
+                self._latest = latest
                 self._taken = self._clock()
             return self._latest
 
@@ -91,35 +97,45 @@ class EngineGauges:
 
     def _values(self) -> Iterable[tuple[Metric, Value]]:
         yield contract.MEMORY_LIMIT, self._memory_limit
-        yield contract.DISK_USAGE, lambda state: state.disk_usage
+        yield contract.DISK_USAGE, _disk_usage
         yield contract.MAX_DISK_USAGE, self._max_disk_usage
         yield contract.DISK_FRAGMENTATION, _disk_fragmentation
-        yield contract.WAL_SIZE, lambda state: state.wal_files
-        yield contract.TEMPORARY_FILES, lambda state: state.temporary_files
-        yield contract.TEMPORARY_STORAGE, lambda state: state.temporary_storage
+        yield contract.WAL_SIZE, lambda states: sum(state.wal_files for state in states)
+        yield contract.TEMPORARY_FILES, lambda states: sum(state.temporary_files for state in states)
+        yield contract.TEMPORARY_STORAGE, lambda states: sum(state.temporary_storage for state in states)
 
     def _memory_used(self) -> Iterable[Observation]:
         self._readings.begin()
-        return self._points(lambda state: state.memory_used)
+        return self._points(lambda states: sum(state.memory_used for state in states))
 
     def _points(self, value: Value) -> Iterable[Observation]:
-        for name, state in self._readings.latest():
-            number = value(state)
+        for name, states in self._readings.latest().items():
+            number = value(states)
             if number is not None:
                 yield Observation(number, {**self._labels(), contract.DATABASE: name})
 
     def _memory_by_tag(self) -> Iterable[Observation]:
-        for name, state in self._readings.latest():
-            for tag, used in state.memory_by_tag.items():
+        for name, states in self._readings.latest().items():
+            by_tag: Counter[str] = Counter()
+            for state in states:
+                by_tag.update(state.memory_by_tag)
+            for tag, used in by_tag.items():
                 yield Observation(used, {**self._labels(), contract.DATABASE: name, contract.MEMORY_TAG: tag})
 
-    def _memory_limit(self, state: EngineState) -> float | None:
-        limits = [limit for limit in (state.memory_limit, self._settings.memory_limit) if limit is not None]
-        return min(limits, default=None)
+    def _memory_limit(self, states: States) -> float | None:
+        limits = [self._settings.memory_limit if state.memory_limit is None else state.memory_limit for state in states]
+        known = [min(limit, self._settings.memory_limit or limit) for limit in limits if limit is not None]
+        return sum(known) if len(known) == len(states) else None
 
-    def _max_disk_usage(self, state: EngineState) -> float:
-        return self._settings.max_disk_bytes or state.disk_usage + state.disk_free
+    def _max_disk_usage(self, states: States) -> float:
+        # The databases may well be on one file system, whose free space is there once.
+        return self._settings.max_disk_bytes or _disk_usage(states) + max(state.disk_free for state in states)
 
 
-def _disk_fragmentation(state: EngineState) -> float | None:
-    return state.blocks_total / state.blocks_used if state.blocks_used else None
+def _disk_usage(states: States) -> int:
+    return sum(state.disk_usage for state in states)
+
+
+def _disk_fragmentation(states: States) -> float | None:
+    used = sum(state.blocks_used for state in states)
+    return sum(state.blocks_total for state in states) / used if used else None

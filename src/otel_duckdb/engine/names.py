@@ -17,26 +17,25 @@ class Names:
     """Gives every live database a name, and gives the same name again when it is free."""
 
     def __init__(self, limit: int = TABLE_NAME_LIMIT) -> None:
-        """Give at most `limit` different names in the life of the process, then `_other`."""
+        """Give at most `limit` different names at a time; every further database is `_other`."""
         self._limit = limit
         self._lock = RLock()
-        self._taken: set[str] = set()
-        self._given: set[str] = set()
+        self._taken: set[str] = {OTHER}
 
     def take(self, name: str, path: str | None) -> str:
         """Take `name`, or where another database has it, one with as much of `path` as tells them apart."""
         with self._lock:
-            free = next(candidate for candidate in _candidates(name, path) if candidate not in self._taken)
-            if free not in self._given and len(self._given) >= self._limit:
+            if len(self._taken) > self._limit:
                 return OTHER
-            self._given.add(free)
+            free = next(candidate for candidate in _candidates(name, path) if candidate not in self._taken)
             self._taken.add(free)
             return free
 
     def release(self, name: str) -> None:
         """Give a name back when its database is gone."""
         with self._lock:
-            self._taken.discard(name)
+            if name != OTHER:
+                self._taken.discard(name)
 
 
 def _candidates(name: str, path: str | None) -> Iterator[str]:

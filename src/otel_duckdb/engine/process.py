@@ -41,7 +41,7 @@ class ProcessGauges:
 
     def _memory_fragmentation(self) -> Iterable[Observation]:
         # The process has one resident memory, so its databases have one ratio together.
-        used = sum(state.memory_used for _, state in self._readings.latest())
+        used = sum(state.memory_used for states in self._readings.latest().values() for state in states)
         if used:
             yield Observation(self._here().memory_info().rss / used, self._labels())
 
