@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_duckdb.statement import SUMMARY_LIMIT, TEXT_LIMIT, parse
+from otel_duckdb.statement import STATEMENT_LIMIT, SUMMARY_LIMIT, TEXT_LIMIT, parse
 
 KINDS_AND_SUMMARIES = [
     # Queries and their tables.
@@ -485,6 +485,31 @@ def test_ten_megabytes_are_read_in_no_time_and_cut(piece):
     assert time.thread_time() - started < 2  # 40 times what it takes; reading all of it would take far longer
     assert (statement.kind, statement.targets[0]) == ("INSERT", "t")
     assert max(len(statement.redacted), len(statement.safe)) <= TEXT_LIMIT + 4
+
+
+HOSTILE = (
+    *("a-", "'", "''", '"', "$$", "$a$", "/*", "/**/", "-- \n", "\n", ";", "a;", "(", "((a)", "(a(b)),", "[", "[?,"),
+    *("in (", "(-", "? ,", "e'\\", "://a@", "from a, ", "with a as (", "case ", "select ", "\x00", "\ud800", "\u2003"),
+)
+
+
+@pytest.mark.parametrize("before", ["", "values (((", "with a as ("])
+def test_no_megabyte_of_one_piece_takes_more_than_50_ms(before):
+    for piece in HOSTILE:
+        text = before + piece * (1_000_000 // len(piece))
+        assert any(_seconds(f"{text}{turn}") < 0.05 for turn in range(4)), piece
+
+
+def _seconds(text):
+    started = time.thread_time()
+    parse(text)
+    return time.thread_time() - started
+
+
+def test_a_script_of_very_many_statements_is_cut():
+    statement = parse(";" + "select 1;" * (STATEMENT_LIMIT + 1))
+    assert statement.count == STATEMENT_LIMIT - 1
+    assert statement.redacted.endswith("select ?; ...")
 
 
 def test_a_long_string_of_one_secret_does_not_show_where_the_text_is_cut():

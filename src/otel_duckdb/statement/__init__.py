@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.statement.grammar import TRANSACTIONS, read
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 TEXT_LIMIT: Final = 32_768
 """Characters of a text that are looked at; of a longer text only so much is analysed and shown."""
+TOKEN_LIMIT: Final = 12_000
+"""Tokens of a text that are looked at: what a text of brackets alone may cost."""
+STATEMENT_LIMIT: Final = 2_000
+"""Statements of a text that are looked at: what a text of semicolons alone may cost."""
 SUMMARY_LIMIT: Final = 255
 _END: Final = ";"
 _CACHE_TEXT: Final = 100_000
@@ -73,8 +77,10 @@ def _analyse(text: str) -> Statement:
     if not text.isascii():
         text = text.encode(errors="replace").decode()  # half a character would break exporters
     parts = scan(text)
-    if is_cut:
-        parts[-2:] = [" ..."]  # the last token may be the piece of one
+    end = _end(parts)
+    if is_cut or end < len(parts):
+        is_cut = True
+        parts[min(end, len(parts) - 2) :] = [" ..."]  # the last token may be the piece of one
     tokens = parts[1::2]
     has_comments = "--" in text or "/*" in text
     pieces = [(piece, read(_code(piece) if has_comments else piece)) for piece in _pieces(tokens)]
@@ -87,6 +93,15 @@ def _analyse(text: str) -> Statement:
         safe = text
     readers = [reader for _, reader in pieces if reader.kind]
     return _statement(readers, tidy(redacted, has_comments), safe, is_cut)
+
+
+def _end(parts: list[str]) -> int:
+    """How many of the parts are within the limits."""
+    end = min(len(parts), 2 * TOKEN_LIMIT)
+    if parts.count(_END) > STATEMENT_LIMIT:
+        ends = (index for index, part in enumerate(parts) if part == _END)
+        end = min(end, next(islice(ends, STATEMENT_LIMIT - 1, None)) + 1)
+    return end
 
 
 def _pieces(tokens: list[str]) -> list[list[str]]:
