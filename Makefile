@@ -1,7 +1,7 @@
 # Each target sets itself up in .venv and .cache; both are ignored by git.
-.PHONY: demo test check format bench stack soak docs clean
+.PHONY: demo test test-all check format lock bench stack soak docs clean
 
-demo test check bench stack soak docs format:
+demo test test-all check format lock bench stack soak docs:
 	@scripts/$@
 
 clean:

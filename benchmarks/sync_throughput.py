@@ -149,7 +149,7 @@ def dlt_round(folder: Path, path: Path, target: Target, _: Any, sizes: list[int]
     with tempfile.TemporaryDirectory(dir=folder) as home:
         done = subprocess.run(
             [
-                *(str(Path(sys.executable).parent / "uv"), "run", "--no-project", *packages),
+                *(str(Path(__file__).resolve().parents[1] / "scripts/uv"), "run", "--no-project", *packages),
                 *("python", str(script), str(path), str(target.port), str(max(sizes)), home),
             ],
             check=True,

@@ -18,10 +18,16 @@ TIME_SCALE = 0.03
 collect_ignore_glob = [] if duckdb.__version__.startswith("2.") else ["test_*"]
 
 
+def pytest_itemcollected(item):
+    """Mark what asks for the programs, itself or through the pipeline."""
+    if "programs" in item.fixturenames:
+        item.add_marker("go_programs")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Build what is to be built before the first test, whose time is limited; the fixture tells of a failure."""
-    if any(item.path.parent == Path(__file__).parent for item in items):
+    if any(item.get_closest_marker("go_programs") for item in items):
         with contextlib.suppress(RuntimeError):
             find_programs()
 

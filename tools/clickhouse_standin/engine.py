@@ -82,7 +82,7 @@ class Engine:
 
     def _connect(self) -> Any:
         try:
-            return chdb.connect(self._directory)  # type: ignore[no-untyped-call]  # chDB ships no types
+            return chdb.connect(self._directory)
         except RuntimeError as error:
             raise EngineError(str(error)) from error
 
