@@ -14,6 +14,8 @@ from typing import Final
 SCOPE: Final = "otel_duckdb"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 SYSTEM: Final = "duckdb"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
+"""The resource attribute that `instance_id` is taken from; spelt here, for its constant moved between releases."""
 OTHER: Final = "_other"
 """The label value that stands for all values past a label's limit of distinct values."""
 TABLE_NAME_LIMIT: Final = 200

@@ -115,7 +115,7 @@ def _labels(table: str, database: str) -> dict[str, AttributeValue]:
 def _service_instance() -> str | None:
     """The resource's `service.instance.id`, where an SDK with one is configured."""
     resource = getattr(trace.get_tracer_provider(), "resource", None)
-    value = getattr(resource, "attributes", {}).get("service.instance.id")
+    value = getattr(resource, "attributes", {}).get(contract.SERVICE_INSTANCE_ID)
     return None if value is None else str(value)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
-from opentelemetry.semconv._incubating.attributes.service_attributes import SERVICE_INSTANCE_ID
 
 from otel_duckdb import contract
 
@@ -36,5 +35,5 @@ class InstanceLabels:
     def _of_the_resource(self) -> str | None:
         provider = metrics.get_meter_provider() if self._provider is None else self._provider
         resource = getattr(getattr(provider, "_sdk_config", None), "resource", None)
-        found = None if resource is None else resource.attributes.get(SERVICE_INSTANCE_ID)
+        found = None if resource is None else resource.attributes.get(contract.SERVICE_INSTANCE_ID)
         return None if found is None else str(found)
