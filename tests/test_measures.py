@@ -9,6 +9,8 @@ import time
 
 import duckdb
 import pytest
+import sqlalchemy
+import sqlalchemy.exc
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -306,6 +308,26 @@ def test_a_database_starts_with_no_transactions(instrumented, path):
         assert counted(instrumented) == (0, 0)
 
 
+def test_transactions_of_more_databases_than_a_label_may_name_are_all_counted(instrumented):
+    def told():
+        points = instrumented.points(contract.TRANSACTION_SUCCESS)
+        return {dict(labels)[contract.DATABASE]: point.value for labels, point in points.items()}
+
+    extra = 5
+    for number in range(contract.TABLE_NAME_LIMIT + extra):
+        with duckdb.connect(f":memory:job-{number}") as connection:
+            connection.execute("create table t (a int)")
+    found = told()
+    assert found.pop(contract.OTHER) == extra
+    assert found == {f"job-{number}": 1 for number in range(extra, contract.TABLE_NAME_LIMIT + extra)}
+    with duckdb.connect(":memory:last") as connection:
+        connection.execute("create table t (a int)")
+    found = told()
+    assert found.pop(contract.OTHER) == extra  # what was told before is not told again
+    assert "last" in found
+    assert f"job-{extra}" not in found
+
+
 def test_transactions_are_counted_by_method_and_by_text(connection, transactions):
     connection.begin()
     connection.execute("insert into kept values (1)")
@@ -313,7 +335,41 @@ def test_transactions_are_counted_by_method_and_by_text(connection, transactions
     connection.execute("/* a script */ BEGIN TRANSACTION; insert into kept values (2); -- more\n End;")
     connection.sql("begin")
     connection.sql("abort")
-    assert transactions() == (2, 1)
+    assert transactions() == (2, 0)
+
+
+def test_read_only_units_of_work_are_neither_successes_nor_failures_and_have_a_latency(
+    instrumented, connection, transactions
+):
+    for _ in range(20):
+        connection.begin()
+        connection.execute("select * from kept").fetchall()
+        connection.rollback()
+    cursor = connection.cursor()
+    cursor.begin()
+    cursor.sql("from kept").fetchall()
+    cursor.close()
+    assert transactions() == (0, 0)
+    assert instrumented.read(contract.TRANSACTION_LATENCY, database="trades") > 0
+
+
+def test_units_of_work_of_sqlalchemy_fail_only_where_changes_are_lost(instrumented, path):
+    engine = sqlalchemy.create_engine(f"duckdb:///{path}")
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("create table kept (key integer primary key)"))
+    before = counted(instrumented)
+    for _ in range(20):
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("select * from kept")).fetchall()
+    assert counted(instrumented) == before
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("insert into kept values (1)"))
+    with pytest.raises(sqlalchemy.exc.SQLAlchemyError), engine.begin() as connection:
+        connection.execute(sqlalchemy.text("insert into kept values (2), (2)"))
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("select * from kept")).fetchall()
+    assert counted(instrumented) == (before[0] + 1, before[1] + 2)
+    engine.dispose()
 
 
 def test_autocommitted_writes_are_counted_however_they_are_made(connection, transactions, tmp_path):
@@ -484,6 +540,7 @@ from otel_duckdb.instrumentor import DuckDBInstrumentor
 DuckDBInstrumentor().instrument(meter_provider=MeterProvider([reader]))
 connection = duckdb.connect({str(path)!r})
 connection.begin()
+connection.execute("create table lost (a int)")
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[1]"

@@ -75,11 +75,46 @@ def test_an_empty_transaction_that_commits_is_a_success(heard):
 
 
 @pytest.mark.parametrize("word", ["rollback", "abort"])
-def test_a_rollback_is_a_failure(heard, word):
+def test_a_rollback_of_a_change_is_a_failure(heard, word):
     for statement in ("begin", INSERT, word):
         heard(statement)
     assert heard.outcomes == [(False, 1)]
     assert heard.kept == [1]
+
+
+@pytest.mark.parametrize("end", ["rollback", "abort", "commit after an error", "rollback after an error"])
+def test_a_transaction_that_tried_to_change_nothing_is_no_failure_however_it_ends(heard, end):
+    heard("begin")
+    heard("select * from kept")
+    if end.endswith("after an error"):
+        assert isinstance(heard("select 'x'::int"), duckdb.ConversionException)
+    heard(end.split()[0])
+    assert heard.outcomes == [(None, 1)]
+    assert not heard.really_open
+
+
+def test_an_empty_transaction_that_is_dropped_by_close_is_no_failure(heard):
+    heard("begin")
+    heard("select * from kept")
+    assert [outcome.success for outcome in heard.transaction.closed(time.perf_counter_ns())] == [None]
+
+
+def test_a_change_that_fails_and_is_rolled_back_is_a_failure(heard):
+    heard("begin")
+    assert isinstance(heard(DUPLICATE), duckdb.ConstraintException)
+    heard("rollback")
+    assert heard.outcomes == [(False, 1)]
+
+
+def test_a_change_of_an_earlier_transaction_is_none_of_the_next(heard):
+    for statement in ("begin", INSERT, "commit", "begin", "select * from kept", "rollback"):
+        heard(statement)
+    assert heard.outcomes == [(True, 1), (None, 1)]
+
+
+def test_a_change_before_a_begin_in_a_script_is_none_of_its_transaction(heard):
+    heard(f"{INSERT}; begin; select * from kept; rollback")
+    assert heard.outcomes == [(True, 1), (None, 1)]
 
 
 @pytest.mark.parametrize("by_method", [True, False])

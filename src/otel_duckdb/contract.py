@@ -315,14 +315,14 @@ TRANSACTION_SUCCESS: Final = Metric(
     "duckdb_transaction_success_count",
     Kind.OBSERVABLE_COUNTER,
     "{transaction}",
-    "Transactions whose changes were committed.",
+    "Transactions that were committed; a change that commits by itself is one.",
     _ENGINE,
 )
 TRANSACTION_FAILURE: Final = Metric(
     "duckdb_transaction_failure_count",
     Kind.OBSERVABLE_COUNTER,
     "{transaction}",
-    "Transactions that ended in an error, a conflict or a rollback.",
+    "Transactions that lost changes: by an error, a conflict, a rollback, or a connection that was closed.",
     _ENGINE,
 )
 TRANSACTION_LATENCY: Final = _gauge(

@@ -65,9 +65,13 @@ class Rules:
 
 
 class Outcome(NamedTuple):
-    """How `number` transactions of one kind ended; `milliseconds` is their duration together."""
+    """How `number` transactions of one kind ended; `milliseconds` is their duration together.
 
-    success: bool
+    `success` is True where they were committed, False where changes that were to be kept are lost, and None where there
+    was nothing to lose: no statement that changes the database was tried.
+    """
+
+    success: bool | None
     milliseconds: float
     number: int = 1
 
@@ -90,13 +94,14 @@ class Step(NamedTuple):
 class Transaction:
     """The transaction of one connection: none, open, or aborted."""
 
-    __slots__ = ("_aborted_ns", "_begun_ns", "_rules")
+    __slots__ = ("_aborted_ns", "_begun_ns", "_rules", "_wrote")
 
     def __init__(self, rules: Rules) -> None:
         """Begin without one."""
         self._rules = rules
         self._begun_ns: int | None = None
         self._aborted_ns: int | None = None
+        self._wrote = False
 
     @property
     def is_open(self) -> bool:
@@ -116,7 +121,11 @@ class Transaction:
 
     def closed(self, now_ns: int) -> Iterable[Outcome]:
         """Take note that the connection is gone: DuckDB rolls an open transaction back."""
-        return list(self._end(False, now_ns))
+        return list(self._end(self._lost(), now_ns))
+
+    def _lost(self) -> bool | None:
+        """The outcome if nothing of the open transaction is kept."""
+        return False if self._wrote else None
 
     def _succeeded(self, step: Step) -> Iterator[Outcome]:
         for word in step.words:
@@ -126,21 +135,27 @@ class Transaction:
         if word == BEGIN:
             self._begun_ns = step.started_ns
             self._aborted_ns = None
+            self._wrote = False
         elif word == COMMIT:
-            yield from self._end(self._aborted_ns is None, step.ended_ns)
+            yield from self._end(self._lost() if self.is_aborted else True, step.ended_ns)
         elif word == ROLLBACK:
-            yield from self._end(False, step.ended_ns)
-        elif self._aborted_ns is not None and step.started_ns > self._aborted_ns:
-            self._aborted_ns = None  # it was not aborted after all: it would have refused
-        elif word == WRITE and not self.is_open:
-            yield Outcome(True, step.worked_ns / 1e6, step.number)
+            yield from self._end(self._lost(), step.ended_ns)
+        else:
+            if self._aborted_ns is not None and step.started_ns > self._aborted_ns:
+                self._aborted_ns = None  # it was not aborted after all: it would have refused
+            if word == WRITE and self.is_open:
+                self._wrote = True
+            elif word == WRITE:
+                yield Outcome(True, step.worked_ns / 1e6, step.number)
 
     def _failed(self, step: Step, error: BaseException) -> Iterator[Outcome]:
         if len(step.words) > 1:
             yield from self._up_to_the_failure(step, error)
         effect = self._rules.effect(error)
+        tried_to_write = WRITE in step.words and self._rules.reached(error)
+        self._wrote = self._wrote or tried_to_write
         if not self.is_open:
-            if WRITE in step.words and self._rules.reached(error):
+            if tried_to_write:
                 yield Outcome(False, step.worked_ns / 1e6)
         elif effect is Effect.ENDS:
             yield from self._end(False, step.ended_ns)
@@ -161,7 +176,7 @@ class Transaction:
         for word in step.words[:last]:
             yield from self._apply(word, step)
 
-    def _end(self, success: bool, now_ns: int) -> Iterator[Outcome]:
+    def _end(self, success: bool | None, now_ns: int) -> Iterator[Outcome]:
         if self._begun_ns is not None:
             yield Outcome(success, (now_ns - self._begun_ns) / 1e6)
         self._begun_ns = self._aborted_ns = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from threading import Lock
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.metrics import Observation
@@ -37,14 +37,44 @@ class _Tally:
         self.succeeded = 0
         self.failed = 0
         self.latency = Average()
+        self.used = monotonic()
+        self.is_told = True
+        """Whether what was counted has been read since."""
 
     def count(self, outcome: Outcome) -> None:
         with self.lock:
             if outcome.success:
                 self.succeeded += outcome.number
-            else:
+            elif outcome.success is False:
                 self.failed += outcome.number
+            self.used = monotonic()
+            self.is_told = False
         self.latency.add(outcome.milliseconds, outcome.number)
+
+
+class _Tallies(dict[str, _Tally]):
+    """The tallies by database, of no more databases than a label may name."""
+
+    def __init__(self, limit: int = contract.TABLE_NAME_LIMIT) -> None:
+        super().__init__()
+        self._limit = limit
+        self._lock = Lock()
+
+    def __missing__(self, name: str) -> _Tally:
+        with self._lock:
+            named = [known for known in self if known != contract.OTHER]
+            if len(named) >= self._limit and name not in (*named, contract.OTHER):
+                self._forget(self.pop(min(named, key=lambda known: self[known].used)))
+            return self.setdefault(name, _Tally())
+
+    def _forget(self, tally: _Tally) -> None:
+        """Add what nobody has read yet to that of all other databases."""
+        if not tally.is_told:
+            other = self.setdefault(contract.OTHER, _Tally())
+            with other.lock:
+                other.succeeded += tally.succeeded
+                other.failed += tally.failed
+                other.is_told = False
 
 
 class Transactions:
@@ -54,17 +84,17 @@ class Transactions:
         """Put what `labels` returns on every point."""
         self._rules = Rules(duckdb)
         self._labels = labels
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies = _Tallies()
 
     def register(self, observables: Observables) -> None:
         """Let the counters and the average latency be observed."""
         observables.add(contract.TRANSACTION_SUCCESS, partial(self._points, lambda tally: tally.succeeded))
-        observables.add(contract.TRANSACTION_FAILURE, partial(self._points, lambda tally: tally.failed))
+        observables.add(contract.TRANSACTION_FAILURE, partial(self._points, _told))
         observables.add(contract.TRANSACTION_LATENCY, partial(self._points, lambda tally: tally.latency.read()))
 
     def opened(self, connection: Connection) -> None:
         """Let the counters of a database start at 0."""
-        self._tallies.setdefault(connection.label, _Tally())
+        self._tallies[connection.label].used = monotonic()
 
     def ended(self, operation: Operation) -> None:
         """Take note of an operation's end."""
@@ -96,13 +126,19 @@ class Transactions:
 
     def _count(self, connection: Connection, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
-            self._tallies.setdefault(connection.label, _Tally()).count(outcome)
+            self._tallies[connection.label].count(outcome)
 
     def _points(self, value: Callable[[_Tally], float | None]) -> Iterable[Observation]:
         for name, tally in self._tallies.copy().items():
             number = value(tally)
             if number is not None:
                 yield Observation(number, {**self._labels(), contract.DATABASE: name})
+
+
+def _told(tally: _Tally) -> int:
+    with tally.lock:  # the successes of this collection are told before
+        tally.is_told = True
+        return tally.failed
 
 
 def words(statement: Statement) -> tuple[str, ...]:
