@@ -113,6 +113,8 @@ DUCKDB_PROFILE_PARTIAL: Final = "duckdb.profile.partial"
 
 EVENT_PLAN: Final = "duckdb.query_plan"
 DUCKDB_PLAN: Final = "duckdb.plan"
+EVENT_NAME: Final = "event.name"
+"""The attribute that names the event where a log record itself has no name: with OpenTelemetry up to 1.34."""
 EVENT_SLOW_QUERY: Final = "duckdb.slow_query"
 EVENT_REPEATED_QUERY: Final = "duckdb.repeated_query"
 DUCKDB_DURATION: Final = "duckdb.duration_ms"

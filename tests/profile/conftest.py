@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs import export as log_export
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -11,6 +11,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_duckdb import DuckDBInstrumentor
+
+_LogExporter = getattr(log_export, "InMemoryLogRecordExporter", None) or log_export.InMemoryLogExporter
+"""It had the second name until OpenTelemetry 1.38."""
 
 
 class Telemetry:
@@ -22,9 +25,9 @@ class Telemetry:
         self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
         self._reader = InMemoryMetricReader()
         self._meters = MeterProvider([self._reader])
-        self._records = InMemoryLogRecordExporter()
+        self._records = _LogExporter()
         self._loggers = LoggerProvider()
-        self._loggers.add_log_record_processor(SimpleLogRecordProcessor(self._records))
+        self._loggers.add_log_record_processor(log_export.SimpleLogRecordProcessor(self._records))
 
     def instrument(self, **options):
         providers = {"meter_provider": self._meters, "logger_provider": self._loggers}

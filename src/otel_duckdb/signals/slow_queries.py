@@ -11,6 +11,7 @@ from opentelemetry.context import attach, detach, get_current
 from otel_duckdb import contract
 from otel_duckdb.core.errors import error_type
 from otel_duckdb.profiling.plan import figures, hottest
+from otel_duckdb.telemetry.compatibility import emit_log
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
@@ -44,11 +45,11 @@ class SlowQueries:
         attributes = self._attributes(operation)
         context = operation.context or get_current()
         text = _sentence(operation)
-        self._logger.emit(
+        emit_log(
+            self._logger,
             timestamp=operation.end_wall,
             context=context,
             severity_number=SeverityNumber.WARN,
-            severity_text="WARN",
             body=text,
             attributes=attributes,
             event_name=contract.EVENT_SLOW_QUERY,
