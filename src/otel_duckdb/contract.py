@@ -95,6 +95,9 @@ DUCKDB_FETCH_TIME: Final = "duckdb.fetch_time_ms"
 DUCKDB_FETCH_SAMPLED: Final = "duckdb.fetch_time_sampled"
 """True where a part of the fetch time was extrapolated from sampled `fetchone` calls of a long loop."""
 
+DUCKDB_NO_TRANSACTION: Final = "duckdb.no_transaction"
+"""True on a ROLLBACK for which there was no transaction: DuckDB raises, and nothing is wrong."""
+
 # What DuckDB's profile says of an operation (DuckDB 1.5 and later; times are thread time added up over all threads).
 DUCKDB_CPU_TIME: Final = "duckdb.profile.cpu_time_ms"
 DUCKDB_BLOCKED_TIME: Final = "duckdb.profile.blocked_thread_time_ms"

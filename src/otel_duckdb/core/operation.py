@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.context import attach, detach, get_current
 
+from otel_duckdb.core.transaction import NO_TRANSACTION, ROLLBACK
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
     from contextvars import Token
@@ -151,6 +153,17 @@ class Operation:
     def duration_ns(self) -> int:
         """Nanoseconds spent inside DuckDB: the call and its fetches, without the caller's time between them."""
         return self.execute_ns + self.fetch_ns
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The error, if it is one: none is that of a ROLLBACK where no transaction was open.
+
+        SQLAlchemy and dbt send such a ROLLBACK to be sure, and pass over what DuckDB raises.
+        """
+        error, statement = self.error, self.statement
+        if error is None or statement.transaction != ROLLBACK or statement.count != 1:
+            return error
+        return None if NO_TRANSACTION in str(error) else error
 
     @property
     def end_wall(self) -> int:

@@ -24,7 +24,8 @@ _OF_THE_CLIENT = (
     "Not implemented Error: Unable to transform python value",
 )
 _ABORTED = "Current transaction is aborted"
-_NO_TRANSACTION = "no transaction is active"
+NO_TRANSACTION: Final = "no transaction is active"
+"""What DuckDB says of a COMMIT or ROLLBACK outside a transaction."""
 _COMMIT_FAILED = "Failed to commit"
 
 
@@ -57,7 +58,7 @@ class Rules:
         text = str(error)
         if text.startswith(_OF_THE_CLIENT):
             return Effect.NONE
-        return Effect.ENDS if _COMMIT_FAILED in text or _NO_TRANSACTION in text else Effect.ABORTS
+        return Effect.ENDS if _COMMIT_FAILED in text or NO_TRANSACTION in text else Effect.ABORTS
 
     def reached(self, error: BaseException) -> bool:
         """Whether DuckDB started to work on the statement at all."""

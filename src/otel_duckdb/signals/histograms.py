@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from otel_duckdb import contract
 from otel_duckdb.core.errors import error_type
+from otel_duckdb.telemetry.cardinality import Limiter
 from otel_duckdb.telemetry.histogram import create_histogram
 
 if TYPE_CHECKING:
@@ -28,13 +29,16 @@ class Metrics:
             "DELETE": create_histogram(meter, contract.DELETE_LATENCY),
         }
 
+        self._errors = Limiter()
+
     def record(self, operation: Operation) -> None:
         """Record the ended operation; its context lets exemplars lead to its span."""
         shape, context = operation.shape, operation.context
         nanoseconds = operation.duration_ns
         measured = shape.measured
-        if operation.error is not None:
-            measured = {**measured, contract.ERROR_TYPE: error_type(operation.error)}
+        failure = operation.failure
+        if failure is not None:
+            measured = {**measured, contract.ERROR_TYPE: self._errors(error_type(failure))}
         self._duration.record(nanoseconds / 1e9, measured, context)
         if operation.rows is not None:
             self._returned_rows.record(operation.rows, measured, context)

@@ -69,8 +69,8 @@ class SlowQueries:
         }
         if operation.rows is not None:
             found[contract.DB_RESPONSE_RETURNED_ROWS] = operation.rows
-        if operation.error is not None:
-            found[contract.ERROR_TYPE] = error_type(operation.error)
+        if operation.failure is not None:
+            found[contract.ERROR_TYPE] = error_type(operation.failure)
         if operation.caller is not None:
             found.update(operation.caller.attributes)
         if operation.profile is not None:
@@ -81,8 +81,8 @@ class SlowQueries:
 
 def _sentence(operation: Operation) -> str:
     parts = [f"slow query: {operation.shape.name} took {operation.duration_ns / 1e6:,.0f} ms"]
-    if operation.error is not None:
-        parts.append(f"failed with {error_type(operation.error)}")
+    if operation.failure is not None:
+        parts.append(f"failed with {error_type(operation.failure)}")
     if operation.rows is not None:
         parts.append(f"{operation.rows:,} rows")
     if operation.profile is not None and hottest(operation.profile):

@@ -81,15 +81,18 @@ class Spans:
         """End the operation's span at the moment DuckDB last worked for it."""
         if self._late and operation.context is not None:
             long_enough = operation.duration_ns >= self._settings.min_duration_ms * 1e6
-            if long_enough or operation.error is not None:
+            if long_enough or operation.failure is not None:
                 self._start(operation, operation.context)
         span = operation.span
         if span is None:
             return
         if span.is_recording():
             span.set_attributes(_outcome(operation))
-            if operation.error is not None:
-                self._fail(span, operation.error, operation)
+            failure = operation.failure
+            if failure is not None:
+                self._fail(span, failure, operation)
+            elif operation.error is not None:
+                span.set_attribute(contract.DUCKDB_NO_TRANSACTION, True)
             for describe in self.describers:
                 self._call(describe, span, operation)
             if self._response_hook is not None:
