@@ -354,14 +354,14 @@ def test_shutdown_frees_the_port_and_twice_is_once(make_endpoint):
     endpoint.reader.shutdown()
     with socket.create_server(("127.0.0.1", port)):
         pass
-    assert not any("serve_forever" in thread.name for thread in threading.enumerate())
+    assert not any("http server" in thread.name for thread in threading.enumerate())
 
 
 def test_a_failing_collection_answers_500_and_the_next_one_200(endpoint, monkeypatch, caplog):
     endpoint.meter.create_counter("made").add(1)
     monkeypatch.setattr(endpoint.reader._exposition, "write", lambda *_, **__: 1 / 0)
     status, _, body = endpoint.get()
-    assert (status, body) == (500, b"A collection failed: division by zero\n")
+    assert (status, body) == (500, b"A collection failed; the program's log says why.\n")
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     monkeypatch.undo()
     assert "\nmade 1.0\n" in endpoint.text()
@@ -405,7 +405,7 @@ def test_the_address_comes_from_the_environment(monkeypatch):
 
 
 def test_the_declarative_exporter_refuses_unknown_options():
-    with pytest.raises(SettingError, match="unknown option 'adress'; known are host, port"):
+    with pytest.raises(SettingError, match="unknown option 'adress'; known are host, port, allowed_hosts"):
         pull_exporter(adress="127.0.0.1")
 
 
@@ -439,3 +439,50 @@ def test_a_reader_that_was_shut_down_leaves_no_trace_in_memory():
     del reader
     gc.collect()
     assert remembered() is None
+
+
+def test_half_a_character_in_a_label_a_description_or_the_resource_hides_nothing():
+    reader = PrometheusReader("127.0.0.1", 0)
+    provider = MeterProvider([reader], Resource({"service.name": "caf\udce9", "odd\ud800": ["\ud801", "b"]}))
+    meter = provider.get_meter("test")
+    meter.create_counter("made", description="half \ud800").add(1, {"table_name": "t\ud800", "half\ud800": "x"})
+    meter.create_counter("other").add(2)
+    try:
+        for accept in (None, OPENMETRICS):
+            text = reader.render(accept)[0].decode()
+            assert "\nother 2.0\n" in text
+            assert r'table_name="t\\ud800"' in text
+            parsed = samples((parse_openmetrics if accept else parse_text)(text))
+            assert ("made", (("half_", "x"), ("table_name", r"t\ud800"))) in parsed
+    finally:
+        provider.shutdown()
+
+
+def test_a_series_that_cannot_be_written_is_left_out_alone_with_one_warning(endpoint, caplog):
+    counter = endpoint.meter.create_counter("made")
+    for _ in range(2):
+        counter.add(2**1023, {"odd": "the sum is more than a float holds"})
+    counter.add(2, {"odd": "well"})
+    for _ in range(2):
+        assert '\nmade{odd="well"} 2.0\n' in endpoint.text()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_host_beyond_loopback_is_warned_of_in_one_line_that_says_what_is_shown_to_whom(host, caplog):
+    reader = PrometheusReader(host, 0)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    for part in ("whoever reaches this machine", "without a password", "tables", "command line", "PROMETHEUS_HOST"):
+        assert part in record.getMessage()
+    reader.shutdown()
+
+
+def test_a_name_of_another_site_is_refused_unless_it_is_configured(endpoint, monkeypatch, caplog):
+    assert endpoint.get(Host="evil.example")[0] == 421
+    assert endpoint.get(Host=f"localhost:{endpoint.reader.port}")[0] == 200
+    assert not caplog.records
+    monkeypatch.setenv("OTEL_DUCKDB_ALLOWED_HOSTS", "metrics.internal, other")
+    named = Endpoint()
+    assert [named.get(Host=host)[0] for host in ("metrics.internal:9464", "other", "evil.example")] == [200, 200, 421]
+    named.provider.shutdown()

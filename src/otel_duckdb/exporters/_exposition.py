@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, HistogramDataPoint, NumberDataPoint, Sum
 
 from otel_duckdb.exporters._labels import braces, escaped, labels, metric_name
+from otel_duckdb.text import encodable, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,10 @@ class Exposition:
                 continue
             for point in metric.data.data_points:
                 if isinstance(point, HistogramDataPoint) and point.exemplars:
-                    self._keep(metric_name(metric.name), point)
+                    try:
+                        self._keep(metric_name(metric.name), point)
+                    except Exception as error:
+                        self._warn(metric.name, f"has an exemplar that cannot be shown ({type(error).__name__})")
 
     def write(self, data: MetricsData, *, openmetrics: bool) -> str:
         """The collection as text, `target_info` first."""
@@ -66,15 +70,24 @@ class Exposition:
         for point in metric.data.data_points:
             if not isinstance(point, (NumberDataPoint, HistogramDataPoint)):
                 continue  # `_type` has excluded the data with other points
-            heads = self._series(name, point)
-            if heads[-1] in family.seen:
-                self._warn(name, "has points of several scopes with the same attributes; only the first is shown")
-                continue
-            family.seen.add(heads[-1])
-            if isinstance(point, HistogramDataPoint):
-                family.lines += self._histogram(heads, point, openmetrics)
-            else:
-                family.lines.append(heads[0] + _number(point.value))
+            try:
+                self._add_point(family, name, point, openmetrics)
+            except Exception as error:  # what one series holds is no reason to show none
+                self._warn(name, f"has a series that cannot be shown ({type(error).__name__})")
+
+    def _add_point(
+        self, family: Family, name: str, point: NumberDataPoint | HistogramDataPoint, openmetrics: bool
+    ) -> None:
+        heads = self._series(name, point)
+        if heads[-1] in family.seen:
+            self._warn(name, "has points of several scopes with the same attributes; only the first is shown")
+            return
+        if isinstance(point, HistogramDataPoint):
+            lines = list(self._histogram(heads, point, openmetrics))
+        else:
+            lines = [heads[0] + _number(point.value)]
+        family.seen.add(heads[-1])
+        family.lines += lines
 
     def _histogram(self, heads: tuple[str, ...], point: HistogramDataPoint, openmetrics: bool) -> Iterator[str]:
         total = 0
@@ -109,7 +122,7 @@ class Exposition:
     def _warn(self, name: str, fault: str) -> None:
         if name not in self._warned:
             self._warned.add(name)
-            _logger.warning("Prometheus endpoint: the metric %s %s", name, fault)
+            _logger.warning("Prometheus endpoint: the metric %s %s", printable(name), fault)
 
 
 class Family:
@@ -120,7 +133,8 @@ class Family:
         self.lines: list[str] = []
         self.seen: set[str] = set()
         base = name.removesuffix("_total") if openmetrics and kind == "counter" else name
-        about = escaped(description) if openmetrics else description.replace("\\", r"\\").replace("\n", r"\n")
+        about = encodable(description)
+        about = escaped(about) if openmetrics else about.replace("\\", r"\\").replace("\n", r"\n")
         self.head = [f"# HELP {base} {about}", f"# TYPE {base} {kind}"]
 
 

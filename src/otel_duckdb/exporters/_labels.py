@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
+
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +25,8 @@ def metric_name(name: str) -> str:
 def labels(attributes: Mapping[str, Any] | None) -> dict[str, str]:
     """The attributes as labels; values whose names become one are joined by a semicolon, as OpenTelemetry says."""
     result: dict[str, str] = {}
-    for key, value in sorted((attributes or {}).items()):
-        name, text = _label_name(key), _text(value)
+    for key, value in sorted(((str(key), value) for key, value in (attributes or {}).items()), key=itemgetter(0)):
+        name, text = _label_name(key), encodable(_text(value))
         result[name] = f"{result[name]};{text}" if name in result else text
     return result
 
@@ -42,7 +45,7 @@ def escaped(text: str) -> str:
 
 def _label_name(key: str) -> str:
     name = _NOT_IN_LABEL_NAME.sub("_", key)
-    return f"key_{name}" if name[:1].isdigit() else name  # as the collector does
+    return f"key_{name}" if name[:1].isdigit() else name or "_"  # as the collector does
 
 
 def _text(value: Any) -> str:

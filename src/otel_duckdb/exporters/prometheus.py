@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401 - its fork hook must stand before the SDK's, which waits for its lock
-import contextlib
 import gzip
 import logging
 import os
-import socket
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from otel_duckdb.exporters._exposition import Exposition
 from otel_duckdb.settings import SettingError, _whole
+from otel_duckdb.text import encodable, printable
+from otel_duckdb.web.exchange import PLAIN, Response
+from otel_duckdb.web.hosts import Hosts, is_loopback
+from otel_duckdb.web.server import Server, listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from wsgiref.simple_server import WSGIServer
-    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from otel_duckdb.web.exchange import Request
 
 HOST_VARIABLE: Final = "OTEL_EXPORTER_PROMETHEUS_HOST"
 PORT_VARIABLE: Final = "OTEL_EXPORTER_PROMETHEUS_PORT"
+ALLOWED_HOSTS_VARIABLE: Final = "OTEL_DUCKDB_ALLOWED_HOSTS"
 DEFAULT_HOST: Final = "localhost"
 DEFAULT_PORT: Final = 9464
 
@@ -40,6 +42,10 @@ class PrometheusReader(MetricReader):
     localhost and 9464; port 0 takes a free one. With `serve=False` nothing listens, and `render()` is the way to the
     text.
 
+    A request is answered that names in its `Host` header a loopback name, `host` or one of `allowed_hosts` (else of
+    OTEL_DUCKDB_ALLOWED_HOSTS, joined by commas; `*` is any), and beyond loopback this machine's name or any address.
+    At most 16 connections are held, each for as long as 10 seconds until its request is complete.
+
     A port in use is one error in the log, and the program's other telemetry goes on.
 
     Raises:
@@ -51,6 +57,7 @@ class PrometheusReader(MetricReader):
         host: str | None = None,
         port: int | None = None,
         *,
+        allowed_hosts: Iterable[str] | str | None = None,
         serve: bool = True,
     ) -> None:
         """Start to serve."""
@@ -60,16 +67,15 @@ class PrometheusReader(MetricReader):
         self._written: dict[bool, bytes] = {}
         self._collected_at = float("-inf")
         self._lock = threading.Lock()
-        self._server: WSGIServer | None = None
-        self._thread: threading.Thread | None = None
+        self._server: Server | None = None
         if serve:
-            self._listen(*_address(host, port))
+            self._listen(*_address(host, port), _allowed(allowed_hosts))
         _forget_in_forked_child(self)
 
     @property
     def port(self) -> int | None:
         """The port that is served, None where none is."""
-        return self._server.server_port if self._server else None
+        return self._server.port if self._server else None
 
     def render(self, accept: str | None = None) -> tuple[bytes, str]:
         """Collect, and give the exposition with its content type; `accept` is the HTTP header that chooses the format.
@@ -78,15 +84,18 @@ class PrometheusReader(MetricReader):
         type unknown or untyped: to OpenMetrics, and to prometheus_client's readers, a counter's name ends in `_total`.
         One collection serves all who asked before it began.
         """
+        return self._render(accept, time.perf_counter())
+
+    def _render(self, accept: str | None, asked_at: float) -> tuple[bytes, str]:
         _, content_type = choose_encoder(accept or "")
         openmetrics = content_type.startswith("application/openmetrics-text")
-        asked_at = time.perf_counter()
         with self._lock:
             if self._collected_at < asked_at:
                 self._collect_now()
             if openmetrics not in self._written:
                 data = self._data or MetricsData([])
-                self._written[openmetrics] = self._exposition.write(data, openmetrics=openmetrics).encode()
+                text = self._exposition.write(data, openmetrics=openmetrics)
+                self._written[openmetrics] = encodable(text).encode()
             return self._written[openmetrics], content_type
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
@@ -94,9 +103,7 @@ class PrometheusReader(MetricReader):
         del kwargs
         server, self._server = self._server, None
         if server:
-            _stop(server)
-        if self._thread:
-            self._thread.join(timeout_millis / 1000)
+            server.stop(timeout_millis / 1000)
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         del timeout_millis, kwargs
@@ -111,40 +118,45 @@ class PrometheusReader(MetricReader):
             self.collect()
         self._collected_at = began_at
 
-    def _listen(self, host: str, port: int) -> None:
+    def _listen(self, host: str, port: int, allowed_hosts: Iterable[str]) -> None:
         try:
-            self._server, self._thread = start_http_server(port, host, CollectorRegistry())
+            listener = listen(host, port)
         except OSError as error:
             _logger.error(  # noqa: TRY400 - one line, for there is nothing to trace
                 "Prometheus endpoint: cannot listen on %s:%s (%s); metrics are not served here. Set %s to a free port.",
-                host,
+                printable(host),
                 port,
                 error.strerror or error,
                 PORT_VARIABLE,
             )
-        else:
-            self._server.set_app(self._answer)
+            return
+        if not is_loopback(host):
+            _logger.warning(
+                "Prometheus endpoint: on %s:%s whoever reaches this machine reads, without a password, all metrics "
+                "and the resource: names of databases and tables, volumes, latencies, errors, the command line. "
+                "Let only the scraper reach the port, or set %s to localhost.",
+                printable(host),
+                listener.getsockname()[1],
+                HOST_VARIABLE,
+            )
+        self._server = Server(listener, self._answer, Hosts(host, allowed_hosts))
+        self._server.start()
 
-    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        plain = [("Content-Type", "text/plain; charset=utf-8")]
-        if environ["REQUEST_METHOD"] != "GET":
-            start_response("405 Method Not Allowed", [("Allow", "GET"), *plain])
-            return [b"Only GET is answered.\n"]
-        if environ["PATH_INFO"] not in ("/", "/metrics"):
-            start_response("404 Not Found", plain)
-            return [b"The metrics are at /metrics.\n"]
+    def _answer(self, request: Request) -> Response:
+        if request.method != "GET":
+            return Response(405, b"Only GET is answered.\n", (("Allow", "GET"), *PLAIN))
+        if request.path not in ("/", "/metrics"):
+            return Response(404, b"The metrics are at /metrics.\n")
         try:
-            body, content_type = self.render(environ.get("HTTP_ACCEPT"))
-        except Exception as error:
+            body, content_type = self._render(request.headers.get("accept"), request.arrived_at)
+        except Exception:
             _logger.exception("Prometheus endpoint: a collection failed")
-            start_response("500 Internal Server Error", plain)
-            return [f"A collection failed: {error}\n".encode()]
+            return Response(500, b"A collection failed; the program's log says why.\n")
         headers = [("Content-Type", content_type)]
-        if gzip_accepted(environ.get("HTTP_ACCEPT_ENCODING", "")):
+        if gzip_accepted(request.headers.get("accept-encoding", "")):
             headers.append(("Content-Encoding", "gzip"))
             body = gzip.compress(body, compresslevel=1)
-        start_response("200 OK", headers)
-        return [body]
+        return Response(200, body, tuple(headers))
 
 
 def pull_exporter(**options: Any) -> PrometheusReader:
@@ -153,9 +165,9 @@ def pull_exporter(**options: Any) -> PrometheusReader:
     Raises:
         SettingError: an option is unknown or the port is no port.
     """
-    unknown = sorted(set(options) - {"host", "port"})
+    unknown = sorted(set(options) - {"host", "port", "allowed_hosts"})
     if unknown:
-        raise SettingError(f"duckdb_prometheus: unknown option {unknown[0]!r}; known are host, port")
+        raise SettingError(f"duckdb_prometheus: unknown option {unknown[0]!r}; known are host, port, allowed_hosts")
     return PrometheusReader(**options)
 
 
@@ -168,14 +180,10 @@ def _address(host: str | None, port: int | None) -> tuple[str, int]:
     return host or os.environ.get(HOST_VARIABLE, "").strip() or DEFAULT_HOST, number
 
 
-def _stop(server: WSGIServer) -> None:
-    stopping = threading.Thread(target=server.shutdown)
-    stopping.start()
-    # The server looks only twice a second whether it shall stop, but at once when someone calls.
-    with contextlib.suppress(OSError):
-        socket.create_connection(server.socket.getsockname()[:2], timeout=1).close()
-    stopping.join()
-    server.server_close()
+def _allowed(hosts: Iterable[str] | str | None) -> list[str]:
+    given = os.environ.get(ALLOWED_HOSTS_VARIABLE, "") if hosts is None else hosts
+    names = given.split(",") if isinstance(given, str) else [str(name) for name in given]
+    return [name for name in map(str.strip, names) if name]
 
 
 def _forget_in_forked_child(reader: PrometheusReader) -> None:
@@ -187,9 +195,9 @@ def _forget_in_forked_child(reader: PrometheusReader) -> None:
         if child is None:
             return
         child._lock = threading.Lock()
-        server, child._server, child._thread = child._server, None, None
+        server, child._server = child._server, None
         if server:
-            server.socket.close()
+            server.forget()
 
     if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
         os.register_at_fork(after_in_child=forget)
