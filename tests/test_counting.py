@@ -5,14 +5,14 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_duckdb import contract
-from otel_duckdb.telemetry.counter import Counting
+from otel_duckdb.telemetry.counter import Counter
 
 
 def test_a_count_inside_a_sampled_span_has_no_exemplar():
     reader = InMemoryMetricReader()
     meter = MeterProvider([reader]).get_meter("test")
     with TracerProvider().get_tracer("test").start_as_current_span("outer"):
-        Counting(meter, contract.FAILED_CONNECTIONS).add(1, {"error_type": "IOException"})
+        Counter(meter, contract.FAILED_CONNECTIONS).add(1, {"error_type": "IOException"})
         meter.create_counter("other").add(1)
     points = {
         metric.name: metric.data.data_points[0]

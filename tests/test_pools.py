@@ -17,7 +17,7 @@ from otel_duckdb import contract
 from otel_duckdb.pools.pools import Pools
 from otel_duckdb.pools.sqlalchemy import SQLAlchemyPools
 from otel_duckdb.settings import Settings
-from otel_duckdb.telemetry.gauges import Observables
+from otel_duckdb.telemetry.gauges import CallbackRegistry
 
 
 class Setup:
@@ -26,8 +26,8 @@ class Setup:
         self.reader = InMemoryMetricReader()
         self.provider = MeterProvider([self.reader])
         meter = self.provider.get_meter(contract.SCOPE)
-        self.observables = Observables(meter, self.report)
-        self.pools = Pools(meter, self.observables, settings)
+        self.callbacks = CallbackRegistry(meter, self.report)
+        self.pools = Pools(meter, self.callbacks, settings)
         self.watcher = SQLAlchemyPools(self.pools, self.report, lambda action: action())
 
     def report(self, component, error):
@@ -53,7 +53,7 @@ def setup():
     setup.watcher.start()
     yield setup
     setup.watcher.stop()
-    setup.observables.stop()
+    setup.callbacks.stop()
     setup.provider.shutdown()
     assert not setup.faults
 
@@ -144,7 +144,7 @@ def test_sqlalchemy_is_as_it_was_after_the_end(engine):
     assert (QueuePool._do_get, Pool._create_connection) == before
     with engine.connect():
         assert setup.collect() == {}
-    setup.observables.stop()
+    setup.callbacks.stop()
 
 
 def test_sqlalchemy_may_be_imported_later():
@@ -194,4 +194,4 @@ def test_the_operators_limit_is_that_of_every_pool_and_is_told_without_one():
     pool = OwnPool()
     setup.pools.observe("own", pool)
     assert setup.collect()[contract.POOL_MAX.name, "own", None] == 7
-    setup.observables.stop()
+    setup.callbacks.stop()

@@ -21,16 +21,16 @@ from otel_duckdb.core.deferred import Deferred
 from otel_duckdb.core.operation import Operations
 from otel_duckdb.insight import insight
 from otel_duckdb.intercept import streams
-from otel_duckdb.intercept.gate import Listener
-from otel_duckdb.intercept.patch_table import SUPPORTED, Surface, generation
+from otel_duckdb.intercept.gate import Gate
+from otel_duckdb.intercept.patch_table import SUPPORTED, PatchTable, generation
 from otel_duckdb.intercept.registry import Connections
-from otel_duckdb.measures import Measures
+from otel_duckdb.measures import MetricSources
 from otel_duckdb.settings import Settings
-from otel_duckdb.signals.attributes import Shapes
-from otel_duckdb.signals.histograms import Metrics
-from otel_duckdb.signals.recorder import OperationSignals
+from otel_duckdb.signals.attributes import AttributeCache
+from otel_duckdb.signals.histograms import Histograms
+from otel_duckdb.signals.recorder import Recorder
 from otel_duckdb.signals.spans import Spans
-from otel_duckdb.telemetry.internal_errors import Faults
+from otel_duckdb.telemetry.internal_errors import InternalErrors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -55,39 +55,41 @@ class _Running:
         version = metadata.version("otel-duckdb")
         tracer = trace.get_tracer(contract.SCOPE, version, tracer_provider, contract.SCHEMA_URL)
         meter = metrics.get_meter(contract.SCOPE, version, meter_provider, contract.SCHEMA_URL)
-        self.faults = Faults(meter)
-        spans = Spans(tracer, settings, self.faults, request_hook, response_hook)
-        signals = OperationSignals(Shapes(settings), spans, Metrics(meter))
-        self.operations = Operations(signals, self.faults)
+        self.internal_errors = InternalErrors(meter)
+        spans = Spans(tracer, settings, self.internal_errors, request_hook, response_hook)
+        signals = Recorder(AttributeCache(settings), spans, Histograms(meter))
+        self.operations = Operations(signals, self.internal_errors)
         logger = get_logger(contract.SCOPE, version, logger_provider, contract.SCHEMA_URL)
         self.profiler = insight(
-            duckdb, settings, meter, meter_provider, logger, self.faults, self.operations, signals, spans
+            duckdb, settings, meter, meter_provider, logger, self.internal_errors, self.operations, signals, spans
         )
         self.deferred = Deferred()
-        self.measures = Measures(duckdb, meter, settings, meter_provider, self.faults, self.deferred, self._working)
-        self.operations.on_end.append(self.measures.ended)
-        self.connections = Connections(self.deferred, self._gone, self.measures)
+        self.metric_sources = MetricSources(
+            duckdb, meter, settings, meter_provider, self.internal_errors, self.deferred, self._working
+        )
+        self.operations.on_end.append(self.metric_sources.ended)
+        self.connections = Connections(self.deferred, self._gone, self.metric_sources)
         busy = getattr(duckdb, "ResourceInUseException", None)
         dormant = tracer_provider is None and meter_provider is None
-        self.listener = Listener(self.connections, self.operations, self.faults, self._locate, busy, dormant=dormant)
-        self.listener.everything = everything
-        self.surface = Surface(duckdb, self.listener, self.measures.failed)
+        self.gate = Gate(self.connections, self.operations, self.internal_errors, self._locate, busy, dormant=dormant)
+        self.gate.everything = everything
+        self.patch_table = PatchTable(duckdb, self.gate, self.metric_sources.failed)
         self._cursor = vars(duckdb.DuckDBPyConnection)["cursor"]
 
     def start(self) -> None:
-        self.surface.install()
+        self.patch_table.install()
         self.deferred.start()
-        self.measures.start()
+        self.metric_sources.start()
         atexit.register(self.exit)
 
     def stop(self) -> None:
         if self.profiler is not None:
             self.profiler.stop()
-        self.listener.active = False
-        self.surface.remove()
+        self.gate.active = False
+        self.patch_table.remove()
         self.drain()
         self.deferred.stop()
-        self.measures.stop()
+        self.metric_sources.stop()
         self.connections.clear()
         atexit.unregister(self.exit)
 
@@ -95,35 +97,35 @@ class _Running:
         """The process ends: results are given up, and open transactions are rolled back."""
         self.drain()
         for connection in self.connections:
-            self.measures.gone(connection)
+            self.metric_sources.gone(connection)
         # What DuckDB's classes hold is never freed: they would keep all of this alive, and with it the open databases.
-        self.surface.remove()
+        self.patch_table.remove()
         self.deferred.stop()
 
     def drain(self) -> None:
         """End the operations whose results are still open."""
         for connection in self.connections:
             self._end(connection)
-        for state in (*self.surface.relations.open(), *self.surface.appenders.open()):
-            self.listener.hold(state, None)
+        for state in (*self.patch_table.relations.open(), *self.patch_table.appenders.open()):
+            self.gate.hold(state, None)
         streams.end_all()
         self.deferred.run()
 
     def _end(self, connection: Connection) -> None:
-        if self.surface.fetching_one is not None:
-            self.surface.fetching_one.forget(connection.key)
-        self.listener.hold(connection, None)
+        if self.patch_table.fetching_one is not None:
+            self.patch_table.fetching_one.forget(connection.key)
+        self.gate.hold(connection, None)
 
     def _gone(self, connection: Connection) -> None:
         self._end(connection)
-        self.measures.gone(connection)
+        self.metric_sources.gone(connection)
         if self.profiler is not None:
             self.profiler.gone(connection)
 
     def _working(self) -> Iterator[Connection | None]:
         """The connections DuckDB works for at the moment, once for each operation."""
-        yield from (connection for connection in self.connections if connection.serving)
-        yield from (state.connection for state in self.surface.relations.working())
+        yield from (connection for connection in self.connections if connection.busy_thread)
+        yield from (state.connection for state in self.patch_table.relations.working())
 
     def _locate(self, target: Any) -> Location:
         """Ask DuckDB which database a connection is open on that was made before we listened."""
@@ -203,21 +205,21 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
             TypeError: the pool does not tell how many of its connections are idle and in use.
         """
         if self._running is not None:
-            self._running.measures.pools.observe(name, pool)
+            self._running.metric_sources.pools.observe(name, pool)
 
     def instrument_connection(self, connection: Any, **options: Any) -> Any:
         """Instrument one connection, and the cursors and duplicates made of it from now on; returns it."""
         if self._running is None:
             self._start(options, everything=False)
         if self._running is not None:
-            self._running.listener.adopt(connection)
+            self._running.gate.adopt(connection)
         return connection
 
     def uninstrument_connection(self, connection: Any) -> Any:
         """End the instrumentation of a connection that `instrument_connection` began; returns it."""
         running = self._running
         if running is not None:
-            running.listener.dismiss(connection)
-            if not running.listener.everything and not tuple(running.connections):
+            running.gate.dismiss(connection)
+            if not running.gate.everything and not tuple(running.connections):
                 self._uninstrument()
         return connection

@@ -14,8 +14,8 @@ from otel_duckdb.pools.pools import Pools
 from otel_duckdb.pools.sqlalchemy import SQLAlchemyPools
 from otel_duckdb.signals.throughput import Throughput
 from otel_duckdb.signals.transactions import Transactions
-from otel_duckdb.telemetry.counter import Counting
-from otel_duckdb.telemetry.gauges import Observables, register_count
+from otel_duckdb.telemetry.counter import Counter
+from otel_duckdb.telemetry.gauges import CallbackRegistry, register_count
 from otel_duckdb.telemetry.instance import InstanceLabels
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from otel_duckdb.core.deferred import Deferred
     from otel_duckdb.core.operation import Operation
     from otel_duckdb.settings import Settings
-    from otel_duckdb.telemetry.internal_errors import Faults
+    from otel_duckdb.telemetry.internal_errors import InternalErrors
 
 _CONNECT_ERRORS = ("IOException", "ConnectionException", "InvalidInputException")
 """Classes whose counters start at 0: a locked, missing or broken file, another configuration, an unknown option."""
 
 
-class Measures:
+class MetricSources:
     """Hears of connections and operations, and is read when metrics are collected, until `stop`."""
 
     def __init__(
@@ -43,46 +43,46 @@ class Measures:
         meter: Meter,
         settings: Settings,
         meter_provider: Any,
-        faults: Faults,
+        internal_errors: InternalErrors,
         deferred: Deferred,
         working: Callable[[], Iterable[Connection | None]],
     ) -> None:
         """Build all of it, before DuckDB is patched; `working` tells which connections DuckDB works for."""
         self._labels = InstanceLabels(settings, meter_provider)
-        self._report = faults.report
-        self._observables = Observables(meter, faults.report)
+        self._report = internal_errors.report
+        self._callbacks = CallbackRegistry(meter, internal_errors.report)
         methods = Methods.of(duckdb.DuckDBPyConnection) if settings.engine_metrics else None
-        self._databases = Databases(methods, faults.report)
+        self._databases = Databases(methods, internal_errors.report)
         self._working = working
         self._throughput = Throughput()
         self._transactions = Transactions(duckdb, self._labels)
-        self.pools = Pools(meter, self._observables, settings)
-        self._sqlalchemy = SQLAlchemyPools(self.pools, faults.report, deferred)
-        self._failures = Counting(meter, contract.FAILED_CONNECTIONS)
+        self.pools = Pools(meter, self._callbacks, settings)
+        self._sqlalchemy = SQLAlchemyPools(self.pools, internal_errors.report, deferred)
+        self._failures = Counter(meter, contract.FAILED_CONNECTIONS)
         self._settings = settings
 
     def start(self) -> None:
         """Let everything be observed."""
         if self._settings.engine_metrics:
             readings = Readings(lambda: self._databases, self._report)
-            EngineGauges(readings, self._settings, self._labels).register(self._observables)
-            ProcessGauges(readings, self._labels).register(self._observables)
-        register_count(self._observables, contract.ACTIVE_CONNECTIONS, self._databases.connections, self._labels)
-        register_count(self._observables, contract.ACTIVE_QUERIES, self._active_queries, self._labels)
-        self._throughput.register(self._observables)
-        self._transactions.register(self._observables)
+            EngineGauges(readings, self._settings, self._labels).register(self._callbacks)
+            ProcessGauges(readings, self._labels).register(self._callbacks)
+        register_count(self._callbacks, contract.ACTIVE_CONNECTIONS, self._databases.connections, self._labels)
+        register_count(self._callbacks, contract.ACTIVE_QUERIES, self._active_queries, self._labels)
+        self._throughput.register(self._callbacks)
+        self._transactions.register(self._callbacks)
         self._sqlalchemy.start()
         for name in _CONNECT_ERRORS:
             self._failures.add(0, {**self._labels(), contract.ERROR_TYPE_LABEL: name})
 
     def stop(self) -> None:
         """Observe nothing any more, and let go of every database."""
-        self._observables.stop()
+        self._callbacks.stop()
         self._sqlalchemy.stop()
         self._databases.close()
 
     def opened(self, connection: Connection, target: Any) -> None:
-        """A connection was opened, or is heard for the first time; in the thread that uses it."""
+        """A connection was opened, or is seen for the first time; in the thread that uses it."""
         self._databases.opened(connection, target)
         self._transactions.opened(connection)
 
@@ -96,8 +96,7 @@ class Measures:
 
     def ended(self, operation: Operation) -> None:
         """An operation has ended."""
-        by_table = operation.shape.by_table
-        table = None if by_table is None else str(by_table[contract.TABLE_NAME])
+        table = str(operation.attributes.by_table_name[contract.TABLE_NAME])
         self._throughput.count(operation.statement.kind, table)
         self._transactions.ended(operation)
 

@@ -19,7 +19,7 @@ from otel_duckdb.engine.database import Database
 from otel_duckdb.engine.gauges import EngineGauges, Readings
 from otel_duckdb.engine.process import ProcessGauges
 from otel_duckdb.settings import Settings
-from otel_duckdb.telemetry.gauges import Observables, register_count
+from otel_duckdb.telemetry.gauges import CallbackRegistry, register_count
 
 METHODS = Methods.of(duckdb.DuckDBPyConnection)
 LABELS = {contract.INSTANCE_ID: "gateway-1"}
@@ -33,16 +33,16 @@ class Setup:
         self.reader = InMemoryMetricReader()
         self.provider = MeterProvider([self.reader])
         self.readings = Readings(lambda: databases, self.report)
-        self.observables = self.observe(settings)
+        self.callbacks = self.observe(settings)
 
     def report(self, component, error):
         self.faults.append((component, type(error).__name__))
 
     def observe(self, settings):
-        observables = Observables(self.provider.get_meter(contract.SCOPE), self.report)
-        EngineGauges(self.readings, settings, LABELS.copy).register(observables)
-        ProcessGauges(self.readings, LABELS.copy).register(observables)
-        return observables
+        callbacks = CallbackRegistry(self.provider.get_meter(contract.SCOPE), self.report)
+        EngineGauges(self.readings, settings, LABELS.copy).register(callbacks)
+        ProcessGauges(self.readings, LABELS.copy).register(callbacks)
+        return callbacks
 
     def collect(self):
         return points(self.reader)
@@ -89,7 +89,7 @@ def databases(connection, tmp_path):
 def setup(databases):
     setup = Setup(databases, Settings())
     yield setup
-    setup.observables.stop()
+    setup.callbacks.stop()
     setup.provider.shutdown()
 
 
@@ -128,18 +128,18 @@ def test_limits_of_the_settings_are_told_instead_of_larger_ones(databases):
     found = setup.collect()
     assert found[of(contract.MEMORY_LIMIT, "trades.db")] == 10**9
     assert found[of(contract.MAX_DISK_USAGE, "trades.db")] == 5 * 10**9
-    setup.observables.stop()
+    setup.callbacks.stop()
 
 
 def test_databases_of_one_name_are_added_up(connection, databases, tmp_path):
     single = Setup(databases, Settings())
     each = single.collect()
-    single.observables.stop()
+    single.callbacks.stop()
     for database in databases:
         database.name = contract.OTHER
     setup = Setup(databases, Settings())
     found = setup.collect()
-    setup.observables.stop()
+    setup.callbacks.stop()
     for metric in (contract.MEMORY_USED, contract.MEMORY_LIMIT, contract.DISK_USAGE, contract.WAL_SIZE):
         parts = [each[of(metric, name)] for name in ("trades.db", ":memory:")]
         assert found[of(metric, contract.OTHER)] == sum(parts), metric.name
@@ -188,13 +188,13 @@ def test_a_callback_that_fails_is_counted_and_leaves_the_others(setup):
     def fail():
         raise OSError("gone")
 
-    setup.observables.add(contract.ACTIVE_CONNECTIONS, fail)
+    setup.callbacks.add(contract.ACTIVE_CONNECTIONS, fail)
     assert of(contract.MEMORY_USED, "trades.db") in setup.collect()
     assert setup.faults == [("collection", "OSError")]
 
 
 def test_stopped_gauges_are_silent_and_speak_again_when_observed_anew(setup):
-    setup.observables.stop()
+    setup.callbacks.stop()
     assert setup.collect() == {}
     again = setup.observe(Settings())
     assert of(contract.MEMORY_USED, "trades.db") in setup.collect()
@@ -202,18 +202,18 @@ def test_stopped_gauges_are_silent_and_speak_again_when_observed_anew(setup):
 
 
 def test_gauges_of_one_provider_are_not_seen_by_another(setup, databases):
-    setup.observables.stop()
+    setup.callbacks.stop()
     other = Setup(databases, Settings())
     assert of(contract.MEMORY_USED, "trades.db") in other.collect()
     assert setup.collect() == {}
-    other.observables.stop()
+    other.callbacks.stop()
 
 
 def test_gauges_taken_before_the_provider_is_set_are_observed_once(monkeypatch):
     monkeypatch.setattr(api, "_METER_PROVIDER", None)
     monkeypatch.setattr(api, "_METER_PROVIDER_SET_ONCE", type(api._METER_PROVIDER_SET_ONCE)())
     monkeypatch.setattr(api, "_PROXY_METER_PROVIDER", api._ProxyMeterProvider())
-    early, later = (Observables(api._PROXY_METER_PROVIDER.get_meter(contract.SCOPE), print) for _ in range(2))
+    early, later = (CallbackRegistry(api._PROXY_METER_PROVIDER.get_meter(contract.SCOPE), print) for _ in range(2))
     early.add(contract.ACTIVE_QUERIES, lambda: [Observation(1)])
     early.stop()
     later.add(contract.ACTIVE_QUERIES, lambda: [Observation(2)])
@@ -225,7 +225,7 @@ def test_gauges_taken_before_the_provider_is_set_are_observed_once(monkeypatch):
 
 def test_connections_are_told_by_database_and_as_zero_without_one(setup):
     counts = {}
-    register_count(setup.observables, contract.ACTIVE_CONNECTIONS, lambda: counts, LABELS.copy)
+    register_count(setup.callbacks, contract.ACTIVE_CONNECTIONS, lambda: counts, LABELS.copy)
     assert setup.collect()[contract.ACTIVE_CONNECTIONS.name, tuple(LABELS.items())] == 0
     counts["trades.db"] = 3
     assert setup.collect()[of(contract.ACTIVE_CONNECTIONS, "trades.db")] == 3

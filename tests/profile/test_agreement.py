@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from otel_duckdb.core.profile import COLLECTOR
-from otel_duckdb.profiling.reader import read
+from otel_duckdb.profiling.reader import read_profile
 
 pytestmark = pytest.mark.usefixtures("profiles")
 TWO = duckdb.__version__.startswith("2")
@@ -71,7 +71,7 @@ def test_operators_agree_with_the_text_duckdb_renders_of_the_same_run(con, telem
     telemetry.instrument(profile="all")
     con.execute(QUERIES[name]).fetchall()
     text = con.get_profiling_information(format="text" if TWO else "query_tree")
-    profile = read(con.get_profiling_information())
+    profile = read_profile(con.get_profiling_information())
     operators = [each for each in profile.walk() if each.kind != COLLECTOR]
     total = sum(each.seconds for each in profile.walk())
     assert same_rows(text, operators)
@@ -97,7 +97,7 @@ def test_rows_agree_with_explain_analyze(con, telemetry, name):
     [(_, text)] = con.execute("EXPLAIN ANALYZE " + QUERIES[name]).fetchall()
     telemetry.instrument(profile="all")
     con.execute(QUERIES[name]).fetchall()
-    operators = [each for each in read(con.get_profiling_information()).walk() if each.kind != COLLECTOR]
+    operators = [each for each in read_profile(con.get_profiling_information()).walk() if each.kind != COLLECTOR]
     assert same_rows(text.replace("│           0 rows          │", "", 1), operators)  # EXPLAIN_ANALYZE itself, on 1.5
     scanned = sum(each.scanned for each in operators)
     assert telemetry.span.attributes["duckdb.profile.rows_scanned"] == scanned

@@ -8,7 +8,7 @@ import pytest
 
 from otel_duckdb import contract
 from otel_duckdb.signals.throughput import Throughput
-from otel_duckdb.telemetry.cardinality import Limiter
+from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.window import Average
 
 
@@ -126,7 +126,7 @@ def test_no_count_is_lost_between_threads():
 
 
 def test_table_names_stop_at_their_limit(throughput, clock):
-    limit = Limiter()
+    limit = CardinalityLimit()
     for number in range(contract.TABLE_NAME_LIMIT + 5):
         throughput.count("SELECT", limit(f"table{number}"))
     clock.now += 1
@@ -136,7 +136,7 @@ def test_table_names_stop_at_their_limit(throughput, clock):
 
 
 def test_a_limiter_lets_known_values_through_when_it_is_full():
-    limiter = Limiter(2)
+    limiter = CardinalityLimit(2)
     assert [limiter(value) for value in ("a", "b", "c", "a", "d")] == ["a", "b", "_other", "a", "_other"]
 
 

@@ -44,17 +44,18 @@ class Connection:
         location: The database it is open on.
         parent: The connection it is a cursor or duplicate of, or None.
         operation: The operation whose result is open on it, or None.
-        serving: Identity of the thread in which DuckDB works for it, or 0.
+        busy_thread: Identity of the thread in which DuckDB works for it, or 0.
         profiling: What is known of DuckDB's profiling of it, or None.
         scope: What a public call of DuckDB 2 has to say to the calls inside it, or None.
         label: The name of its database in the metrics, unique within the process.
         transaction: What is known of its transaction, or None as long as there was none.
     """
 
-    guessed = False
+    connection_inferred = False
 
     __slots__ = (
         "__weakref__",
+        "busy_thread",
         "children",
         "closed",
         "key",
@@ -65,7 +66,6 @@ class Connection:
         "profiling",
         "reference",
         "scope",
-        "serving",
         "transaction",
     )
 
@@ -78,7 +78,7 @@ class Connection:
         self.parent = parent
         self.children: weakref.WeakSet[Connection] | None = None
         self.operation: Operation | None = None
-        self.serving = 0
+        self.busy_thread = 0
         self.profiling: Any = None
         self.scope: Any = None
         self.closed = False

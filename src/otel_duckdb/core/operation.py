@@ -22,35 +22,35 @@ if TYPE_CHECKING:
     from otel_duckdb.core.caller import Caller
     from otel_duckdb.core.profile import Profile
     from otel_duckdb.statement import Statement
-    from otel_duckdb.telemetry.internal_errors import Faults
+    from otel_duckdb.telemetry.internal_errors import InternalErrors
 
 
-class Shape:
-    """What the signals of one kind of operation always say.
+class OperationAttributes:
+    """What all operations of one text on one database have in common, as their signals say it.
 
     Attributes:
-        name: The span's name.
-        attributes: The span's attributes at creation, when a sampler may look at them.
-        measured: The attributes of the semantic conventions' metrics.
-        by_type: The label of `duckdb_query_latency_ms`.
-        by_table: The label of the latency of its statement kind, or None if that kind has none.
+        span_name: The span's name.
+        span: The span's attributes at creation, when a sampler may look at them.
+        metrics: The attributes of the semantic conventions' metrics.
+        by_query_type: The label of `duckdb_query_latency_ms`.
+        by_table_name: The label of the latency of its statement kind.
     """
 
-    __slots__ = ("attributes", "by_table", "by_type", "measured", "name")
+    __slots__ = ("by_query_type", "by_table_name", "metrics", "span", "span_name")
 
     def __init__(
         self,
-        name: str,
-        attributes: Mapping[str, AttributeValue],
-        measured: Mapping[str, AttributeValue],
-        by_type: Mapping[str, AttributeValue],
-        by_table: Mapping[str, AttributeValue] | None,
+        span_name: str,
+        span: Mapping[str, AttributeValue],
+        metrics: Mapping[str, AttributeValue],
+        by_query_type: Mapping[str, AttributeValue],
+        by_table_name: Mapping[str, AttributeValue],
     ) -> None:
-        self.name = name
-        self.attributes = attributes
-        self.measured = measured
-        self.by_type = by_type
-        self.by_table = by_table
+        self.span_name = span_name
+        self.span = span
+        self.metrics = metrics
+        self.by_query_type = by_query_type
+        self.by_table_name = by_table_name
 
 
 class Operation:
@@ -69,7 +69,7 @@ class Operation:
         rows: Rows the caller has fetched, or None if it fetched nothing that counts rows.
         sampled: Whether a part of `fetch_ns` was extrapolated from sampled fetches.
         error: The exception that ended it, or None.
-        ran: Whether DuckDB began to run it; False where `sql()` could not even bind it.
+        was_executed: Whether DuckDB began to run it; False where `sql()` could not even bind it.
         caller: Where the user's code called when it had become slow, or None.
         profile: What DuckDB's profiler says of it, or None.
         parent: The span it was called in, or None.
@@ -77,6 +77,7 @@ class Operation:
 
     __slots__ = (
         "__weakref__",
+        "attributes",
         "batch_size",
         "caller",
         "collection",
@@ -86,29 +87,28 @@ class Operation:
         "error",
         "execute_ns",
         "fetch_ns",
-        "last",
+        "last_call_ns",
         "name",
         "parameters",
         "parent",
-        "patience",
         "profile",
-        "ran",
         "rows",
         "sample_ns",
         "sampled",
-        "shape",
+        "sampled_run",
+        "slow_threshold",
         "span",
-        "started",
+        "start_ns",
+        "start_unix_ns",
         "statement",
-        "stride",
         "text",
-        "wall",
+        "was_executed",
     )
 
-    shape: Shape
+    attributes: OperationAttributes
     span: Span | None
     context: Context | None
-    patience: Patience
+    slow_threshold: SlowThreshold
 
     def __init__(
         self,
@@ -129,8 +129,8 @@ class Operation:
         self.collection = collection
         self.span = None
         self.context = None
-        self.wall = time_ns()
-        self.started = self.last = perf_counter_ns()
+        self.start_unix_ns = time_ns()
+        self.start_ns = self.last_call_ns = perf_counter_ns()
         self.execute_ns = 0
         self.fetch_ns = 0
         self.rows: int | None = None
@@ -139,9 +139,9 @@ class Operation:
         self.profile: Profile | None = None
         self.parent: Span | None = None
         self.ended = False
-        self.ran = True
+        self.was_executed = True
         self.sampled = False
-        self.stride: Stride | None = None
+        self.sampled_run: SampledRun | None = None
         self.sample_ns = 0
 
     @property
@@ -166,16 +166,16 @@ class Operation:
         return None if NO_TRANSACTION in str(error) else error
 
     @property
-    def end_wall(self) -> int:
+    def end_unix_ns(self) -> int:
         """When the last DuckDB call that served it ended, in nanoseconds since the epoch."""
-        return self.wall + self.last - self.started
+        return self.start_unix_ns + self.last_call_ns - self.start_ns
 
 
 class StreamError(Exception):
     """An Arrow stream failed while somebody else read it; the text is the one DuckDB gave."""
 
 
-class Stride(Protocol):
+class SampledRun(Protocol):
     """Fetches of one operation that may pass unmeasured.
 
     Attributes:
@@ -199,17 +199,17 @@ class Signals(Protocol):
         """Record the ended operation."""
 
 
-class Owner(Protocol):
+class ResultHolder(Protocol):
     """Who holds an operation while its result is open: a connection, or a relation with a result of its own."""
 
     operation: Operation | None
-    serving: int
+    busy_thread: int
     closed: bool
-    guessed: bool
+    connection_inferred: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class SlowThreshold:
     """How long an operation may take before it is slow, and who is told inside the call that makes it so."""
 
     limit_ns: float
@@ -219,53 +219,53 @@ class Patience:
 class Call:
     """One DuckDB call in the service of an operation: the operation's span is current while it lasts."""
 
-    __slots__ = ("operation", "owner", "started", "token")
+    __slots__ = ("holder", "operation", "start_ns", "token")
 
-    def __init__(self, operation: Operation, owner: Owner, thread: int) -> None:
+    def __init__(self, operation: Operation, holder: ResultHolder, thread: int) -> None:
         self.operation = operation
-        self.owner = owner
-        owner.serving = thread
+        self.holder = holder
+        holder.busy_thread = thread
         context = operation.context
         self.token: Token[Context] | None = None if context is None else attach(context)
-        self.started = perf_counter_ns()
+        self.start_ns = perf_counter_ns()
 
     def leave(self) -> int:
         """The call is over; returns the nanoseconds it took."""
         now = perf_counter_ns()
-        self.owner.serving = 0
+        self.holder.busy_thread = 0
         if self.token is not None:
             detach(self.token)
         operation = self.operation
-        operation.last = now
-        if now - self.started + operation.execute_ns + operation.fetch_ns > operation.patience.limit_ns:
-            operation.patience.exceeded(operation)
-        return now - self.started
+        operation.last_call_ns = now
+        if now - self.start_ns + operation.execute_ns + operation.fetch_ns > operation.slow_threshold.limit_ns:
+            operation.slow_threshold.exceeded(operation)
+        return now - self.start_ns
 
 
 class Operations:
     """Begins operations and ends each of them exactly once."""
 
-    def __init__(self, signals: Signals, faults: Faults) -> None:
+    def __init__(self, signals: Signals, internal_errors: InternalErrors) -> None:
         self._signals = signals
-        self._faults = faults
+        self._internal_errors = internal_errors
         self.on_end: list[Callable[[Operation], None]] = []
         """Called with each operation after its last DuckDB call and before its signals are recorded."""
-        self.patience = Patience(inf, lambda _: None)
+        self.slow_threshold = SlowThreshold(inf, lambda _: None)
         self.attention: Container[object] = ()
         """The statements, by their redacted text, and the connections whose operations are shown to `prepare`."""
         self.stand_down: Callable[[Any], None] = lambda _connection: None
         """Called with a connection whose profiling the user takes into their own hands."""
-        self.prepare: Callable[[Operation, Owner, bool], None] = lambda _operation, _owner, _replaces: None
+        self.prepare: Callable[[Operation, ResultHolder, bool], None] = lambda _operation, _holder, _replaces: None
         """Called before such an operation begins, and told whether its call gives up the connection's open result."""
 
-    def begin(self, operation: Operation, owner: Owner, thread: int, replaces: bool = False) -> Call:
+    def begin(self, operation: Operation, holder: ResultHolder, thread: int, replaces: bool = False) -> Call:
         """Open the operation's span and enter its first DuckDB call."""
         attention = self.attention
         if attention and (operation.statement.redacted in attention or operation.connection in attention):
-            self.prepare(operation, owner, replaces)
-        operation.patience = self.patience
+            self.prepare(operation, holder, replaces)
+        operation.slow_threshold = self.slow_threshold
         self._signals.open(operation, get_current())
-        return Call(operation, owner, thread)
+        return Call(operation, holder, thread)
 
     def end(self, operation: Operation, error: BaseException | None = None) -> None:
         """Record an operation; a second call does nothing."""
@@ -274,31 +274,31 @@ class Operations:
         operation.ended = True
         if error is not None:
             operation.error = error
-        if operation.stride is not None:
-            settle_stride(operation.stride)
+        if operation.sampled_run is not None:
+            settle_sampled_run(operation.sampled_run)
         if operation.sampled:
             # What is extrapolated cannot be more than the time there was.
-            there_was = operation.last - operation.started - operation.execute_ns
+            there_was = operation.last_call_ns - operation.start_ns - operation.execute_ns
             operation.fetch_ns = max(0, min(operation.fetch_ns, there_was))
         for listener in self.on_end:
             try:
                 listener(operation)
             except Exception as fault:
-                self._faults.report("operation end", fault)
+                self._internal_errors.report("operation end", fault)
         try:
             self._signals.close(operation)
         except Exception as fault:
-            self._faults.report("signals", fault)
+            self._internal_errors.report("signals", fault)
         # Whoever still knows the operation must not keep the caller's objects: a traceback leads to all of them.
         operation.parameters = operation.error = None
 
 
-def settle_stride(stride: Stride) -> None:
+def settle_sampled_run(run: SampledRun) -> None:
     """Add the rows and the extrapolated time of the unmeasured fetches since the last measured one."""
-    operation = stride.operation
-    used = stride.length - stride.left
-    stride.left = 0
-    operation.stride = None
+    operation = run.operation
+    used = run.length - run.left
+    run.left = 0
+    operation.sampled_run = None
     operation.rows = (operation.rows or 0) + used
     operation.fetch_ns += used * operation.sample_ns
     operation.sampled = operation.sampled or used > 0

@@ -1,4 +1,4 @@
-"""Transactions, from what is heard of a connection: DuckDB itself does not tell whether one is open."""
+"""Transactions, from the calls recorded on a connection: DuckDB itself does not tell whether one is open."""
 
 from __future__ import annotations
 

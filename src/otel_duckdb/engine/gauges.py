@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from otel_duckdb.engine.database import Database
     from otel_duckdb.engine.state import EngineState
     from otel_duckdb.settings import Settings
-    from otel_duckdb.telemetry.gauges import Observables, Report
+    from otel_duckdb.telemetry.gauges import CallbackRegistry, Report
 
     Reading = tuple[str, EngineState]
     States = Sequence[EngineState]
@@ -87,13 +87,13 @@ class EngineGauges:
         self._settings = settings
         self._labels = labels
 
-    def register(self, observables: Observables) -> None:
+    def register(self, callbacks: CallbackRegistry) -> None:
         """Let all gauges be observed."""
         # The SDK asks in the order of creation: the first gauge takes the reading.
-        observables.add(contract.MEMORY_USED, self._memory_used)
+        callbacks.add(contract.MEMORY_USED, self._memory_used)
         for metric, value in self._values():
-            observables.add(metric, partial(self._points, value))
-        observables.add(contract.MEMORY_BY_TAG, self._memory_by_tag)
+            callbacks.add(metric, partial(self._points, value))
+        callbacks.add(contract.MEMORY_BY_TAG, self._memory_by_tag)
 
     def _values(self) -> Iterable[tuple[Metric, Value]]:
         yield contract.MEMORY_LIMIT, self._memory_limit

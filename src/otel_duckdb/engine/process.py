@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from otel_duckdb.engine.gauges import Readings
-    from otel_duckdb.telemetry.gauges import Observables
+    from otel_duckdb.telemetry.gauges import CallbackRegistry
 
     Labels = Callable[[], Mapping[str, str]]
 
@@ -28,11 +28,11 @@ class ProcessGauges:
         self._labels = labels
         self._process = psutil.Process()
 
-    def register(self, observables: Observables) -> None:
+    def register(self, callbacks: CallbackRegistry) -> None:
         """Let all gauges be observed."""
-        observables.add(contract.MEMORY_FRAGMENTATION, self._memory_fragmentation)
-        observables.add(contract.PROCESS_CPU_TIME, self._cpu_time)
-        observables.add(contract.PROCESS_MEMORY, self._memory)
+        callbacks.add(contract.MEMORY_FRAGMENTATION, self._memory_fragmentation)
+        callbacks.add(contract.PROCESS_CPU_TIME, self._cpu_time)
+        callbacks.add(contract.PROCESS_MEMORY, self._memory)
 
     def _here(self) -> psutil.Process:
         if self._process.pid != os.getpid():  # forked since

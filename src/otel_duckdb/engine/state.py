@@ -63,14 +63,14 @@ class EngineState:
 
 
 def prepare(cursor: PrivateCursor) -> None:
-    """Prepare the statements of `read`, which then cost a third."""
+    """Prepare the statements of `read_state`, which then cost a third."""
     with suppress(Exception):  # refused where the configuration is locked; the plans are the same without it
         cursor.run("pragma disable_optimizer")
     cursor.run(f"prepare otel_duckdb_state as {_STATE}")
     cursor.run(f"prepare otel_duckdb_blocks as {_BLOCKS}")
 
 
-def read(cursor: PrivateCursor) -> EngineState:
+def read_state(cursor: PrivateCursor) -> EngineState:
     """Read the instance behind `cursor`, on which `prepare` was called.
 
     Raises:

@@ -1,7 +1,7 @@
 /* fetchone() for long loops, without a Python frame for each row.
  *
  * A Python function in the place of fetchone() costs a sixth of DuckDB's own time even if it does nothing
- * (docs/performance.md). This one counts the rows of a stride in C and leaves every other call to Python:
+ * (docs/performance.md). This one counts the rows of a sampled run in C and leaves every other call to Python:
  * the pure Python twin is python_fetchone() in fetchone.py, which is used where this module was not compiled.
  */
 #define PY_SSIZE_T_CLEAN
@@ -16,10 +16,10 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyObject *original; /* DuckDB's own fetchone */
-    PyObject *heard;    /* the Python function for calls that are measured */
-    PyObject *over;     /* called with (key, stride, error or None) when a stride meets its end or an error */
-    PyObject *stride;   /* the stride in force, or NULL */
-    PyObject *key;      /* id() of the connection the stride belongs to, or NULL */
+    PyObject *wrapped;  /* the Python function for calls that are measured */
+    PyObject *over;     /* called with (key, run, error or None) when a sampled run meets its end or an error */
+    PyObject *run;      /* the run in force, or NULL */
+    PyObject *key;      /* id() of the connection the run belongs to, or NULL */
     void *target;       /* the same as a pointer; never followed */
     PyObject *dict;
 } Fetchone;
@@ -27,7 +27,7 @@ typedef struct {
 
 /* Python's exception state is set aside while `over` runs; an error of `over` itself is printed, never raised. */
 static void
-tell_over(Fetchone *self, PyObject *key, PyObject *stride)
+tell_over(Fetchone *self, PyObject *key, PyObject *run)
 {
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
@@ -37,7 +37,7 @@ tell_over(Fetchone *self, PyObject *key, PyObject *stride)
             PyException_SetTraceback(error, traceback);
         }
     }
-    PyObject *answer = PyObject_CallFunctionObjArgs(self->over, key, stride, error ? error : Py_None, NULL);
+    PyObject *answer = PyObject_CallFunctionObjArgs(self->over, key, run, error ? error : Py_None, NULL);
     if (answer == NULL) {
         PyErr_WriteUnraisable(self->over);
     }
@@ -50,31 +50,31 @@ typedef struct {
     Py_ssize_t left;
     Py_ssize_t length;
     PyObject *operation;
-} Stride;
+} SampledRun;
 
-static PyTypeObject *stride_type;
+static PyTypeObject *run_type;
 
 static PyObject *
 fetchone_call(PyObject *callable, PyObject *const *arguments, size_t flags, PyObject *keywords)
 {
     Fetchone *self = (Fetchone *)callable;
-    Stride *stride = (Stride *)self->stride;
-    if (stride == NULL || stride->left <= 0 || keywords != NULL || PyVectorcall_NARGS(flags) != 1 ||
+    SampledRun *run = (SampledRun *)self->run;
+    if (run == NULL || run->left <= 0 || keywords != NULL || PyVectorcall_NARGS(flags) != 1 ||
         (void *)arguments[0] != self->target) {
-        return PyObject_Vectorcall(self->heard, arguments, flags, keywords);
+        return PyObject_Vectorcall(self->wrapped, arguments, flags, keywords);
     }
     /* DuckDB may let other threads run: hold what belongs to this call. */
     PyObject *key = self->key;
-    Py_INCREF(stride);
+    Py_INCREF(run);
     Py_INCREF(key);
     PyObject *row = PyObject_Vectorcall(self->original, arguments, flags, NULL);
     if (row != NULL && row != Py_None) {
-        stride->left--;
+        run->left--;
     }
     else {
-        tell_over(self, key, (PyObject *)stride);
+        tell_over(self, key, (PyObject *)run);
     }
-    Py_DECREF(stride);
+    Py_DECREF(run);
     Py_DECREF(key);
     return row;
 }
@@ -91,8 +91,8 @@ fetchone_get(PyObject *self, PyObject *object, PyObject *Py_UNUSED(type))
 static PyObject *
 fetchone_allow(Fetchone *self, PyObject *arguments)
 {
-    PyObject *key, *stride;
-    if (!PyArg_ParseTuple(arguments, "O!O!", &PyLong_Type, &key, stride_type, &stride)) {
+    PyObject *key, *run;
+    if (!PyArg_ParseTuple(arguments, "O!O!", &PyLong_Type, &key, run_type, &run)) {
         return NULL;
     }
     void *target = PyLong_AsVoidPtr(key);
@@ -102,8 +102,8 @@ fetchone_allow(Fetchone *self, PyObject *arguments)
     self->target = target;
     Py_INCREF(key);
     Py_XSETREF(self->key, key);
-    Py_INCREF(stride);
-    Py_XSETREF(self->stride, stride);
+    Py_INCREF(run);
+    Py_XSETREF(self->run, run);
     Py_RETURN_NONE;
 }
 
@@ -113,7 +113,7 @@ fetchone_forget(Fetchone *self, PyObject *key)
     if (self->key != NULL && PyLong_AsVoidPtr(key) == self->target) {
         self->target = NULL;
         Py_CLEAR(self->key);
-        Py_CLEAR(self->stride);
+        Py_CLEAR(self->run);
     }
     if (PyErr_Occurred()) {
         return NULL;
@@ -126,9 +126,9 @@ fetchone_traverse(Fetchone *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->original);
-    Py_VISIT(self->heard);
+    Py_VISIT(self->wrapped);
     Py_VISIT(self->over);
-    Py_VISIT(self->stride);
+    Py_VISIT(self->run);
     Py_VISIT(self->dict);
     return 0;
 }
@@ -137,9 +137,9 @@ static int
 fetchone_clear(Fetchone *self)
 {
     Py_CLEAR(self->original);
-    Py_CLEAR(self->heard);
+    Py_CLEAR(self->wrapped);
     Py_CLEAR(self->over);
-    Py_CLEAR(self->stride);
+    Py_CLEAR(self->run);
     Py_CLEAR(self->key);
     Py_CLEAR(self->dict);
     return 0;
@@ -158,8 +158,8 @@ fetchone_dealloc(Fetchone *self)
 static PyObject *
 fetchone_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
 {
-    PyObject *original, *heard, *over;
-    if (!PyArg_ParseTuple(arguments, "OOO", &original, &heard, &over)) {
+    PyObject *original, *wrapped, *over;
+    if (!PyArg_ParseTuple(arguments, "OOO", &original, &wrapped, &over)) {
         return NULL;
     }
     Fetchone *self = (Fetchone *)type->tp_alloc(type, 0);
@@ -168,13 +168,13 @@ fetchone_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywor
     }
     self->vectorcall = fetchone_call;
     self->original = Py_NewRef(original);
-    self->heard = Py_NewRef(heard);
+    self->wrapped = Py_NewRef(wrapped);
     self->over = Py_NewRef(over);
     return (PyObject *)self;
 }
 
 static PyMethodDef fetchone_methods[] = {
-    {"allow", (PyCFunction)fetchone_allow, METH_VARARGS, "Let the calls of the object with this id pass as the stride says."},
+    {"allow", (PyCFunction)fetchone_allow, METH_VARARGS, "Let the calls of the object with this id pass as the run says."},
     {"forget", (PyCFunction)fetchone_forget, METH_O, "Let no call of the object with this id pass any more."},
     {NULL},
 };
@@ -191,7 +191,7 @@ static PyGetSetDef fetchone_getset[] = {
 };
 
 static PyType_Slot fetchone_slots[] = {
-    {Py_tp_doc, "A method that counts the calls of a stride and leaves all others to Python."},
+    {Py_tp_doc, "A method that counts the calls of a sampled run and leaves all others to Python."},
     {Py_tp_new, fetchone_new},
     {Py_tp_dealloc, fetchone_dealloc},
     {Py_tp_traverse, fetchone_traverse},
@@ -212,14 +212,14 @@ static PyType_Spec fetchone_spec = {
 };
 
 static PyObject *
-stride_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
+run_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
 {
     Py_ssize_t length;
     PyObject *operation;
     if (!PyArg_ParseTuple(arguments, "nO", &length, &operation)) {
         return NULL;
     }
-    Stride *self = (Stride *)type->tp_alloc(type, 0);
+    SampledRun *self = (SampledRun *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
@@ -229,7 +229,7 @@ stride_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords
 }
 
 static int
-stride_traverse(Stride *self, visitproc visit, void *arg)
+run_traverse(SampledRun *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->operation);
@@ -237,44 +237,44 @@ stride_traverse(Stride *self, visitproc visit, void *arg)
 }
 
 static int
-stride_clear(Stride *self)
+run_clear(SampledRun *self)
 {
     Py_CLEAR(self->operation);
     return 0;
 }
 
 static void
-stride_dealloc(Stride *self)
+run_dealloc(SampledRun *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    stride_clear(self);
+    run_clear(self);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
 }
 
-static PyMemberDef stride_members[] = {
-    {"left", T_PYSSIZET, offsetof(Stride, left), 0, "Fetches that may still pass unmeasured."},
-    {"length", T_PYSSIZET, offsetof(Stride, length), READONLY, "Fetches that might pass at first."},
-    {"operation", T_OBJECT_EX, offsetof(Stride, operation), READONLY, "The operation they serve."},
+static PyMemberDef run_members[] = {
+    {"left", T_PYSSIZET, offsetof(SampledRun, left), 0, "Fetches that may still pass unmeasured."},
+    {"length", T_PYSSIZET, offsetof(SampledRun, length), READONLY, "Fetches that might pass at first."},
+    {"operation", T_OBJECT_EX, offsetof(SampledRun, operation), READONLY, "The operation they serve."},
     {NULL},
 };
 
-static PyType_Slot stride_slots[] = {
+static PyType_Slot run_slots[] = {
     {Py_tp_doc, "Fetches of one operation that may pass unmeasured."},
-    {Py_tp_new, stride_new},
-    {Py_tp_dealloc, stride_dealloc},
-    {Py_tp_traverse, stride_traverse},
-    {Py_tp_clear, stride_clear},
-    {Py_tp_members, stride_members},
+    {Py_tp_new, run_new},
+    {Py_tp_dealloc, run_dealloc},
+    {Py_tp_traverse, run_traverse},
+    {Py_tp_clear, run_clear},
+    {Py_tp_members, run_members},
     {0, NULL},
 };
 
-static PyType_Spec stride_spec = {
-    .name = "otel_duckdb.intercept._fetchone.Stride",
-    .basicsize = sizeof(Stride),
+static PyType_Spec run_spec = {
+    .name = "otel_duckdb.intercept._fetchone.SampledRun",
+    .basicsize = sizeof(SampledRun),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .slots = stride_slots,
+    .slots = run_slots,
 };
 
 static struct PyModuleDef module = {
@@ -285,10 +285,10 @@ PyMODINIT_FUNC
 PyInit__fetchone(void)
 {
     PyObject *self = PyModule_Create(&module);
-    stride_type = (PyTypeObject *)PyType_FromSpec(&stride_spec);
+    run_type = (PyTypeObject *)PyType_FromSpec(&run_spec);
     PyObject *fetchone = PyType_FromSpec(&fetchone_spec);
-    if (self == NULL || stride_type == NULL || fetchone == NULL ||
-        PyModule_AddObjectRef(self, "Stride", (PyObject *)stride_type) < 0 ||
+    if (self == NULL || run_type == NULL || fetchone == NULL ||
+        PyModule_AddObjectRef(self, "SampledRun", (PyObject *)run_type) < 0 ||
         PyModule_AddObjectRef(self, "Fetchone", fetchone) < 0) {
         Py_XDECREF(self);
         Py_XDECREF(fetchone);

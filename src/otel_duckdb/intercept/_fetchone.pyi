@@ -3,7 +3,7 @@ from typing import Any, Self
 
 from otel_duckdb.core.operation import Operation
 
-class Stride:
+class SampledRun:
     left: int
     length: int
     operation: Operation
@@ -13,10 +13,10 @@ class Fetchone:
     def __new__(
         cls,
         original: Callable[..., Any],
-        heard: Callable[..., Any],
-        over: Callable[[int, Stride, BaseException | None], None],
+        wrapped: Callable[..., Any],
+        over: Callable[[int, SampledRun, BaseException | None], None],
         /,
     ) -> Self: ...
     def __call__(self, connection: Any, /) -> Any: ...
-    def allow(self, key: int, stride: Stride, /) -> None: ...
+    def allow(self, key: int, run: SampledRun, /) -> None: ...
     def forget(self, key: int, /) -> None: ...

@@ -33,7 +33,7 @@ typedef struct {
     PyObject *leave;               /* called after it with what `enter` returned, the rows or -1, and the error or None */
     PyObject *done;                /* called when the stream is released */
     int rewrapped;                 /* whether the messages have passed through pyarrow once more than without us */
-} Heard;
+} Wrapped;
 
 static int
 is_running(void)
@@ -62,20 +62,20 @@ tell(PyObject *callback, PyObject *call, long long rows, const char *message)
 }
 
 static int
-heard_schema(struct ArrowArrayStream *stream, struct ArrowSchema *schema)
+wrapped_schema(struct ArrowArrayStream *stream, struct ArrowSchema *schema)
 {
-    Heard *heard = stream->private_data;
-    return heard->inner.get_schema(&heard->inner, schema);
+    Wrapped *wrapped = stream->private_data;
+    return wrapped->inner.get_schema(&wrapped->inner, schema);
 }
 
 /* pyarrow puts the name of the status before the message each time a stream passes through it. */
 static const char *
-heard_error(struct ArrowArrayStream *stream)
+wrapped_error(struct ArrowArrayStream *stream)
 {
     static const char *const names[] = {"Invalid: ", "IOError: ", "Out of memory: ", "NotImplemented: ", NULL};
-    Heard *heard = stream->private_data;
-    const char *message = heard->inner.get_last_error(&heard->inner);
-    for (int i = 0; message != NULL && heard->rewrapped && names[i] != NULL; i++) {
+    Wrapped *wrapped = stream->private_data;
+    const char *message = wrapped->inner.get_last_error(&wrapped->inner);
+    for (int i = 0; message != NULL && wrapped->rewrapped && names[i] != NULL; i++) {
         if (strncmp(message, names[i], strlen(names[i])) == 0) {
             return message + strlen(names[i]);
         }
@@ -84,25 +84,25 @@ heard_error(struct ArrowArrayStream *stream)
 }
 
 static int
-heard_next(struct ArrowArrayStream *stream, struct ArrowArray *array)
+wrapped_next(struct ArrowArrayStream *stream, struct ArrowArray *array)
 {
-    Heard *heard = stream->private_data;
+    Wrapped *wrapped = stream->private_data;
     if (!is_running()) {
-        return heard->inner.get_next(&heard->inner, array);
+        return wrapped->inner.get_next(&wrapped->inner, array);
     }
     /* A thread that Python does not know gets a state for the whole read: the context variables live in it. */
     int is_foreign = PyGILState_GetThisThreadState() == NULL;
     PyGILState_STATE state = PyGILState_Ensure();
     PyThreadState *kept = NULL;
-    PyObject *call = tell(heard->enter, NULL, 0, NULL);
+    PyObject *call = tell(wrapped->enter, NULL, 0, NULL);
     if (is_foreign) {
         kept = PyEval_SaveThread();
     }
     else {
         PyGILState_Release(state);
     }
-    int code = heard->inner.get_next(&heard->inner, array);
-    const char *message = code == 0 ? NULL : heard_error(stream);
+    int code = wrapped->inner.get_next(&wrapped->inner, array);
+    const char *message = code == 0 ? NULL : wrapped_error(stream);
     long long rows = code == 0 && array->release != NULL ? (long long)array->length : -1;
     if (is_foreign) {
         PyEval_RestoreThread(kept);
@@ -111,7 +111,7 @@ heard_next(struct ArrowArrayStream *stream, struct ArrowArray *array)
         state = PyGILState_Ensure();
     }
     if (call != NULL) {
-        Py_XDECREF(tell(heard->leave, call, rows, code != 0 && message == NULL ? "" : message));
+        Py_XDECREF(tell(wrapped->leave, call, rows, code != 0 && message == NULL ? "" : message));
         Py_DECREF(call);
     }
     PyGILState_Release(state);
@@ -119,19 +119,19 @@ heard_next(struct ArrowArrayStream *stream, struct ArrowArray *array)
 }
 
 static void
-heard_release(struct ArrowArrayStream *stream)
+wrapped_release(struct ArrowArrayStream *stream)
 {
-    Heard *heard = stream->private_data;
-    heard->inner.release(&heard->inner);
+    Wrapped *wrapped = stream->private_data;
+    wrapped->inner.release(&wrapped->inner);
     if (is_running()) {
         PyGILState_STATE state = PyGILState_Ensure();
-        Py_XDECREF(tell(heard->done, NULL, 0, NULL));
-        Py_DECREF(heard->enter);
-        Py_DECREF(heard->leave);
-        Py_DECREF(heard->done);
+        Py_XDECREF(tell(wrapped->done, NULL, 0, NULL));
+        Py_DECREF(wrapped->enter);
+        Py_DECREF(wrapped->leave);
+        Py_DECREF(wrapped->done);
         PyGILState_Release(state);
     }
-    PyMem_RawFree(heard);
+    PyMem_RawFree(wrapped);
     stream->release = NULL;
 }
 
@@ -151,12 +151,12 @@ listen(PyObject *Py_UNUSED(module), PyObject *arguments)
         PyErr_SetString(PyExc_ValueError, "the stream was released already");
         return NULL;
     }
-    Heard *heard = PyMem_RawMalloc(sizeof(Heard));
-    if (heard == NULL) {
+    Wrapped *wrapped = PyMem_RawMalloc(sizeof(Wrapped));
+    if (wrapped == NULL) {
         return PyErr_NoMemory();
     }
-    *heard = (Heard){*stream, Py_NewRef(enter), Py_NewRef(leave), Py_NewRef(done), rewrapped};
-    *stream = (struct ArrowArrayStream){heard_schema, heard_next, heard_error, heard_release, heard};
+    *wrapped = (Wrapped){*stream, Py_NewRef(enter), Py_NewRef(leave), Py_NewRef(done), rewrapped};
+    *stream = (struct ArrowArrayStream){wrapped_schema, wrapped_next, wrapped_error, wrapped_release, wrapped};
     Py_RETURN_NONE;
 }
 

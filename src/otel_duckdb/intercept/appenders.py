@@ -6,23 +6,23 @@ import weakref
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from otel_duckdb.intercept.connection_methods import Executing
+from otel_duckdb.intercept.connection_methods import ExecuteCall
 from otel_duckdb.intercept.relations import RelationState
 
 if TYPE_CHECKING:
     from otel_duckdb.core.operation import Call
-    from otel_duckdb.intercept.gate import Listener
+    from otel_duckdb.intercept.gate import Gate
 
 
 class Appenders:
     """The live appenders' operations, by the identity of DuckDB's objects."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
         self._states: dict[int, RelationState] = {}
 
     def find(self, appender: Any) -> RelationState | None:
-        """The state of an appender that was heard."""
+        """The state of an appender whose making was recorded."""
         return self._states.get(id(appender))
 
     def open(self) -> list[RelationState]:
@@ -39,14 +39,14 @@ class Appenders:
     def _collected(self, key: int) -> None:
         state = self._states.pop(key, None)
         if state is not None:
-            self._listener.connections.deferred(lambda: self._listener.hold(state, None))
+            self._gate.connections.deferred(lambda: self._gate.hold(state, None))
 
 
-class MakingAppender(Executing):
+class NewAppenderCall(ExecuteCall):
     """`appender` and `query_appender`."""
 
-    def __init__(self, listener: Listener, describe: Any, appenders: Appenders) -> None:
-        super().__init__(listener, describe)
+    def __init__(self, gate: Gate, describe: Any, appenders: Appenders) -> None:
+        super().__init__(gate, describe)
         self._appenders = appenders
 
     def succeed(self, call: Call, result: Any) -> Any:
@@ -55,15 +55,15 @@ class MakingAppender(Executing):
             call.operation.execute_ns = call.leave()
             self._appenders.add(result, call)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
         return result
 
 
-class Appending:
+class AppenderCall:
     """`append_row`, `append_rows`, `flush` and the end of a `with` block."""
 
-    def __init__(self, listener: Listener, appenders: Appenders, *, last: bool = False) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate, appenders: Appenders, *, last: bool = False) -> None:
+        self._gate = gate
         self._appenders = appenders
         self._last = last
 
@@ -71,9 +71,9 @@ class Appending:
         """Go on with the appender's operation."""
         try:
             state = self._appenders.find(arguments[0])
-            return None if state is None else self._listener.resume(state, get_ident())
+            return None if state is None else self._gate.resume(state, get_ident())
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
             return None
 
     def succeed(self, call: Call, result: Any) -> Any:
@@ -81,16 +81,16 @@ class Appending:
         try:
             call.operation.execute_ns += call.leave()
             if self._last:
-                self._listener.finish(call.owner, call.operation)
+                self._gate.finish(call.holder, call.operation)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
         return result
 
     def fail(self, call: Call, error: BaseException) -> None:
         """End the operation with its error."""
         try:
             call.operation.execute_ns += call.leave()
-            if self._last or not self._listener.leaves_open(error):
-                self._listener.finish(call.owner, call.operation, error)
+            if self._last or not self._gate.leaves_open(error):
+                self._gate.finish(call.holder, call.operation, error)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)

@@ -1,4 +1,4 @@
-"""The role of `duckdb.connect`."""
+"""The hook of `duckdb.connect`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from otel_duckdb.core.connection import location
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_duckdb.intercept.gate import Listener
+    from otel_duckdb.intercept.gate import Gate
 
 
-class Opening:
+class ConnectCall:
     """`connect`, which makes a connection or says why it cannot."""
 
-    def __init__(self, listener: Listener, failed: Callable[[BaseException], None]) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate, failed: Callable[[BaseException], None]) -> None:
+        self._gate = gate
         self._failed = failed
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any] | None:
         """Remember which database is asked for."""
-        if not self._listener.active or not self._listener.everything:
+        if not self._gate.active or not self._gate.everything:
             return None
         return (arguments[0] if arguments else keywords.get("database", ":memory:"),)
 
     def succeed(self, asked: tuple[Any], result: Any) -> Any:
         """Register the connection."""
         try:
-            self._listener.connections.add(result, location(asked[0]))
+            self._gate.connections.add(result, location(asked[0]))
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
         return result
 
     def fail(self, _asked: tuple[Any], error: BaseException) -> None:
@@ -38,4 +38,4 @@ class Opening:
         try:
             self._failed(error)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)

@@ -1,4 +1,4 @@
-"""The roles of a connection's methods: executing, fetching, opening and closing."""
+"""The hooks of a connection's methods: executing, fetching, opening and closing."""
 
 from __future__ import annotations
 
@@ -7,148 +7,148 @@ from threading import get_ident
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.core.operation import Call, Operation, settle_stride
+from otel_duckdb.core.operation import Call, Operation, settle_sampled_run
 from otel_duckdb.intercept import streams
-from otel_duckdb.intercept.fetchone import Fetchone, Stride
+from otel_duckdb.intercept.fetchone import Fetchone, SampledRun
 from otel_duckdb.intercept.rows import VECTOR_SIZE, one_row
-from otel_duckdb.intercept.wrappers import heard
+from otel_duckdb.intercept.wrappers import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_duckdb.core.connection import Connection
-    from otel_duckdb.intercept.gate import Listener
+    from otel_duckdb.intercept.gate import Gate
 
     Describe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]
     Count = Callable[[Any, tuple[Any, ...]], tuple[int | None, bool]]
 
-_LONGEST_STRIDE: Final = 511
-_IRREGULAR_STRIDE: Final = 15
+_LONGEST_RUN: Final = 511
+_IRREGULAR_RUN: Final = 15
 _MEASURED_FIRST: Final = 64
 _SLOW_FETCH_NS: Final = 20_000
 
 
-class Executing:
+class ExecuteCall:
     """A method that starts an operation."""
 
-    def __init__(self, listener: Listener, describe: Describe, *, replaces: bool = False) -> None:
+    def __init__(self, gate: Gate, describe: Describe, *, replaces: bool = False) -> None:
         """Take what makes the operation, and whether the call gives up the open result before it runs."""
-        self._listener = listener
+        self._gate = gate
         self._describe = describe
         self._replaces = replaces
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Call | None:
         """Begin an operation, unless the call is one DuckDB's own Python makes inside another."""
-        listener = self._listener
+        gate = self._gate
         try:
-            connection = listener.hear(arguments[0])
+            connection = gate.connection_to_record(arguments[0])
             if connection is None:
                 return None
             thread = get_ident()
-            if connection.serving == thread:
+            if connection.busy_thread == thread:
                 return None
             operation = self._describe(connection, arguments, keywords)
-            return listener.operations.begin(operation, connection, thread, self._replaces)
+            return gate.operations.begin(operation, connection, thread, self._replaces)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
             return None
 
     def succeed(self, call: Call, result: Any) -> Any:
         """Keep the operation open while its result is; end it, and the one whose result it replaced."""
-        listener = self._listener
+        gate = self._gate
         try:
             operation = call.operation
             operation.execute_ns = call.leave()
             keeps = operation.statement.returns_rows and operation.batch_size is None and operation.name is None
-            if keeps and not call.owner.closed:
-                listener.hold(call.owner, operation)
+            if keeps and not call.holder.closed:
+                gate.hold(call.holder, operation)
             else:
-                listener.hold(call.owner, None)
-                listener.operations.end(operation)
+                gate.hold(call.holder, None)
+                gate.operations.end(operation)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
         return result
 
     def fail(self, call: Call, error: BaseException) -> None:
         """End the operation with its error; a busy connection keeps the result it had."""
-        listener = self._listener
+        gate = self._gate
         try:
             operation = call.operation
             operation.execute_ns = call.leave()
-            if not listener.leaves_open(error):
-                listener.hold(call.owner, None)
-            listener.operations.end(operation, error)
+            if not gate.leaves_open(error):
+                gate.hold(call.holder, None)
+            gate.operations.end(operation, error)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
 
 
-class Fetching:
+class FetchCall:
     """A method that takes rows of the open result."""
 
-    def __init__(self, listener: Listener, count: Count) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate, count: Count) -> None:
+        self._gate = gate
         self._count = count
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> tuple[Call, tuple[Any, ...]] | None:
         """Go on with the connection's operation, if it has one."""
         try:
-            connection = self._listener.connections.find(arguments[0])
+            connection = self._gate.connections.find(arguments[0])
             if connection is None or connection.operation is None:
                 return None
-            call = self._listener.resume(connection, get_ident())
+            call = self._gate.resume(connection, get_ident())
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
             return None
         return None if call is None else (call, arguments)
 
     def succeed(self, entered: tuple[Call, tuple[Any, ...]], result: Any) -> Any:
         """Count the rows, and end the operation with the last of them; a reader carries it on."""
         call, arguments = entered
-        listener = self._listener
+        gate = self._gate
         try:
             operation = call.operation
             operation.fetch_ns += call.leave()
             if streams.is_stream(result):
-                return streams.observed(result, listener, call.owner, operation)
+                return streams.observed(result, gate, call.holder, operation)
             rows, last = self._count(result, arguments)
             if rows is not None:
                 operation.rows = (operation.rows or 0) + rows
             if last:
-                listener.finish(call.owner, operation)
+                gate.finish(call.holder, operation)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
         return result
 
     def fail(self, entered: tuple[Call, tuple[Any, ...]], error: BaseException) -> None:
         """End the operation with its error, unless the error is of this one call's arguments."""
         call, _ = entered
-        listener = self._listener
+        gate = self._gate
         try:
             call.operation.fetch_ns += call.leave()
-            if not listener.leaves_open(error):
-                listener.finish(call.owner, call.operation, error)
+            if not gate.leaves_open(error):
+                gate.finish(call.holder, call.operation, error)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
 
 
-class FetchingOne:
+class FetchOneCall:
     """`fetchone`, whose calls cost less than two readings of the clock: in a long loop only some are measured.
 
-    Measured are the first calls, the first of each chunk DuckDB hands over, and one in a stride between; the time of
+    Measured are the first calls, the first of each chunk DuckDB hands over, and one between sampled runs; the time of
     the others is taken to be that of the quickest measured of its chunk. Rows are counted exactly.
     """
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._fetching = Fetching(listener, one_row)
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._fetching = FetchCall(gate, one_row)
         self._method: Any = None
 
     def method(self, original: Any) -> Any:
         """What stands in the place of DuckDB's `fetchone`."""
-        heard_one = heard(original, self)
+        wrapped_one = wrapped(original, self)
         # DuckDB 1 wraps its C function in an instancemethod, which takes as long as the counting.
         function = getattr(original, "__func__", original)
-        self._method = functools.update_wrapper(Fetchone(function, heard_one, self.over), original)
+        self._method = functools.update_wrapper(Fetchone(function, wrapped_one, self.over), original)
         return self._method
 
     def forget(self, key: int) -> None:
@@ -171,10 +171,10 @@ class FetchingOne:
             elapsed = call.leave()
             operation.fetch_ns += elapsed
             operation.rows = (operation.rows or 0) + 1
-            if operation.rows > _MEASURED_FIRST and not self._listener.python_inside:
+            if operation.rows > _MEASURED_FIRST and not self._gate.python_inside:
                 self._allow(operation, key, elapsed)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
         return row
 
     def fail(self, entered: tuple[Call, int], error: BaseException) -> None:
@@ -189,88 +189,88 @@ class FetchingOne:
             operation.sample_ns = elapsed if position > 1 else 0
             if position == 1:
                 return
-        longest = _LONGEST_STRIDE
+        longest = _LONGEST_RUN
         if elapsed > _SLOW_FETCH_NS:
             # Chunks of this result do not end where DuckDB's vectors do: sample more densely, and let a slow fetch
             # that was met stand for those that were passed over.
-            longest = _IRREGULAR_STRIDE
+            longest = _IRREGULAR_RUN
             operation.fetch_ns += elapsed * longest if operation.sampled else 0
         else:
             operation.sample_ns = min(operation.sample_ns, elapsed)
-        operation.stride = Stride(min(longest, VECTOR_SIZE - position), operation)
-        self._method.allow(key, operation.stride)
+        operation.sampled_run = SampledRun(min(longest, VECTOR_SIZE - position), operation)
+        self._method.allow(key, operation.sampled_run)
 
-    def over(self, key: int, stride: Stride, error: BaseException | None) -> None:
+    def over(self, key: int, run: SampledRun, error: BaseException | None) -> None:
         """An unmeasured fetch found no row, or raised."""
         try:
-            stride.operation.last = perf_counter_ns()
-            settle_stride(stride)
+            run.operation.last_call_ns = perf_counter_ns()
+            settle_sampled_run(run)
             self._method.forget(key)
-            operation = stride.operation
+            operation = run.operation
             connection = operation.connection
-            if connection is not None and (error is None or not self._listener.leaves_open(error)):
-                self._listener.finish(connection, operation, error)
+            if connection is not None and (error is None or not self._gate.leaves_open(error)):
+                self._gate.finish(connection, operation, error)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
 
 
-class Dropping:
+class CloseResultCall:
     """A method that gives the open result up: `complete`, `abort`."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> Connection | None:
         """Remember whose result it is."""
-        return self._listener.connections.find(arguments[0])
+        return self._gate.connections.find(arguments[0])
 
     def succeed(self, connection: Connection, result: Any) -> Any:
         """End the operation whose result is gone."""
         try:
-            self._listener.hold(connection, None)
+            self._gate.hold(connection, None)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
         return result
 
     def fail(self, connection: Connection, error: BaseException) -> None:
         """Leave everything as it is."""
 
 
-class Closing(Dropping):
+class CloseCall(CloseResultCall):
     """`close` and `__exit__`, which close the cursors and duplicates too."""
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> Connection | None:
         """Let go of the database first, so that no lock of ours outlives the user's."""
-        connection = self._listener.connections.find(arguments[0])
+        connection = self._gate.connections.find(arguments[0])
         if connection is not None:
             try:
-                self._listener.connections.close(connection)
+                self._gate.connections.close(connection)
             except Exception as fault:
-                self._listener.faults.report("intercept", fault)
+                self._gate.internal_errors.report("intercept", fault)
         return None
 
 
-class Descending:
+class CursorCall:
     """`cursor` and `duplicate`, which make a connection of a connection."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> Connection | None:
         """Find the connection the new one descends from."""
-        listener = self._listener
+        gate = self._gate
         try:
-            return listener.hear(arguments[0])
+            return gate.connection_to_record(arguments[0])
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
             return None
 
     def succeed(self, parent: Connection, result: Any) -> Any:
         """Register the new connection."""
         try:
-            self._listener.connections.add(result, parent.location, parent)
+            self._gate.connections.add(result, parent.location, parent)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
         return result
 
     def fail(self, parent: Connection, error: BaseException) -> None:

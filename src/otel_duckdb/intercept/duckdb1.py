@@ -1,9 +1,10 @@
-"""The roles of DuckDB 1's relations: nothing runs before a terminal method, and some keep a result of their own."""
+"""The hooks of DuckDB 1's relations: nothing runs before a terminal method, and some keep a result of their own."""
 
 from __future__ import annotations
 
+from enum import Enum
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.core.operation import Call, Operation
 from otel_duckdb.intercept import streams
@@ -28,70 +29,70 @@ if TYPE_CHECKING:
 
     from otel_duckdb.core.connection import Connection
     from otel_duckdb.intercept.connection_methods import Count
-    from otel_duckdb.intercept.gate import Listener
+    from otel_duckdb.intercept.gate import Gate
     from otel_duckdb.intercept.relations import Relations
 
 
-class Asking:
+class SQLCall:
     """`con.sql` of DuckDB 1: a SELECT is only bound, anything else runs at once and its relation holds the result."""
 
-    def __init__(self, listener: Listener, relations: Relations, relation_type: type) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate, relations: Relations, relation_type: type) -> None:
+        self._gate = gate
         self._relations = relations
         self._relation_type = relation_type
 
-    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Asked | None:
+    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> StartedSQLCall | None:
         """Begin an operation if something runs; else only take the time, for a query that fails to bind."""
-        listener = self._listener
+        gate = self._gate
         try:
-            connection = listener.hear(arguments[0])
+            connection = gate.connection_to_record(arguments[0])
             thread = get_ident()
-            if connection is None or connection.serving == thread:
+            if connection is None or connection.busy_thread == thread:
                 return None
             text = sql_text(arguments[1] if len(arguments) > 1 else keywords.get("query"))
             statement = parse(text)
-            asked = Asked(connection, Operation(text, statement, connection, keywords.get("params")))
+            started = StartedSQLCall(connection, Operation(text, statement, connection, keywords.get("params")))
             if statement.kind != "SELECT" or statement.count > 1 or keywords.get("params"):
-                asked.call = listener.operations.begin(asked.operation, connection, thread)
+                started.call = gate.operations.begin(started.operation, connection, thread)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
             return None
-        return asked
+        return started
 
-    def succeed(self, asked: Asked, result: Any) -> Any:
+    def succeed(self, started: StartedSQLCall, result: Any) -> Any:
         """Hand the operation on to the relation that holds its result, or end it."""
-        listener, call = self._listener, asked.call
+        gate, call = self._gate, started.call
         try:
             if call is not None:
-                asked.operation.execute_ns = call.leave()
-                listener.hold(asked.connection, None)
+                started.operation.execute_ns = call.leave()
+                gate.hold(started.connection, None)
             if isinstance(result, self._relation_type):
-                state = self._relations.add(result, asked.connection)
-                state.text = asked.operation.text if asked.operation.statement.count == 1 else ""
-                lazy = asked.operation.statement.kind == "SELECT" and not asked.operation.parameters
+                state = self._relations.add(result, started.connection)
+                state.text = started.operation.text if started.operation.statement.count == 1 else ""
+                lazy = started.operation.statement.kind == "SELECT" and not started.operation.parameters
                 if call is not None and not lazy:
-                    state.operation = asked.operation
+                    state.operation = started.operation
                     state.executed = True
                     return result
             if call is not None:
-                listener.operations.end(asked.operation)
+                gate.operations.end(started.operation)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
         return result
 
-    def fail(self, asked: Asked, error: BaseException) -> None:
+    def fail(self, started: StartedSQLCall, error: BaseException) -> None:
         """Record the failed operation, which may not have begun yet."""
-        listener = self._listener
+        gate = self._gate
         try:
-            call = asked.call or listener.operations.begin(asked.operation, asked.connection, get_ident())
+            call = started.call or gate.operations.begin(started.operation, started.connection, get_ident())
             call.leave()
-            asked.operation.execute_ns = asked.operation.last - asked.operation.started
-            listener.operations.end(asked.operation, error)
+            started.operation.execute_ns = started.operation.last_call_ns - started.operation.start_ns
+            gate.operations.end(started.operation, error)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
 
 
-class Asked:
+class StartedSQLCall:
     """One call of `con.sql`."""
 
     __slots__ = ("call", "connection", "operation")
@@ -102,7 +103,7 @@ class Asked:
         self.call: Call | None = None
 
 
-class Entered:
+class StartedTerminalCall:
     """One call of a relation's terminal method."""
 
     __slots__ = ("arguments", "call", "first", "state")
@@ -114,78 +115,76 @@ class Entered:
         self.arguments = arguments
 
 
-_AGAIN: Final = "again"
-_STEP: Final = "step"
-_DRAIN: Final = "drain"
-_DRAW: Final = "draw"
-_KEEP: Final = "keep"
+class RunMode(Enum):
+    """What a terminal method makes a relation do, as it was measured (`docs/architecture.md`)."""
+
+    EXECUTE = "run, and leave the result open"
+    FETCH = "go on with the relation's result, and run it only if there is none"
+    FETCH_ALL = "the same, and use the result up"
+    DISPLAY = "run once, and keep the rows"
+    RERUN = "run a statement of its own each time"
 
 
-class Terminal:
-    """A method of DuckDB 1's relations that makes it run.
-
-    What runs when was measured (`docs/architecture.md`): `step` methods go on with the relation's result and run it
-    only if there is none; `drain` methods do the same and use the result up; `again` methods run a statement of their
-    own each time; `draw` methods run once and keep the rows; `keep` methods run and leave the result open.
-    """
+class TerminalCall:
+    """A method of DuckDB 1's relations that makes it run."""
 
     def __init__(
         self,
-        listener: Listener,
+        gate: Gate,
         relations: Relations,
-        manner: str,
+        mode: RunMode,
         text: Callable[[str, tuple[Any, ...], dict[str, Any]], str] | None = None,
         count: Count | None = None,
     ) -> None:
-        self._listener = listener
+        self._gate = gate
         self._relations = relations
-        self._manner = manner
+        self._mode = mode
         self._text = text
         self._count = count
 
-    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Entered | None:
+    def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> StartedTerminalCall | None:
         """Go on with the relation's open result, or begin an operation of its own."""
-        listener = self._listener
-        if not listener.active or keywords.get("lazy"):
+        gate = self._gate
+        if not gate.active or keywords.get("lazy"):
             return None
         try:
             state = self._relations.find(arguments[0]) or self._of_unknown_origin(arguments[0])
             thread = get_ident()
-            if state.serving == thread or not listener.hears(state.connection):
+            if state.busy_thread == thread or not gate.should_record(state.connection):
                 return None
-            if self._manner in {_STEP, _DRAIN}:
-                call = listener.resume(state, thread)
+            if self._mode in {RunMode.FETCH, RunMode.FETCH_ALL}:
+                call = gate.resume(state, thread)
                 if call is not None:
-                    return Entered(state, call, False, arguments)
+                    return StartedTerminalCall(state, call, False, arguments)
             return None if self._runs_nothing(state) else self._first(state, thread, arguments, keywords)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
             return None
 
     def _runs_nothing(self, state: RelationState) -> bool:
-        if self._manner in {_STEP, _DRAIN} and state.exhausted:
-            state.exhausted = self._manner == _STEP
+        if self._mode in {RunMode.FETCH, RunMode.FETCH_ALL} and state.exhausted:
+            state.exhausted = self._mode is RunMode.FETCH
             return True
-        return (self._manner == _DRAW and state.drawn) or (self._text is closing_text and state.executed)
+        return (self._mode is RunMode.DISPLAY and state.displayed) or (self._text is closing_text and state.executed)
 
     def _first(
         self, state: RelationState, thread: int, arguments: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> Entered:
+    ) -> StartedTerminalCall:
         sql = state.text or rendered(arguments[0].sql_query())
         text = sql if self._text is None else self._text(sql, arguments, keywords)
         operation = Operation(text, parse(text), state.connection)
-        return Entered(state, self._listener.operations.begin(operation, state, thread), True, arguments)
+        return StartedTerminalCall(state, self._gate.operations.begin(operation, state, thread), True, arguments)
 
     def _of_unknown_origin(self, relation: Any) -> RelationState:
         """The state of a relation whose database can only be one where we know of one connection only."""
-        live = tuple(self._listener.connections) if self._listener.everything else ()
+        live = tuple(self._gate.connections) if self._gate.everything else ()
         state = self._relations.add(relation, live[0] if len(live) == 1 else None)
-        state.guessed = True
+        state.connection_inferred = True
         return state
 
-    def succeed(self, entered: Entered, result: Any) -> Any:
+    def succeed(self, entered: StartedTerminalCall, result: Any) -> Any:
         """Count rows and time, and end the operation with the result."""
-        listener, state, operation = self._listener, entered.state, entered.call.operation
+        gate, state, operation = self._gate, entered.state, entered.call.operation
         try:
             elapsed = entered.call.leave()
             if entered.first:
@@ -197,68 +196,68 @@ class Terminal:
                 state.operation = None
                 holder = RelationState(state.connection)
                 holder.operation = operation
-                return streams.observed(result, listener, holder, operation)
+                return streams.observed(result, gate, holder, operation)
             self._settle(entered, operation, result)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
         return result
 
-    def _settle(self, entered: Entered, operation: Operation, result: Any) -> None:
-        listener, state = self._listener, entered.state
-        last = self._manner not in {_STEP, _KEEP}
+    def _settle(self, entered: StartedTerminalCall, operation: Operation, result: Any) -> None:
+        gate, state = self._gate, entered.state
+        last = self._mode not in {RunMode.FETCH, RunMode.EXECUTE}
         if self._count is not None:
             rows, last = self._count(result, entered.arguments)
             if rows is not None:
                 operation.rows = (operation.rows or 0) + rows
-        if self._manner in {_AGAIN, _DRAW}:
-            state.drawn = state.drawn or self._manner == _DRAW
-            listener.operations.end(operation)
+        if self._mode in {RunMode.RERUN, RunMode.DISPLAY}:
+            state.displayed = state.displayed or self._mode is RunMode.DISPLAY
+            gate.operations.end(operation)
         elif last:
-            state.exhausted = self._manner == _STEP
-            listener.finish(state, operation)
+            state.exhausted = self._mode is RunMode.FETCH
+            gate.finish(state, operation)
         else:
             state.exhausted = False
-            listener.hold(state, operation)
+            gate.hold(state, operation)
 
-    def fail(self, entered: Entered, error: BaseException) -> None:
+    def fail(self, entered: StartedTerminalCall, error: BaseException) -> None:
         """End the operation with its error."""
-        listener, operation = self._listener, entered.call.operation
+        gate, operation = self._gate, entered.call.operation
         try:
             elapsed = entered.call.leave()
             if entered.first:
                 operation.execute_ns = elapsed
             else:
                 operation.fetch_ns += elapsed
-            if entered.first or not listener.leaves_open(error):
-                listener.finish(entered.state, operation, error)
+            if entered.first or not gate.leaves_open(error):
+                gate.finish(entered.state, operation, error)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
 
 
-def terminals(listener: Listener, relations: Relations) -> dict[str, Terminal]:
-    """The role of each method of DuckDB 1's relations that makes it run."""
+def terminals(gate: Gate, relations: Relations) -> dict[str, TerminalCall]:
+    """The hook of each method of DuckDB 1's relations that makes it run."""
 
-    def make(manner: str, text: Any = None, count: Count | None = None) -> Terminal:
-        return Terminal(listener, relations, manner, text, count)
+    def make(mode: RunMode, text: Any = None, count: Count | None = None) -> TerminalCall:
+        return TerminalCall(gate, relations, mode, text, count)
 
-    drain = make(_DRAIN, count=all_rows)
-    draw, write = make(_DRAW), make(_AGAIN, copy_text)
-    counting, create = make(_AGAIN, count_text), make(_AGAIN, create_text)
+    fetch_all = make(RunMode.FETCH_ALL, count=all_rows)
+    display, write = make(RunMode.DISPLAY), make(RunMode.RERUN, copy_text)
+    counting, create = make(RunMode.RERUN, count_text), make(RunMode.RERUN, create_text)
     whole = (*WHOLE_RESULT, "to_df", "fetch_arrow_reader", "record_batch", "__arrow_c_stream__")
-    roles: dict[str, Terminal] = dict.fromkeys(whole, drain)
-    roles.update(dict.fromkeys(("show", "__repr__", "__str__"), draw))
-    roles.update(dict.fromkeys(("write_csv", "to_csv", "write_parquet", "to_parquet"), write))
-    roles.update(dict.fromkeys(("__len__", "shape"), counting))
-    roles.update(dict.fromkeys(("create", "to_table"), create))
-    roles.update(
-        fetchone=make(_STEP, count=one_row),
-        fetchmany=make(_STEP, count=some_rows),
-        fetch_df_chunk=make(_STEP, count=chunk_rows),
-        execute=make(_KEEP),
-        insert_into=make(_AGAIN, insert_into_text),
-        insert=make(_AGAIN, insert_text),
-        update=make(_AGAIN, update_text),
-        explain=make(_AGAIN, explain_text),
-        close=make(_AGAIN, closing_text),
+    hooks: dict[str, TerminalCall] = dict.fromkeys(whole, fetch_all)
+    hooks.update(dict.fromkeys(("show", "__repr__", "__str__"), display))
+    hooks.update(dict.fromkeys(("write_csv", "to_csv", "write_parquet", "to_parquet"), write))
+    hooks.update(dict.fromkeys(("__len__", "shape"), counting))
+    hooks.update(dict.fromkeys(("create", "to_table"), create))
+    hooks.update(
+        fetchone=make(RunMode.FETCH, count=one_row),
+        fetchmany=make(RunMode.FETCH, count=some_rows),
+        fetch_df_chunk=make(RunMode.FETCH, count=chunk_rows),
+        execute=make(RunMode.EXECUTE),
+        insert_into=make(RunMode.RERUN, insert_into_text),
+        insert=make(RunMode.RERUN, insert_text),
+        update=make(RunMode.RERUN, update_text),
+        explain=make(RunMode.RERUN, explain_text),
+        close=make(RunMode.RERUN, closing_text),
     )
-    return roles
+    return hooks

@@ -1,4 +1,4 @@
-"""The roles on DuckDB 2, whose relations are Python and end in one private method, `_submit`.
+"""The hooks on DuckDB 2, whose relations are Python and end in one private method, `_submit`.
 
 A public call opens a scope on its connection; the first `_submit` inside it begins the operation, every further one
 serves it. So one public call gives one operation however many statements DuckDB's own Python makes of it. A `_submit`
@@ -23,7 +23,7 @@ from otel_duckdb.statement import parse
 if TYPE_CHECKING:
     from otel_duckdb.core.connection import Connection
     from otel_duckdb.intercept.connection_methods import Count
-    from otel_duckdb.intercept.gate import Listener
+    from otel_duckdb.intercept.gate import Gate
     from otel_duckdb.intercept.relations import Relations
 
 
@@ -46,10 +46,10 @@ class Scope:
         "ran_last",
         "relation",
         "resumed",
-        "started",
+        "start_ns",
+        "start_unix_ns",
         "text",
         "thread",
-        "wall",
         "work",
     )
 
@@ -63,14 +63,14 @@ class Scope:
         self.resumed = False
         self.ran_last = False
         self.work = 0
-        self.wall = time_ns()
-        self.started = perf_counter_ns()
+        self.start_unix_ns = time_ns()
+        self.start_ns = perf_counter_ns()
 
     def describe(self, sql: str) -> Operation:
         """The operation of this call, which began when the call did."""
         text = rendered(sql) if self.text is None else self.text
         operation = Operation(text, parse(text), self.connection, self.parameters)
-        operation.wall, operation.started = self.wall, self.started
+        operation.start_unix_ns, operation.start_ns = self.start_unix_ns, self.start_ns
         return operation
 
     def close(self) -> int:
@@ -78,46 +78,46 @@ class Scope:
         self.connection.scope = None
         now = perf_counter_ns()
         if self.operation is not None:
-            self.operation.last = now
-        return now - self.started - self.work
+            self.operation.last_call_ns = now
+        return now - self.start_ns - self.work
 
 
-class Submitting:
+class SubmitCall:
     """`_submit` and `_prepare_script`: DuckDB works."""
 
-    def __init__(self, listener: Listener, relations: Relations, *, script: bool = False) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate, relations: Relations, *, script: bool = False) -> None:
+        self._gate = gate
         self._relations = relations
         self._script = script
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> tuple[Call, Scope | None] | None:
         """Begin the operation of the scope, or serve it."""
-        listener = self._listener
+        gate = self._gate
         try:
             text = sql_text(arguments[1])
             if self._script and parse(text).count < 2:  # noqa: PLR2004 - only the statements before the last run
                 return None
-            connection = listener.hear(arguments[0])
+            connection = gate.connection_to_record(arguments[0])
             if connection is None:
                 return None
             thread = get_ident()
             scope: Scope | None = connection.scope
             if scope is None or scope.thread != thread:
                 text = rendered(text)
-                return listener.operations.begin(Operation(text, parse(text), connection), connection, thread), None
+                return gate.operations.begin(Operation(text, parse(text), connection), connection, thread), None
             scope.ran_last = not self._script
             if scope.operation is not None:
                 forget_profile(connection)
                 return Call(scope.operation, connection, thread), scope
             return self._begin(scope, scope.describe(text), thread), scope
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
             return None
 
     def _begin(self, scope: Scope, operation: Operation, thread: int) -> Call:
         scope.operation = operation
-        call = self._listener.operations.begin(operation, scope.connection, thread)
-        scope.started = operation.started  # which is later where profiling was switched first
+        call = self._gate.operations.begin(operation, scope.connection, thread)
+        scope.start_ns = operation.start_ns  # which is later where profiling was switched first
         return call
 
     def succeed(self, entered: tuple[Call, Scope | None], result: Any) -> Any:
@@ -126,22 +126,22 @@ class Submitting:
             if self._leave(entered) is None:
                 self._keep(entered[0].operation, result)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
         return result
 
     def _keep(self, operation: Operation, result: Any) -> None:
         if operation.statement.returns_rows and hasattr(result, "fetchmany"):
             self._relations.add(result, operation.connection).operation = operation
         else:
-            self._listener.operations.end(operation)
+            self._gate.operations.end(operation)
 
     def fail(self, entered: tuple[Call, Scope | None], error: BaseException) -> None:
         """Count the time; the public call ends the operation with what reaches its caller."""
         try:
             if self._leave(entered) is None:
-                self._listener.operations.end(entered[0].operation, error)
+                self._gate.operations.end(entered[0].operation, error)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
 
     def _leave(self, entered: tuple[Call, Scope | None]) -> Scope | None:
         call, scope = entered
@@ -155,20 +155,20 @@ class Submitting:
         return scope
 
 
-class ReadingResult:
+class ResultFetchCall:
     """`fetchmany` of a result that was submitted outside any scope, as the generator `iter_rows` does."""
 
-    def __init__(self, listener: Listener, relations: Relations) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate, relations: Relations) -> None:
+        self._gate = gate
         self._relations = relations
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> tuple[Call, tuple[Any, ...]] | None:
         """Go on with the operation of the result."""
         try:
             state = self._relations.find(arguments[0])
-            call = None if state is None else self._listener.resume(state, get_ident())
+            call = None if state is None else self._gate.resume(state, get_ident())
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
             return None
         return None if call is None else (call, arguments)
 
@@ -181,64 +181,64 @@ class ReadingResult:
             rows, last = some_rows(result, arguments)
             operation.rows = (operation.rows or 0) + (rows or 0)
             if last:
-                self._listener.finish(call.owner, operation)
+                self._gate.finish(call.holder, operation)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
         return result
 
     def fail(self, entered: tuple[Call, tuple[Any, ...]], error: BaseException) -> None:
         """End the operation with its error."""
         try:
             entered[0].operation.fetch_ns += entered[0].leave()
-            self._listener.finish(entered[0].owner, entered[0].operation, error)
+            self._gate.finish(entered[0].holder, entered[0].operation, error)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
 
 
-class _Public:
+class _PublicCall:
     """A public call of DuckDB 2 that may run statements."""
 
-    def __init__(self, listener: Listener, relations: Relations) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate, relations: Relations) -> None:
+        self._gate = gate
         self._relations = relations
 
     def _enter(self, target: Any, relation: Any, text: str | None, parameters: Any) -> Scope | None:
-        connection = self._listener.hear(target)
+        connection = self._gate.connection_to_record(target)
         if connection is None:
             return None
         thread = get_ident()
-        if connection.serving == thread or (connection.scope is not None and connection.scope.thread == thread):
+        if connection.busy_thread == thread or (connection.scope is not None and connection.scope.thread == thread):
             return None
         scope = connection.scope = Scope(connection, thread, relation, text, parameters)
         return scope
 
     def fail(self, scope: Scope, error: BaseException) -> None:
         """Record the failed operation, which begins here if nothing has run."""
-        listener = self._listener
+        gate = self._gate
         try:
             rest = scope.close()
             operation = scope.operation
             if operation is None:
-                if listener.leaves_open(error):
+                if gate.leaves_open(error):
                     return
                 operation = scope.describe(scope.text or "")
-                operation.ran = False
-                listener.operations.begin(operation, scope.connection, scope.thread).leave()
+                operation.was_executed = False
+                gate.operations.begin(operation, scope.connection, scope.thread).leave()
             operation.execute_ns += 0 if scope.resumed else rest
             operation.fetch_ns += rest if scope.resumed else 0
             state = self._relations.find(scope.relation)
             if state is not None and state.operation is operation:
                 state.operation = None
-            listener.operations.end(operation, error)
+            gate.operations.end(operation, error)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
 
 
-class AskingPublic(_Public):
+class PublicSQLCall(_PublicCall):
     """`con.sql`: a SELECT is only bound, anything else runs at once and its relation holds the result."""
 
-    def __init__(self, listener: Listener, relations: Relations, relation_type: type) -> None:
-        super().__init__(listener, relations)
+    def __init__(self, gate: Gate, relations: Relations, relation_type: type) -> None:
+        super().__init__(gate, relations)
         self._relation_type = relation_type
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Scope | None:
@@ -247,7 +247,7 @@ class AskingPublic(_Public):
             text = sql_text(arguments[1] if len(arguments) > 1 else keywords.get("query"))
             return self._enter(arguments[0], None, text, keywords.get("params"))
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
             return None
 
     def succeed(self, scope: Scope, result: Any) -> Any:
@@ -264,17 +264,17 @@ class AskingPublic(_Public):
                 if held and scope.ran_last:
                     state.operation = operation
                 else:
-                    self._listener.operations.end(operation)
+                    self._gate.operations.end(operation)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
         return result
 
 
-class TerminalPublic(_Public):
+class PublicTerminalCall(_PublicCall):
     """A method of a relation that runs it."""
 
-    def __init__(self, listener: Listener, relations: Relations, count: Count | None = None) -> None:
-        super().__init__(listener, relations)
+    def __init__(self, gate: Gate, relations: Relations, count: Count | None = None) -> None:
+        super().__init__(gate, relations)
         self._count = count
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Scope | None:
@@ -290,13 +290,13 @@ class TerminalPublic(_Public):
                 scope.operation, scope.resumed = state.operation, True
                 state.operation = None
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
             return None
         return scope
 
     def succeed(self, scope: Scope, result: Any) -> Any:
         """Count rows and time, and end the operation; a reader carries it on."""
-        listener = self._listener
+        gate = self._gate
         try:
             rest = scope.close()
             operation = scope.operation
@@ -306,19 +306,19 @@ class TerminalPublic(_Public):
             if streams.is_stream(result):
                 holder = RelationState(scope.connection)
                 holder.operation = operation
-                return streams.observed(result, listener, holder, operation)
+                return streams.observed(result, gate, holder, operation)
             if self._count is not None:
                 operation.rows = self._count(result, ())[0]
-            listener.operations.end(operation)
+            gate.operations.end(operation)
         except Exception as fault:
-            listener.faults.report("intercept", fault)
+            gate.internal_errors.report("intercept", fault)
         return result
 
 
-def terminals(listener: Listener, relations: Relations) -> dict[str, TerminalPublic]:
-    """The role of each public method of DuckDB 2's relations that may run it."""
-    counted = TerminalPublic(listener, relations, all_rows)
-    uncounted = TerminalPublic(listener, relations)
+def terminals(gate: Gate, relations: Relations) -> dict[str, PublicTerminalCall]:
+    """The hook of each public method of DuckDB 2's relations that may run it."""
+    counted = PublicTerminalCall(gate, relations, all_rows)
+    uncounted = PublicTerminalCall(gate, relations)
     returning = (*WHOLE_RESULT, "to_df", "to_dicts", "fetch_arrow_reader")
     others = (
         "__arrow_c_stream__",

@@ -1,8 +1,8 @@
-"""Strides: how most calls of a long `fetchone` loop pass at next to no cost, and are counted all the same.
+"""Sampled runs: how most calls of a long `fetchone` loop pass at next to no cost, and are counted all the same.
 
 Two readings of the clock cost a quarter of a `fetchone` of DuckDB, and so does the mere frame of a Python function
-(`docs/performance.md`). So the calls of a stride are only counted, by the C module `_fetchone`, or by its Python twin
-here where that was not compiled.
+(`docs/performance.md`). So the calls of a sampled run are only counted, by the C module `_fetchone`, or by its Python
+twin here where that was not compiled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from otel_duckdb.core.operation import Operation
 
 
-class PythonStride:
+class PythonSampledRun:
     """Fetches of one operation that may pass unmeasured.
 
     Attributes:
@@ -33,48 +33,48 @@ class PythonStride:
 
 def python_fetchone(
     original: Callable[[Any], Any],
-    heard: Callable[[Any], Any],
-    over: Callable[[int, PythonStride, BaseException | None], None],
+    wrapped: Callable[[Any], Any],
+    over: Callable[[int, PythonSampledRun, BaseException | None], None],
 ) -> Any:
-    """A `fetchone` that counts the calls of a stride, and leaves all others to `heard`.
+    """A `fetchone` that counts the calls of a sampled run, and leaves all others to `wrapped`.
 
-    Its attribute `allow(key, stride)` lets the calls of the object with that id pass as the stride says, `forget(key)`
-    ends that; `over(key, stride, error)` is told when a call of a stride finds no row, or raises.
+    Its attribute `allow(key, run)` lets the calls of the object with that id pass as the run says, `forget(key)`
+    ends that; `over(key, run, error)` is told when a call of a sampled run finds no row, or raises.
     """
-    strides: dict[int, PythonStride] = {}
+    sampled_runs: dict[int, PythonSampledRun] = {}
 
     def fetchone(connection: Any) -> Any:
         try:
-            stride = strides[id(connection)]
-            left = stride.left
+            run = sampled_runs[id(connection)]
+            left = run.left
         except KeyError:
             left = 0
         if left <= 0:
-            return heard(connection)
+            return wrapped(connection)
         try:
             row = original(connection)
         except BaseException as error:
-            over(id(connection), stride, error)
+            over(id(connection), run, error)
             raise
         if row is None:
-            over(id(connection), stride, None)
+            over(id(connection), run, None)
         else:
-            stride.left = left - 1
+            run.left = left - 1
         return row
 
     method: Any = fetchone
-    method.allow = strides.__setitem__
-    method.forget = lambda key: strides.pop(key, None)
+    method.allow = sampled_runs.__setitem__
+    method.forget = lambda key: sampled_runs.pop(key, None)
     return method
 
 
-__all__ = ["COMPILED", "Fetchone", "Stride", "python_fetchone"]
+__all__ = ["COMPILED", "Fetchone", "SampledRun", "python_fetchone"]
 
 try:
-    from otel_duckdb.intercept._fetchone import Fetchone, Stride
+    from otel_duckdb.intercept._fetchone import Fetchone, SampledRun
 except ImportError:
     COMPILED = False
-    Stride = PythonStride  # type: ignore[misc, assignment] # the twin of the C class
+    SampledRun = PythonSampledRun  # type: ignore[misc, assignment] # the twin of the C class
     Fetchone = python_fetchone  # type: ignore[misc, assignment] # the same
 else:
     COMPILED = True

@@ -1,4 +1,4 @@
-"""What all roles share: whether a call is to be heard, on which connection, and where its operation goes."""
+"""What all hooks share: whether a call is to be recorded, on which connection, and where its operation goes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
 from opentelemetry.metrics import _internal as metrics_api
 
 from otel_duckdb.core.connection import unregistered
-from otel_duckdb.core.operation import Call, settle_stride
+from otel_duckdb.core.operation import Call, settle_sampled_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_duckdb.core.connection import Connection, Location
-    from otel_duckdb.core.operation import Operation, Operations, Owner
+    from otel_duckdb.core.operation import Operation, Operations, ResultHolder
     from otel_duckdb.intercept.registry import Connections
-    from otel_duckdb.telemetry.internal_errors import Faults
+    from otel_duckdb.telemetry.internal_errors import InternalErrors
 
 _SUPPRESSED: Final = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
 """The keys that `opentelemetry.instrumentation.utils.suppress_instrumentation()` sets."""
@@ -29,13 +29,13 @@ def forget_profile(connection: Connection) -> None:
         connection.profiling.operation = None
 
 
-class Listener:
-    """Decides what is heard.
+class Gate:
+    """Decides what is recorded.
 
     Attributes:
         active: False after `uninstrument()`: live wrappers then only pass calls on.
         dormant: Whether no SDK was set up when last looked, so that there is nobody to tell.
-        everything: Whether connections nobody has registered are heard too.
+        everything: Whether connections nobody has registered are recorded too.
         python_inside: Whether Python code of the user may run inside DuckDB, as a function or a file system.
     """
 
@@ -43,7 +43,7 @@ class Listener:
         self,
         connections: Connections,
         operations: Operations,
-        faults: Faults,
+        internal_errors: InternalErrors,
         locate: Callable[[Any], Location],
         resource_in_use: type[BaseException] | None,
         *,
@@ -54,15 +54,15 @@ class Listener:
         self.everything = True
         self.connections = connections
         self.operations = operations
-        self.faults = faults
+        self.internal_errors = internal_errors
         self.python_inside = False
         self._locate = locate
         self._passing: tuple[type[BaseException], ...] = (TypeError, ImportError)
         if resource_in_use is not None:
             self._passing += (resource_in_use,)
 
-    def hear(self, target: Any) -> Connection | None:
-        """The record of the connection, or None if a call on it is not to be heard now."""
+    def connection_to_record(self, target: Any) -> Connection | None:
+        """The record of the connection, or None if a call on it is not to be recorded now."""
         if not self.active or (self.dormant and self._nobody_listens()):
             return None
         connection = self.connections.find(target)
@@ -75,7 +75,7 @@ class Listener:
         return connection
 
     def adopt(self, target: Any) -> Connection:
-        """The record of a connection made before we listened; a closed one is heard, but not registered."""
+        """The record of a connection made before we listened; a closed one is recorded, but not registered."""
         try:
             where = self._locate(target)
         except Exception:
@@ -88,8 +88,8 @@ class Listener:
         if connection is not None:
             self.connections.close(connection)
 
-    def hears(self, connection: Connection | None) -> bool:
-        """Whether a call that belongs to this connection is to be heard now; None stands for one that is not known."""
+    def should_record(self, connection: Connection | None) -> bool:
+        """Whether a call that belongs to this connection, None for an unknown one, is to be recorded now."""
         if not self.active or (self.dormant and self._nobody_listens()):
             return False
         return (self.everything or connection is not None) and not self._suppressed()
@@ -104,28 +104,28 @@ class Listener:
         context = get_current()
         return bool(context) and bool(context.get(_SUPPRESSED[0]) or context.get(_SUPPRESSED[1]))
 
-    def resume(self, owner: Owner, thread: int) -> Call | None:
+    def resume(self, holder: ResultHolder, thread: int) -> Call | None:
         """Enter a DuckDB call that serves the operation whose result is open."""
-        operation = owner.operation
-        if operation is None or operation.ended or owner.serving == thread or not self.active:
+        operation = holder.operation
+        if operation is None or operation.ended or holder.busy_thread == thread or not self.active:
             return None
-        if operation.stride is not None:
-            settle_stride(operation.stride)
-        return Call(operation, owner, thread)
+        if operation.sampled_run is not None:
+            settle_sampled_run(operation.sampled_run)
+        return Call(operation, holder, thread)
 
     def leaves_open(self, error: BaseException) -> bool:
         """Whether the error leaves an open result as it was: a wrong argument, or a busy connection."""
         return isinstance(error, self._passing)
 
-    def hold(self, owner: Owner, operation: Operation | None) -> None:
-        """Let `owner` hold the operation as its open result, in the place of the one before, which ends."""
-        previous = owner.operation
-        owner.operation = operation
+    def hold(self, holder: ResultHolder, operation: Operation | None) -> None:
+        """Let `holder` hold the operation as its open result, in the place of the one before, which ends."""
+        previous = holder.operation
+        holder.operation = operation
         if previous is not None and previous is not operation:
             self.operations.end(previous)
 
-    def finish(self, owner: Owner, operation: Operation, error: BaseException | None = None) -> None:
+    def finish(self, holder: ResultHolder, operation: Operation, error: BaseException | None = None) -> None:
         """The operation's result is used up, or failed."""
-        if owner.operation is operation:
-            owner.operation = None
+        if holder.operation is operation:
+            holder.operation = None
         self.operations.end(operation, error)

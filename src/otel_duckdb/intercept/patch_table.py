@@ -1,4 +1,4 @@
-"""Which attribute of DuckDB gets which role, on each line of DuckDB: the whole surface in one table."""
+"""Which attribute of DuckDB gets which hook, on each line of DuckDB: the whole surface in one table."""
 
 from __future__ import annotations
 
@@ -8,27 +8,34 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_duckdb.core.patches import Patches
 from otel_duckdb.intercept import duckdb1 as one
 from otel_duckdb.intercept import duckdb2 as two
-from otel_duckdb.intercept.appenders import Appenders, Appending, MakingAppender
-from otel_duckdb.intercept.connect import Opening
-from otel_duckdb.intercept.connection_methods import Closing, Descending, Dropping, Executing, Fetching, FetchingOne
+from otel_duckdb.intercept.appenders import AppenderCall, Appenders, NewAppenderCall
+from otel_duckdb.intercept.connect import ConnectCall
+from otel_duckdb.intercept.connection_methods import (
+    CloseCall,
+    CloseResultCall,
+    CursorCall,
+    ExecuteCall,
+    FetchCall,
+    FetchOneCall,
+)
 from otel_duckdb.intercept.describe import batch, given_query, into_table, named
-from otel_duckdb.intercept.duckdb1 import Asking
+from otel_duckdb.intercept.duckdb1 import SQLCall
 from otel_duckdb.intercept.relations import Relations
 from otel_duckdb.intercept.replacement_scans import ReplacementScan
 from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, chunk_rows, one_row, some_rows
-from otel_duckdb.intercept.wrappers import heard, heard_scanning, heard_warning
+from otel_duckdb.intercept.wrappers import wrapped, wrapped_scanning, wrapped_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
-    from otel_duckdb.intercept.gate import Listener
-    from otel_duckdb.intercept.wrappers import Role
+    from otel_duckdb.intercept.gate import Gate
+    from otel_duckdb.intercept.wrappers import CallHook
 
 SUPPORTED: Final = "1.4, 1.5 and 2.x"
 
-_ASKING = ("sql", "query", "from_query")
-_FETCHING = (*WHOLE_RESULT, "fetch_df")
+_SQL_CALLS = ("sql", "query", "from_query")
+_FETCH_CALLS = (*WHOLE_RESULT, "fetch_df")
 _WARNING = ("fetch_arrow_table", "fetch_record_batch", "fetch_arrow_reader", "record_batch")
 
 
@@ -64,7 +71,7 @@ class DefaultConnection:
         self._kept = None
 
 
-class Releasing:
+class SetDefaultCall:
     """`set_default_connection`: the one before is not ours to keep."""
 
     def __init__(self, default: DefaultConnection) -> None:
@@ -82,42 +89,42 @@ class Releasing:
         """Never called."""
 
 
-class OnDefault:
-    """A role of a module-level function, which acts on the default connection or the one given by keyword."""
+class OnDefaultConnection:
+    """A hook of a module-level function, which acts on the default connection or the one given by keyword."""
 
-    def __init__(self, role: Role, default: DefaultConnection) -> None:
-        self.role = role
+    def __init__(self, hook: CallHook, default: DefaultConnection) -> None:
+        self.hook = hook
         self._default = default
-        self.succeed = role.succeed
-        self.fail = role.fail
+        self.succeed = hook.succeed
+        self.fail = hook.fail
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """Begin the role on the connection the function acts on."""
+        """Begin the hook on the connection the function acts on."""
         try:
             target = keywords.get("connection")
             target = self._default() if target is None else target
         except Exception:
             return None
-        return self.role.begin((target, *arguments), {k: v for k, v in keywords.items() if k != "connection"})
+        return self.hook.begin((target, *arguments), {k: v for k, v in keywords.items() if k != "connection"})
 
 
-class OnDefaultResult(OnDefault):
+class OnDefaultConnectionResult(OnDefaultConnection):
     """The same for a name that fetches only when it is called without arguments, such as `duckdb.df()`."""
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """Begin the role, unless the call makes a relation of its argument."""
+        """Begin the hook, unless the call makes a relation of its argument."""
         return None if arguments else super().begin(arguments, keywords)
 
 
-class PythonInside:
+class PythonInsideCall:
     """`create_function` and `register_filesystem`: from now on Python code of the user runs inside DuckDB."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     def begin(self, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> None:
         """Measure every fetch from now on, so that the span is current whenever the user's code runs."""
-        self._listener.python_inside = True
+        self._gate.python_inside = True
 
     def succeed(self, _call: Any, result: Any) -> Any:
         """Never called."""
@@ -127,17 +134,17 @@ class PythonInside:
         """Never called."""
 
 
-class TheirProfiling:
+class ProfilingCall:
     """`enable_profiling` and `disable_profiling`: from now on the connection's profiling is the user's."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> None:
         """Stand down."""
-        connection = self._listener.connections.find(arguments[0])
+        connection = self._gate.connections.find(arguments[0])
         if connection is not None:
-            self._listener.operations.stand_down(connection)
+            self._gate.operations.stand_down(connection)
 
     def succeed(self, _call: Any, result: Any) -> Any:
         """Never called."""
@@ -147,33 +154,33 @@ class TheirProfiling:
         """Never called."""
 
 
-class Surface:
+class PatchTable:
     """The patched attributes of one DuckDB module."""
 
-    def __init__(self, duckdb: ModuleType, listener: Listener, failed: Callable[[BaseException], None]) -> None:
+    def __init__(self, duckdb: ModuleType, gate: Gate, failed: Callable[[BaseException], None]) -> None:
         self._duckdb = duckdb
-        self._listener = listener
+        self._gate = gate
         self._failed = failed
         self._patches = Patches()
         self._default = DefaultConnection(duckdb)
         self._generation = generation(duckdb.__version__)
-        self.fetching_one: FetchingOne | None = None
-        self.relations = Relations(listener)
-        self.appenders = Appenders(listener)
+        self.fetching_one: FetchOneCall | None = None
+        self.relations = Relations(gate)
+        self.appenders = Appenders(gate)
 
     def install(self) -> None:
         """Replace the attributes; on an error none stays replaced."""
         try:
-            connection = self._connection_roles()
+            connection = self._connection_hooks()
             self._replace(self._duckdb.DuckDBPyConnection, connection, module=False)
-            self._replace(self._duckdb.DuckDBPyRelation, self._relation_roles(), module=False)
+            self._replace(self._duckdb.DuckDBPyRelation, self._relation_hooks(), module=False)
             result = getattr(sys.modules.get("_duckdb"), "RelationResult", None)
             if result is not None:
-                reading = two.ReadingResult(self._listener, self.relations)
+                reading = two.ResultFetchCall(self._gate, self.relations)
                 self._replace(result, {"fetchmany": reading}, module=False)
             if hasattr(self._duckdb, "Appender"):
-                self._replace(self._duckdb.Appender, self._appender_roles(), module=False)
-            self._replace(self._duckdb, self._module_roles(connection), module=True)
+                self._replace(self._duckdb.Appender, self._appender_hooks(), module=False)
+            self._replace(self._duckdb, self._module_hooks(connection), module=True)
         except BaseException:
             self._patches.restore()
             raise
@@ -183,49 +190,49 @@ class Surface:
         self._patches.restore()
         self._default.release()
 
-    def _replace(self, owner: Any, roles: Mapping[str, Role], *, module: bool) -> None:
+    def _replace(self, owner: Any, hooks: Mapping[str, CallHook], *, module: bool) -> None:
         scan = ReplacementScan(self._duckdb.CatalogException, 0 if module else 1)
-        for name, role in roles.items():
+        for name, hook in hooks.items():
             original = vars(owner).get(name)
             if original is None:
                 continue
             if isinstance(original, property):
-                self._patches.replace(owner, name, original.getter(self._wrap(name, original.fget, role, scan)))
-            elif isinstance(role, FetchingOne):
-                self._patches.replace(owner, name, role.method(original))
+                self._patches.replace(owner, name, original.getter(self._wrap(name, original.fget, hook, scan)))
+            elif isinstance(hook, FetchOneCall):
+                self._patches.replace(owner, name, hook.method(original))
             else:
-                self._patches.replace(owner, name, self._wrap(name, original, role, scan))
+                self._patches.replace(owner, name, self._wrap(name, original, hook, scan))
 
-    def _wrap(self, name: str, original: Any, role: Role, scan: ReplacementScan) -> Any:
-        heart = role.role if isinstance(role, OnDefault) else role
+    def _wrap(self, name: str, original: Any, hook: CallHook, scan: ReplacementScan) -> Any:
+        inner = hook.hook if isinstance(hook, OnDefaultConnection) else hook
         if self._generation == 1 and name in _WARNING:
-            return heard_warning(original, role)
-        scans = isinstance(heart, Executing | Asking | one.Terminal)
+            return wrapped_warning(original, hook)
+        scans = isinstance(inner, ExecuteCall | SQLCall | one.TerminalCall)
         if self._generation == 1 and scans:
-            return heard_scanning(original, role, scan)
-        return heard(original, role)
+            return wrapped_scanning(original, hook, scan)
+        return wrapped(original, hook)
 
-    def _connection_roles(self) -> dict[str, Role]:
-        listener = self._listener
-        self.fetching_one = FetchingOne(listener)
-        fetch, closing, descending = Fetching(listener, all_rows), Closing(listener), Descending(listener)
-        inside, theirs = PythonInside(listener), TheirProfiling(listener)
-        roles: dict[str, Role] = {
-            "execute": Executing(listener, given_query, replaces=True),
-            "executemany": Executing(listener, batch),
-            "append": Executing(listener, into_table("append", "INSERT")),
-            "begin": Executing(listener, named("BEGIN")),
-            "commit": Executing(listener, named("COMMIT")),
-            "rollback": Executing(listener, named("ROLLBACK")),
-            "checkpoint": Executing(listener, named("CHECKPOINT")),
-            "appender": MakingAppender(listener, into_table("appender", "INSERT"), self.appenders),
-            "query_appender": MakingAppender(listener, given_query, self.appenders),
+    def _connection_hooks(self) -> dict[str, CallHook]:
+        gate = self._gate
+        self.fetching_one = FetchOneCall(gate)
+        fetch, closing, descending = FetchCall(gate, all_rows), CloseCall(gate), CursorCall(gate)
+        inside, theirs = PythonInsideCall(gate), ProfilingCall(gate)
+        hooks: dict[str, CallHook] = {
+            "execute": ExecuteCall(gate, given_query, replaces=True),
+            "executemany": ExecuteCall(gate, batch),
+            "append": ExecuteCall(gate, into_table("append", "INSERT")),
+            "begin": ExecuteCall(gate, named("BEGIN")),
+            "commit": ExecuteCall(gate, named("COMMIT")),
+            "rollback": ExecuteCall(gate, named("ROLLBACK")),
+            "checkpoint": ExecuteCall(gate, named("CHECKPOINT")),
+            "appender": NewAppenderCall(gate, into_table("appender", "INSERT"), self.appenders),
+            "query_appender": NewAppenderCall(gate, given_query, self.appenders),
             "fetchone": self.fetching_one,
-            "fetchmany": Fetching(listener, some_rows),
-            "fetch_df_chunk": Fetching(listener, chunk_rows),
-            **dict.fromkeys(_FETCHING, fetch),
-            "complete": Dropping(listener),
-            "abort": Dropping(listener),
+            "fetchmany": FetchCall(gate, some_rows),
+            "fetch_df_chunk": FetchCall(gate, chunk_rows),
+            **dict.fromkeys(_FETCH_CALLS, fetch),
+            "complete": CloseResultCall(gate),
+            "abort": CloseResultCall(gate),
             "cursor": descending,
             "duplicate": descending,
             "close": closing,
@@ -237,30 +244,30 @@ class Surface:
         }
         relation_type = self._duckdb.DuckDBPyRelation
         if self._generation == 1:
-            roles.update(dict.fromkeys(_ASKING, Asking(listener, self.relations, relation_type)))
+            hooks.update(dict.fromkeys(_SQL_CALLS, SQLCall(gate, self.relations, relation_type)))
         else:
-            roles.update(dict.fromkeys(_ASKING, two.AskingPublic(listener, self.relations, relation_type)))
-            roles["_submit"] = two.Submitting(listener, self.relations)
-            roles["_prepare_script"] = two.Submitting(listener, self.relations, script=True)
-        return roles
+            hooks.update(dict.fromkeys(_SQL_CALLS, two.PublicSQLCall(gate, self.relations, relation_type)))
+            hooks["_submit"] = two.SubmitCall(gate, self.relations)
+            hooks["_prepare_script"] = two.SubmitCall(gate, self.relations, script=True)
+        return hooks
 
-    def _relation_roles(self) -> Mapping[str, Role]:
+    def _relation_hooks(self) -> Mapping[str, CallHook]:
         make = one.terminals if self._generation == 1 else two.terminals
-        return make(self._listener, self.relations)
+        return make(self._gate, self.relations)
 
-    def _appender_roles(self) -> dict[str, Role]:
-        serve = Appending(self._listener, self.appenders)
-        end = Appending(self._listener, self.appenders, last=True)
+    def _appender_hooks(self) -> dict[str, CallHook]:
+        serve = AppenderCall(self._gate, self.appenders)
+        end = AppenderCall(self._gate, self.appenders, last=True)
         return {"append_row": serve, "append_rows": serve, "flush": serve, "__exit__": end}
 
-    def _module_roles(self, connection: Mapping[str, Role]) -> dict[str, Role]:
+    def _module_hooks(self, connection: Mapping[str, CallHook]) -> dict[str, CallHook]:
         default = self._default
-        roles: dict[str, Role] = {}
-        for name, role in connection.items():
+        hooks: dict[str, CallHook] = {}
+        for name, hook in connection.items():
             if name.startswith("_") or name == "fetchone":
                 continue
-            roles[name] = (OnDefaultResult if name in _FETCHING else OnDefault)(role, default)
-        roles["fetchone"] = OnDefault(Fetching(self._listener, one_row), default)
-        roles["set_default_connection"] = Releasing(default)
-        roles["connect"] = Opening(self._listener, self._failed)
-        return roles
+            hooks[name] = (OnDefaultConnectionResult if name in _FETCH_CALLS else OnDefaultConnection)(hook, default)
+        hooks["fetchone"] = OnDefaultConnection(FetchCall(self._gate, one_row), default)
+        hooks["set_default_connection"] = SetDefaultCall(default)
+        hooks["connect"] = ConnectCall(self._gate, self._failed)
+        return hooks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_duckdb.core.connection import Connection
     from otel_duckdb.core.operation import Operation
-    from otel_duckdb.intercept.gate import Listener
+    from otel_duckdb.intercept.gate import Gate
 
 
 class RelationState:
@@ -16,38 +16,38 @@ class RelationState:
 
     Attributes:
         connection: The live connection it was made on, or None where that is not known.
-        guessed: Whether that is only the one connection we know of: good for a label, not for touching it.
+        connection_inferred: Whether that is only the one connection we know of: good for a label, not for touching it.
         text: The caller's SQL text, if the relation is just that query, or an empty string.
         operation: The operation whose result it holds open, or None.
-        serving: Identity of the thread in which DuckDB works for it, or 0.
+        busy_thread: Identity of the thread in which DuckDB works for it, or 0.
         executed: Whether it ran at least once.
         exhausted: Whether it holds a result whose last row was fetched.
-        drawn: Whether DuckDB keeps its rows for display.
+        displayed: Whether DuckDB keeps its rows for display.
     """
 
     __slots__ = (
         "__weakref__",
+        "busy_thread",
         "closed",
         "connection",
-        "drawn",
+        "connection_inferred",
+        "displayed",
         "executed",
         "exhausted",
-        "guessed",
         "operation",
         "reference",
-        "serving",
         "text",
     )
 
     def __init__(self, connection: Connection | None) -> None:
         self.connection = connection
-        self.guessed = False
+        self.connection_inferred = False
         self.text = ""
         self.operation: Operation | None = None
-        self.serving = 0
+        self.busy_thread = 0
         self.executed = False
         self.exhausted = False
-        self.drawn = False
+        self.displayed = False
         self.closed = False
         self.reference: weakref.ref[Any] | None = None
 
@@ -55,8 +55,8 @@ class RelationState:
 class Relations:
     """The states of live relations, by the identity of DuckDB's objects, without keeping any alive."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
         self._states: dict[int, RelationState] = {}
 
     def find(self, relation: Any) -> RelationState | None:
@@ -69,7 +69,7 @@ class Relations:
 
     def working(self) -> list[RelationState]:
         """The states DuckDB works for at the moment."""
-        return [state for state in tuple(self._states.values()) if state.serving]
+        return [state for state in tuple(self._states.values()) if state.busy_thread]
 
     def add(self, relation: Any, connection: Connection | None) -> RelationState:
         """The state of the relation, made if it has none."""
@@ -83,4 +83,4 @@ class Relations:
     def _collected(self, key: int) -> None:
         state = self._states.pop(key, None)
         if state is not None and state.operation is not None:
-            self._listener.connections.deferred(lambda: self._listener.hold(state, None))
+            self._gate.connections.deferred(lambda: self._gate.hold(state, None))

@@ -21,26 +21,26 @@ except ImportError:
     listen = None  # type: ignore[assignment] # as the module says
 
 if TYPE_CHECKING:
-    from otel_duckdb.core.operation import Call, Operation, Owner
-    from otel_duckdb.intercept.gate import Listener
+    from otel_duckdb.core.operation import Call, Operation, ResultHolder
+    from otel_duckdb.intercept.gate import Gate
 
 
-class _Draining:
+class _OpenStream:
     """One operation whose stream somebody holds."""
 
-    def __init__(self, listener: Listener, owner: Owner, operation: Operation) -> None:
-        self._listener = listener
-        self._owner: Owner | None = owner
+    def __init__(self, gate: Gate, holder: ResultHolder, operation: Operation) -> None:
+        self._gate = gate
+        self._holder: ResultHolder | None = holder
         self._operation = operation
 
     def enter(self) -> Call | None:
         """Before a read."""
         try:
-            owner = self._owner
-            if owner is not None and owner.operation is self._operation:
-                return self._listener.resume(owner, get_ident())
+            holder = self._holder
+            if holder is not None and holder.operation is self._operation:
+                return self._gate.resume(holder, get_ident())
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
         return None
 
     def leave(self, call: Call | None, rows: int, message: bytes | None) -> None:
@@ -52,41 +52,41 @@ class _Draining:
             operation.fetch_ns += call.leave()
             if message is not None:
                 error = StreamError(message.decode(errors="replace"))
-                self._listener.finish(call.owner, operation, error)
+                self._gate.finish(call.holder, operation, error)
             elif rows >= 0:
                 operation.rows = (operation.rows or 0) + rows
             else:
-                self._listener.finish(call.owner, operation)
+                self._gate.finish(call.holder, operation)
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
 
     def done(self) -> None:
         """The stream is released."""
-        owner, self._owner = self._owner, None
+        holder, self._holder = self._holder, None
         try:
-            if owner is not None and not self._operation.ended:
-                listener, operation = self._listener, self._operation
-                listener.connections.deferred(lambda: listener.finish(owner, operation))
+            if holder is not None and not self._operation.ended:
+                gate, operation = self._gate, self._operation
+                gate.connections.deferred(lambda: gate.finish(holder, operation))
         except Exception as fault:
-            self._listener.faults.report("intercept", fault)
+            self._gate.internal_errors.report("intercept", fault)
 
     def forget(self) -> None:
         """End the operation; a stream that outlives the interpreter must not keep DuckDB's objects."""
         self.done()
-        del self._listener, self._operation
+        del self._gate, self._operation
 
 
-_live: weakref.WeakSet[_Draining] = weakref.WeakSet()
+_live: weakref.WeakSet[_OpenStream] = weakref.WeakSet()
 
 
 def end_all() -> None:
     """End the operations whose streams are still held."""
-    for draining in tuple(_live):
-        draining.forget()
+    for stream in tuple(_live):
+        stream.forget()
 
 
 def is_stream(result: Any) -> bool:
-    """Whether a result is an Arrow record batch reader or the capsule of a stream, whose reads can be heard."""
+    """Whether a result is an Arrow record batch reader or the capsule of a stream, whose reads can be counted."""
     if listen is None:
         return False
     if type(result).__name__ == "PyCapsule":
@@ -95,13 +95,13 @@ def is_stream(result: Any) -> bool:
     return kind is not None and isinstance(result, kind)
 
 
-def observed(result: Any, listener: Listener, owner: Owner, operation: Operation) -> Any:
+def observed(result: Any, gate: Gate, holder: ResultHolder, operation: Operation) -> Any:
     """The same capsule, or a reader of the same type and schema, whose reads are counted towards `operation`."""
-    draining = _Draining(listener, owner, operation)
-    _live.add(draining)
+    stream = _OpenStream(gate, holder, operation)
+    _live.add(stream)
     if type(result).__name__ == "PyCapsule":
-        listen(result, draining.enter, draining.leave, draining.done, False)
+        listen(result, stream.enter, stream.leave, stream.done, False)
         return result
     capsule = result.__arrow_c_stream__()
-    listen(capsule, draining.enter, draining.leave, draining.done, True)
+    listen(capsule, stream.enter, stream.leave, stream.done, True)
     return type(result)._import_from_c_capsule(capsule)

@@ -27,11 +27,11 @@ _GLOBALS = {"__name__": "duckdb._relation", "__builtins__": builtins}
 _CALL = compile("_otel_original(*_otel_arguments, **_otel_keywords)", "<otel_duckdb>", "eval")
 
 
-class Role(Protocol):
+class CallHook(Protocol):
     """What is done around one DuckDB call; none of the methods raises. A method's first argument is its object."""
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """Before the call; None if the call is not to be heard."""
+        """Before the call; None if the call is not to be recorded."""
 
     def succeed(self, call: Any, result: Any) -> Any:
         """After the call; returns what the user gets, which is `result` or one that cannot be told from it."""
@@ -60,9 +60,9 @@ def _placed(function: Any, original: Any) -> Any:
     return functools.update_wrapper(placed, original)
 
 
-def heard(_otel_original: Callable[..., Any], role: Role) -> Any:
-    """A function that calls the original with `role` around it."""
-    _otel_begin, _otel_succeed, _otel_fail = role.begin, role.succeed, role.fail
+def wrapped(_otel_original: Callable[..., Any], hook: CallHook) -> Any:
+    """A function that calls the original with `hook` around it."""
+    _otel_begin, _otel_succeed, _otel_fail = hook.begin, hook.succeed, hook.fail
 
     def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
@@ -86,9 +86,9 @@ def _forget(frame: FrameType) -> None:
         frame.f_locals.clear()
 
 
-def heard_scanning(_otel_original: Callable[..., Any], role: Role, scan: Scan) -> Any:
+def wrapped_scanning(_otel_original: Callable[..., Any], hook: CallHook, scan: Scan) -> Any:
     """The same for DuckDB 1, where a query may mean variables of the caller."""
-    _otel_begin, _otel_succeed, _otel_fail = role.begin, role.succeed, role.fail
+    _otel_begin, _otel_succeed, _otel_fail = hook.begin, hook.succeed, hook.fail
     _otel_first, _otel_missed, _otel_again = scan.first, scan.missed, scan.again
     _otel_frame, _otel_forget = sys._getframe, _forget
 
@@ -121,7 +121,7 @@ def heard_scanning(_otel_original: Callable[..., Any], role: Role, scan: Scan) -
     return _placed(call, _otel_original)
 
 
-def heard_warning(_otel_original: Callable[..., Any], role: Role) -> Any:
+def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook) -> Any:
     """The same for a method of DuckDB 1 that warns: the warning has to name the caller's file and line.
 
     DuckDB warns of the innermost Python frame; the call is made from code that says it stands where the caller stands.
@@ -131,7 +131,7 @@ def heard_warning(_otel_original: Callable[..., Any], role: Role) -> Any:
     def original(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         return _otel_there(_otel_frame(2), _otel_original, _otel_arguments, _otel_keywords)
 
-    return functools.update_wrapper(heard(_placed(original, _otel_original), role), _otel_original)
+    return functools.update_wrapper(wrapped(_placed(original, _otel_original), hook), _otel_original)
 
 
 def call_from(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
-from otel_duckdb.telemetry.counter import Counting
+from otel_duckdb.telemetry.counter import Counter
 from otel_duckdb.telemetry.histogram import create_histogram
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
 
     from otel_duckdb.settings import Settings
-    from otel_duckdb.telemetry.gauges import Observables
+    from otel_duckdb.telemetry.gauges import CallbackRegistry
 
 IDLE: Final = "idle"
 USED: Final = "used"
@@ -40,8 +40,8 @@ class Pool(Protocol):
 class Pools:
     """The pools of the process, none of which is kept alive."""
 
-    def __init__(self, meter: Meter, observables: Observables, settings: Settings) -> None:
-        """Observe on `observables`; `settings.max_connections` is the limit of every pool where it is set."""
+    def __init__(self, meter: Meter, callbacks: CallbackRegistry, settings: Settings) -> None:
+        """Observe on `callbacks`; `settings.max_connections` is the limit of every pool where it is set."""
         self._limit = settings.max_connections
         self._lock = RLock()
         self._pools: dict[int, tuple[str, Callable[[], Pool | None]]] = {}
@@ -49,11 +49,11 @@ class Pools:
         self._create_time = create_histogram(meter, contract.POOL_CREATE_TIME)
         self._wait_time = create_histogram(meter, contract.POOL_WAIT_TIME)
         self._use_time = create_histogram(meter, contract.POOL_USE_TIME)
-        self._timeouts = Counting(meter, contract.POOL_TIMEOUTS)
-        observables.add(contract.POOL_CONNECTIONS, self._connections)
-        observables.add(contract.POOL_IDLE_MAX, self._idle_max)
-        observables.add(contract.POOL_MAX, self._max)
-        observables.add(contract.POOL_PENDING, self._pending_requests)
+        self._timeouts = Counter(meter, contract.POOL_TIMEOUTS)
+        callbacks.add(contract.POOL_CONNECTIONS, self._connections)
+        callbacks.add(contract.POOL_IDLE_MAX, self._idle_max)
+        callbacks.add(contract.POOL_MAX, self._max)
+        callbacks.add(contract.POOL_PENDING, self._pending_requests)
 
     def observe(self, name: str, pool: Pool) -> None:
         """Observe a pool under a name for as long as it lives; a known pool keeps its name.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from otel_duckdb import contract
 from otel_duckdb.core.profile import COLLECTOR
 from otel_duckdb.profiling.plan_details import remark, scan_target
-from otel_duckdb.telemetry.counter import Counting
+from otel_duckdb.telemetry.counter import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -119,9 +119,9 @@ class Plans:
         """Take the labels of every point; `raw` shows literals."""
         self._labels = labels
         self._raw = raw
-        self._time = Counting(meter, contract.OPERATOR_TIME)
-        self._rows = Counting(meter, contract.OPERATOR_ROWS)
-        self._spilled = Counting(meter, contract.SPILLED_BYTES)
+        self._time = Counter(meter, contract.OPERATOR_TIME)
+        self._rows = Counter(meter, contract.OPERATOR_ROWS)
+        self._spilled = Counter(meter, contract.SPILLED_BYTES)
 
     def tree(self, operation: Operation) -> str:
         """The operation's plan, with literals hidden like those of its text."""
@@ -138,7 +138,7 @@ class Plans:
         """Put the operation's profile on its span: figures as attributes, the plan as one event."""
         if operation.profile is not None:
             span.set_attributes(figures(operation.profile))
-            span.add_event(contract.EVENT_PLAN, {contract.DUCKDB_PLAN: self.tree(operation)}, operation.end_wall)
+            span.add_event(contract.EVENT_PLAN, {contract.DUCKDB_PLAN: self.tree(operation)}, operation.end_unix_ns)
 
     def count(self, operation: Operation) -> None:
         """Add the operation's profile up."""

@@ -12,15 +12,15 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakSet
 
-from otel_duckdb.profiling.reader import is_disabled, read
+from otel_duckdb.profiling.reader import is_disabled, read_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from types import ModuleType
 
-    from otel_duckdb.core.operation import Operation, Owner
+    from otel_duckdb.core.operation import Operation, ResultHolder
     from otel_duckdb.core.profile import Profile
-    from otel_duckdb.telemetry.internal_errors import Faults
+    from otel_duckdb.telemetry.internal_errors import InternalErrors
 
 _ON: Final = "PRAGMA enable_profiling='no_output'"
 _OFF: Final = "PRAGMA disable_profiling"
@@ -34,17 +34,17 @@ class Profiling:
 
     Attributes:
         on: Whether we have switched it on.
-        theirs: Whether it is the user's: we neither switch nor read it any more.
+        user_controlled: Whether it is the user's: we neither switch nor read it any more.
         operation: The operation whose profile the connection holds, or None.
         exact: Whether that operation's text is the very text DuckDB was given.
         lock: Held while we switch or read.
     """
 
-    __slots__ = ("exact", "lock", "on", "operation", "theirs")
+    __slots__ = ("exact", "lock", "on", "operation", "user_controlled")
 
     def __init__(self) -> None:
         self.on = False
-        self.theirs = False
+        self.user_controlled = False
         self.operation: Operation | None = None
         self.exact = False
         self.lock = threading.Lock()
@@ -71,10 +71,10 @@ class Profiler:
         attention: The statements and connections an operation of which must be shown to `prepare` before it begins.
     """
 
-    def __init__(self, mode: str, slow_ns: float, duckdb: ModuleType, faults: Faults) -> None:
+    def __init__(self, mode: str, slow_ns: float, duckdb: ModuleType, internal_errors: InternalErrors) -> None:
         self._all = mode == "all"
         self._slow_ns = slow_ns
-        self._faults = faults
+        self._internal_errors = internal_errors
         self._slow: dict[str, int] = {}
         self._on: WeakSet[Any] = WeakSet()
         self._marks: set[object] = set()
@@ -85,25 +85,25 @@ class Profiler:
 
     # Before an operation begins.
 
-    def prepare(self, operation: Operation, owner: Owner, replaces: bool) -> None:
+    def prepare(self, operation: Operation, holder: ResultHolder, replaces: bool) -> None:
         """Switch profiling on or off for the operation, whose clock starts afterwards.
 
         `replaces` says that its call gives up the connection's open result before it runs.
         """
         began = perf_counter_ns()
         try:
-            if owner.guessed or operation.connection is None:
+            if holder.connection_inferred or operation.connection is None:
                 self._forget_all()
             else:
                 self._prepare(operation, replaces)
         except self._refused:
             pass  # an aborted transaction, an open result we do not know of, a closed connection
         except Exception as fault:
-            self._faults.report("profile", fault)
+            self._internal_errors.report("profile", fault)
         spent = perf_counter_ns() - began
-        operation.wall += spent
-        operation.started += spent
-        operation.last += spent
+        operation.start_unix_ns += spent
+        operation.start_ns += spent
+        operation.last_call_ns += spent
 
     def _prepare(self, operation: Operation, replaces: bool) -> None:
         connection = operation.connection
@@ -113,14 +113,14 @@ class Profiler:
         profiling = connection.profiling
         if profiling is None:
             profiling = connection.profiling = Profiling()
-        if connection.serving or not profiling.lock.acquire(blocking=False):
+        if connection.busy_thread or not profiling.lock.acquire(blocking=False):
             profiling.operation = None  # two threads on one connection: nobody knows whose profile it will be
             return
         try:
             self._settle(profiling, target)
             if operation.statement.profiling:
                 self._stand_down(connection, operation, replaces, target)
-            elif not profiling.theirs:
+            elif not profiling.user_controlled:
                 self._switch(connection, operation, replaces, target)
         finally:
             profiling.lock.release()
@@ -134,7 +134,7 @@ class Profiler:
         profiling = connection.profiling
         if profiling.on:
             self._set(connection, operation, replaces, target, on=False)
-        profiling.theirs = True
+        profiling.user_controlled = True
 
     def _switch(self, connection: Any, operation: Operation, replaces: bool, target: Any) -> None:
         profiling = connection.profiling
@@ -153,7 +153,7 @@ class Profiler:
             return
         profiling = connection.profiling
         if on and not is_disabled(self._original("get_profiling_information")(target)):
-            profiling.theirs = True
+            profiling.user_controlled = True
             return
         if self._is_locked(target):
             return
@@ -206,7 +206,7 @@ class Profiler:
     def _finish(self, operation: Operation, profiling: Profiling) -> None:
         connection = operation.connection
         target = None if connection.reference is None else connection.reference()
-        if self._stopped or target is None or connection.serving or not profiling.lock.acquire(blocking=False):
+        if self._stopped or target is None or connection.busy_thread or not profiling.lock.acquire(blocking=False):
             profiling.operation = None
             return
         try:
@@ -243,7 +243,7 @@ class Profiler:
         """The user has taken the profiling of the connection into their own hands."""
         if connection.profiling is None:
             connection.profiling = Profiling()
-        connection.profiling.theirs = True
+        connection.profiling.user_controlled = True
 
     def stop(self) -> None:
         """Read no more: calls of other threads go unheard from now on, so nobody knows whose profile it would be."""
@@ -257,13 +257,18 @@ class Profiler:
     def _settle(self, profiling: Profiling, target: Any) -> None:
         """Read the profile for the operation it belongs to, before the next statement takes its place."""
         operation, profiling.operation = profiling.operation, None
-        if operation is None or operation.error is not None or operation.profile is not None or profiling.theirs:
+        if (
+            operation is None
+            or operation.error is not None
+            or operation.profile is not None
+            or profiling.user_controlled
+        ):
             return
         text = self._original("get_profiling_information")(target)
         if is_disabled(text):
-            profiling.theirs = True
+            profiling.user_controlled = True
             return
-        profile = read(text)
+        profile = read_profile(text)
         if profile is not None and _belongs(profile, operation, profiling.exact):
             operation.profile = profile
 

@@ -8,7 +8,7 @@ from typing import Any
 from otel_duckdb.core.profile import COLLECTOR, Operator, Profile
 
 
-def read(text: str) -> Profile | None:
+def read_profile(text: str) -> Profile | None:
     """Read what `get_profiling_information()` returned; None where it holds no query's figures.
 
     Raises:

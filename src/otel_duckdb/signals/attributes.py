@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
-from otel_duckdb.core.operation import Shape
-from otel_duckdb.telemetry.cardinality import Limiter
+from otel_duckdb.core.operation import OperationAttributes
+from otel_duckdb.telemetry.cardinality import CardinalityLimit
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 _KEPT: Final = 1000
 
 
-class Shapes:
-    """Makes the shape of an operation, or finds the one made before."""
+class AttributeCache:
+    """Makes the attributes of an operation, or finds the one made before."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._shapes: dict[tuple[str, str, str | None, bool], Shape] = {}
-        self._tables = Limiter()
-        self._summaries = Limiter()
+        self._attributes: dict[tuple[str, str, str | None, bool], OperationAttributes] = {}
+        self._tables = CardinalityLimit()
+        self._summaries = CardinalityLimit()
 
-    def find(self, operation: Operation) -> Shape:
-        """Return the shape of `operation`."""
+    def find(self, operation: Operation) -> OperationAttributes:
+        """Return the attributes of `operation`."""
         key = (
             operation.text,
             operation.database,
             operation.name and f"{operation.name} {operation.collection}",
             operation.parameters is None,
         )
-        shape = self._shapes.get(key)
-        if shape is None:
-            if len(self._shapes) >= _KEPT or len(operation.text) > self._settings.query_text_limit * 4:
-                self._shapes.clear()
-            shape = self._shapes[key] = self._make(operation)
-        return shape
+        attributes = self._attributes.get(key)
+        if attributes is None:
+            if len(self._attributes) >= _KEPT or len(operation.text) > self._settings.query_text_limit * 4:
+                self._attributes.clear()
+            attributes = self._attributes[key] = self._make(operation)
+        return attributes
 
-    def _make(self, operation: Operation) -> Shape:
+    def _make(self, operation: Operation) -> OperationAttributes:
         statement = operation.statement
         common: dict[str, AttributeValue] = {contract.DB_SYSTEM_NAME: contract.SYSTEM}
         if operation.database:
@@ -58,7 +58,7 @@ class Shapes:
         text = self._text(operation)
         attributes = {**common, contract.DB_QUERY_TEXT: text} if text else common
         attributes = {**attributes, contract.DUCKDB_QUERY_TYPE: statement.kind}
-        return Shape(
+        return OperationAttributes(
             _name(operation),
             attributes,
             measured,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from otel_duckdb import contract
 from otel_duckdb.core.errors import error_type
-from otel_duckdb.telemetry.cardinality import Limiter
+from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.histogram import create_histogram
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from otel_duckdb.core.operation import Operation
 
 
-class Metrics:
+class Histograms:
     """The histograms every operation is recorded in."""
 
     def __init__(self, meter: Meter) -> None:
@@ -29,13 +29,13 @@ class Metrics:
             "DELETE": create_histogram(meter, contract.DELETE_LATENCY),
         }
 
-        self._errors = Limiter()
+        self._errors = CardinalityLimit()
 
     def record(self, operation: Operation) -> None:
         """Record the ended operation; its context lets exemplars lead to its span."""
-        shape, context = operation.shape, operation.context
+        attributes, context = operation.attributes, operation.context
         nanoseconds = operation.duration_ns
-        measured = shape.measured
+        measured = attributes.metrics
         failure = operation.failure
         if failure is not None:
             measured = {**measured, contract.ERROR_TYPE: self._errors(error_type(failure))}
@@ -43,7 +43,7 @@ class Metrics:
         if operation.rows is not None:
             self._returned_rows.record(operation.rows, measured, context)
         milliseconds = nanoseconds / 1e6
-        self._latency.record(milliseconds, shape.by_type, context)
+        self._latency.record(milliseconds, attributes.by_query_type, context)
         by_kind = self._latency_by_kind.get(operation.statement.kind)
         if by_kind is not None:
-            by_kind.record(milliseconds, shape.by_table, context)
+            by_kind.record(milliseconds, attributes.by_table_name, context)

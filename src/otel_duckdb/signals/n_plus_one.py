@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _KEPT: Final = 4096
 
 
-class Repeated:
+class NPlusOne:
     """Counts the executions of each statement under each parent, and marks the parent.
 
     At the threshold the parent gets one event with the count and the time so far. From then on its attributes hold the
@@ -64,11 +64,11 @@ class Repeated:
                 contract.EVENT_REPEATED_QUERY,
                 {
                     **attributes,
-                    contract.DB_QUERY_SUMMARY: operation.shape.name,
-                    contract.DB_QUERY_TEXT: operation.shape.attributes.get(contract.DB_QUERY_TEXT, ""),
+                    contract.DB_QUERY_SUMMARY: operation.attributes.span_name,
+                    contract.DB_QUERY_TEXT: operation.attributes.span.get(contract.DB_QUERY_TEXT, ""),
                 },
-                operation.end_wall,
+                operation.end_unix_ns,
             )
         if nanoseconds >= self._worst.get(identity, 0):
             self._worst[identity] = nanoseconds
-            parent.set_attributes({**attributes, contract.DUCKDB_REPEATED_SUMMARY: operation.shape.name})
+            parent.set_attributes({**attributes, contract.DUCKDB_REPEATED_SUMMARY: operation.attributes.span_name})

@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from otel_duckdb.core.operation import Operation
-    from otel_duckdb.signals.attributes import Shapes
-    from otel_duckdb.signals.histograms import Metrics
+    from otel_duckdb.signals.attributes import AttributeCache
+    from otel_duckdb.signals.histograms import Histograms
     from otel_duckdb.signals.spans import Spans
 
 
-class OperationSignals:
+class Recorder:
     """Opens an operation's span, and at its end records its metrics and ends the span."""
 
-    def __init__(self, shapes: Shapes, spans: Spans, metrics: Metrics) -> None:
-        self._shapes = shapes
+    def __init__(self, attributes: AttributeCache, spans: Spans, metrics: Histograms) -> None:
+        self._attributes = attributes
         self._spans = spans
         self._metrics = metrics
         self.on_close: list[Callable[[Operation], None]] = []
         """Called with each operation after its span and metrics are recorded."""
 
     def open(self, operation: Operation, context: Context) -> None:
-        """Give the operation its shape, its span and the context in which DuckDB works for it."""
-        operation.shape = self._shapes.find(operation)
+        """Give the operation its attributes, its span and the context in which DuckDB works for it."""
+        operation.attributes = self._attributes.find(operation)
         if context:
             operation.parent = get_current_span(context)
         self._spans.open(operation, context)

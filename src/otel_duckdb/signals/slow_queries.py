@@ -47,7 +47,7 @@ class SlowQueries:
         text = _sentence(operation)
         emit_log(
             self._logger,
-            timestamp=operation.end_wall,
+            timestamp=operation.end_unix_ns,
             context=context,
             severity_number=SeverityNumber.WARN,
             body=text,
@@ -56,13 +56,13 @@ class SlowQueries:
         )
         token = attach(context)
         try:
-            log.warning("%s: %s", text, attributes.get(contract.DB_QUERY_TEXT) or operation.shape.name)
+            log.warning("%s: %s", text, attributes.get(contract.DB_QUERY_TEXT) or operation.attributes.span_name)
         finally:
             detach(token)
 
     def _attributes(self, operation: Operation) -> dict[str, AttributeValue]:
         found: dict[str, AttributeValue] = {
-            **operation.shape.attributes,
+            **operation.attributes.span,
             contract.DUCKDB_DURATION: operation.duration_ns / 1e6,
             contract.DUCKDB_EXECUTE_TIME: operation.execute_ns / 1e6,
             contract.DUCKDB_FETCH_TIME: operation.fetch_ns / 1e6,
@@ -80,7 +80,7 @@ class SlowQueries:
 
 
 def _sentence(operation: Operation) -> str:
-    parts = [f"slow query: {operation.shape.name} took {operation.duration_ns / 1e6:,.0f} ms"]
+    parts = [f"slow query: {operation.attributes.span_name} took {operation.duration_ns / 1e6:,.0f} ms"]
     if operation.failure is not None:
         parts.append(f"failed with {error_type(operation.failure)}")
     if operation.rows is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from otel_duckdb.core.operation import Operation
     from otel_duckdb.settings import Settings
-    from otel_duckdb.telemetry.internal_errors import Faults
+    from otel_duckdb.telemetry.internal_errors import InternalErrors
 
     Hook = Callable[[Span, Operation], None]
 
@@ -31,13 +31,13 @@ class Spans:
         self,
         tracer: Tracer,
         settings: Settings,
-        faults: Faults,
+        internal_errors: InternalErrors,
         request_hook: Hook | None = None,
         response_hook: Hook | None = None,
     ) -> None:
         self._tracer = tracer
         self._settings = settings
-        self._faults = faults
+        self._internal_errors = internal_errors
         self._request_hook = request_hook
         self._response_hook = response_hook
         self.describers: list[Callable[[Span, Operation], None]] = []
@@ -58,11 +58,11 @@ class Spans:
 
     def _start(self, operation: Operation, context: Context) -> None:
         span = self._tracer.start_span(
-            operation.shape.name,
+            operation.attributes.span_name,
             context,
             SpanKind.CLIENT,
-            operation.shape.attributes,
-            start_time=operation.wall,
+            operation.attributes.span,
+            start_time=operation.start_unix_ns,
         )
         operation.span = span
         operation.context = set_span_in_context(span, context)
@@ -97,7 +97,7 @@ class Spans:
                 self._call(describe, span, operation)
             if self._response_hook is not None:
                 self._call(self._response_hook, span, operation)
-        span.end(operation.end_wall)
+        span.end(operation.end_unix_ns)
 
     def _fail(self, span: Span, error: BaseException, operation: Operation) -> None:
         # DuckDB quotes the statement in its errors: one that holds a secret is never quoted.
@@ -112,7 +112,7 @@ class Spans:
                 "exception.message": message,
                 "exception.stacktrace": stacktrace,
             },
-            operation.end_wall,
+            operation.end_unix_ns,
         )
         span.set_attribute(contract.ERROR_TYPE, error_type(error))
         span.set_status(Status(StatusCode.ERROR, message))
@@ -121,7 +121,7 @@ class Spans:
         try:
             hook(span, operation)
         except Exception as fault:
-            self._faults.report("hook", fault)
+            self._internal_errors.report("hook", fault)
 
 
 def _outcome(operation: Operation) -> dict[str, AttributeValue]:

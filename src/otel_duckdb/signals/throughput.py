@@ -16,7 +16,7 @@ from otel_duckdb.telemetry.window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from otel_duckdb.telemetry.gauges import Observables
+    from otel_duckdb.telemetry.gauges import CallbackRegistry
 
     Key = tuple[str, str | None]
     """A query type, and the table an operation of that type was about."""
@@ -70,11 +70,11 @@ class Throughput:
         """Count an operation of the type, and of the table it was about, whose names the caller limits."""
         self._window.current().add((query_type, table_name))
 
-    def register(self, observables: Observables) -> None:
+    def register(self, callbacks: CallbackRegistry) -> None:
         """Let the rates be observed."""
-        observables.add(contract.QUERIES_PER_SECOND, self._by_type)
+        callbacks.add(contract.QUERIES_PER_SECOND, self._by_type)
         for query_type, metric in _BY_TABLE.items():
-            observables.add(metric, partial(self._by_table, query_type))
+            callbacks.add(metric, partial(self._by_table, query_type))
 
     def _by_type(self) -> Iterable[Observation]:
         return _points(contract.QUERY_TYPE, ((query_type, rate) for (query_type, _), rate in self._rates().items()))

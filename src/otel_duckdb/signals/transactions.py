@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otel_duckdb.core.operation import Operation
     from otel_duckdb.core.transaction import Outcome
     from otel_duckdb.statement import Statement
-    from otel_duckdb.telemetry.gauges import Observables
+    from otel_duckdb.telemetry.gauges import CallbackRegistry
 
 _WRITES: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "DROP", "ALTER", "COPY_DATABASE"})
 _CONCERNED: Final = _WRITES | {"TRANSACTION", "COPY"}
@@ -86,11 +86,11 @@ class Transactions:
         self._labels = labels
         self._tallies = _Tallies()
 
-    def register(self, observables: Observables) -> None:
+    def register(self, callbacks: CallbackRegistry) -> None:
         """Let the counters and the average latency be observed."""
-        observables.add(contract.TRANSACTION_SUCCESS, partial(self._points, lambda tally: tally.succeeded))
-        observables.add(contract.TRANSACTION_FAILURE, partial(self._points, _told))
-        observables.add(contract.TRANSACTION_LATENCY, partial(self._points, lambda tally: tally.latency.read()))
+        callbacks.add(contract.TRANSACTION_SUCCESS, partial(self._points, lambda tally: tally.succeeded))
+        callbacks.add(contract.TRANSACTION_FAILURE, partial(self._points, _told))
+        callbacks.add(contract.TRANSACTION_LATENCY, partial(self._points, lambda tally: tally.latency.read()))
 
     def opened(self, connection: Connection) -> None:
         """Let the counters of a database start at 0."""
@@ -107,12 +107,12 @@ class Transactions:
                 return
         elif transaction is None:
             transaction = connection.transaction = Transaction(self._rules)
-        if not operation.ran and type(error).__name__ != "ParserException":
+        if not operation.was_executed and type(error).__name__ != "ParserException":
             return
         step = Step(
             words(statement),
-            operation.started,
-            operation.last,
+            operation.start_ns,
+            operation.last_call_ns,
             operation.duration_ns,
             error,
             operation.batch_size or 1,

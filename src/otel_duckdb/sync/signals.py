@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from otel_duckdb import contract
 from otel_duckdb.settings import Settings
-from otel_duckdb.telemetry.counter import Counting
+from otel_duckdb.telemetry.counter import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,7 +54,7 @@ class SyncSignals:
         self.tracer = trace.get_tracer(contract.SCOPE, tracer_provider=tracer_provider, schema_url=contract.SCHEMA_URL)
         meter = metrics.get_meter(contract.SCOPE, meter_provider=meter_provider, schema_url=contract.SCHEMA_URL)
         success, failure, retries, rows, sent = (
-            Counting(meter, metric)
+            Counter(meter, metric)
             for metric in (
                 contract.SYNC_SUCCESS,
                 contract.SYNC_FAILURE,

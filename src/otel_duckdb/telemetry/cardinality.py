@@ -5,7 +5,7 @@ from __future__ import annotations
 from otel_duckdb import contract
 
 
-class Limiter:
+class CardinalityLimit:
     """Passes the first `limit` distinct values through, and `_other` for every later one."""
 
     __slots__ = ("_limit", "_seen")

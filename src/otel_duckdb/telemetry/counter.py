@@ -22,7 +22,7 @@ _NO_SPAN: Final = Context({"otel_duckdb": "counting"})
 """Holds something, for an empty context would be replaced by the current one."""
 
 
-class Counting:
+class Counter:
     """A counter of the contract."""
 
     __slots__ = ("_counter",)

@@ -37,7 +37,7 @@ class _Metric:
     """Who observes one metric, and the meters that ask for it."""
 
     def __init__(self) -> None:
-        self.observers: list[tuple[Observables, Observe]] = []
+        self.observers: list[tuple[CallbackRegistry, Observe]] = []
         self.meters: WeakSet[Meter] = WeakSet()
 
     def observe(self, meter: Meter, _: CallbackOptions) -> Iterable[Observation]:
@@ -50,7 +50,7 @@ class _Metric:
 _metrics: dict[str, _Metric] = {}
 
 
-class Observables:
+class CallbackRegistry:
     """The observed metrics of one instrumentation, until `stop`."""
 
     def __init__(self, meter: Meter, report: Report) -> None:
@@ -86,7 +86,7 @@ def _real(meter: Any) -> Any:
     return getattr(meter, "_real_meter", None) or meter
 
 
-def register_count(observables: Observables, metric: Metric, count: Counts, labels: Labels) -> None:
+def register_count(callbacks: CallbackRegistry, metric: Metric, count: Counts, labels: Labels) -> None:
     """Observe a number that `count` tells by database; 0 where there is no database."""
 
     def observe() -> Iterable[Observation]:
@@ -96,4 +96,4 @@ def register_count(observables: Observables, metric: Metric, count: Counts, labe
         for name, number in counts.items():
             yield Observation(number, {**labels(), DATABASE: name})
 
-    observables.add(metric, observe)
+    callbacks.add(metric, observe)

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from otel_duckdb import contract
-from otel_duckdb.telemetry.counter import Counting
+from otel_duckdb.telemetry.counter import Counter
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("otel_duckdb")
 
 
-class Faults:
+class InternalErrors:
     """The counter `otel_duckdb_internal_errors` and one log line per kind of fault."""
 
     def __init__(self, meter: Meter) -> None:
-        self._counter = Counting(meter, contract.INTERNAL_ERRORS)
+        self._counter = Counter(meter, contract.INTERNAL_ERRORS)
         self._logged: set[tuple[str, str]] = set()
         self._counter.add(0, {contract.COMPONENT: "intercept"})
 
