@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 
 import duckdb
+import pandas as pd
 import pytest
+
+from otel_duckdb.core.errors import safe_message
 
 SECRET = "hunter2"
 
@@ -85,3 +89,123 @@ def test_the_raw_text_is_told_where_the_user_asks(telemetry):
     telemetry.instrument(raw_query_text=True)
     duckdb.connect().execute(f"select '{SECRET}'").fetchall()
     assert telemetry.span().attributes["db.query.text"] == f"select '{SECRET}'"
+
+
+AWKWARD = {
+    "an apostrophe": "O'Brien {}",
+    "two apostrophes": "''{}",
+    "a double quote": 'a "{}',
+    "both quotes": "'\"' {} \"'\"",
+    "lines": "a\n\n{}\n",
+    "an excerpt": "a\n\nLINE 1: {}\n  ^",
+    "an error": "x\nError: Binder Error: {} Error: {}",
+    "a fixed word of a message": "' to INT32 when casting from source column {}",
+    "an address": "https://{}:{}@host/{}?{}={}",
+}
+FAILING = {
+    "a literal": lambda con, value: con.execute(f"select '{value.replace(chr(39), chr(39) * 2)}'::int").fetchall(),
+    "a parameter": lambda con, value: con.execute("select ?::int", [value]).fetchall(),
+    "a row": lambda con, value: con.execute("insert into n values (?)", [value]),
+    "data": lambda con, value: con.execute("select v::date from (values (?)) t(v)", [value]).fetchall(),
+    "a key": lambda con, value: con.execute("insert into p values (?), (?)", [value, value]),
+    "JSON": lambda con, value: con.execute("select (chr(123) || ?)::json", [value]).fetchall(),
+    "error()": lambda con, value: con.execute("select error(?)", [value]).fetchall(),
+    "a function": lambda con, value: con.execute("select raises(?)", [value]).fetchall(),
+    "a reader": lambda con, value: con.execute("select v::int from (values (?)) t(v)", [value]).fetch_df(),
+    "a pivot": lambda con, value: con.execute("select hunte from (pivot u on s using count(*))").fetchall(),
+    "a file": lambda con, value: con.execute("from read_csv(?)", [f"/none/{value}"]).fetchall(),
+}
+NAMES = (
+    *(
+        "select * from 'hunter2/file.parqet'",
+        "pragma table_info('hunter2')",
+        "select nextval('hunter2')",
+        "set schema='hunter2'",
+    ),
+    *("select * from query_table('hunter2')", "select current_setting('hunter2')", "set default_collation='hunter2'"),
+    *("select ({'a': 1})['hunter2']", "select columns('hunter2') from u", "select list_aggregate([1], 'hunter2')"),
+    *("copy (select 1 a) to 'x' (format parquet, partition_by ('hunter2'))", "select from_json('{}', '[\"hunter2\"]')"),
+    *(
+        "select struct_extract({'hunter2': 1}, 'b')",
+        "attach ':memory:' as u2; use 'hunter2'",
+        "select 1 collate 'hunter2'",
+    ),
+)
+
+
+def raises(value):
+    raise ValueError(value)
+
+
+class SpeechlessError(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+def failing(telemetry, run):
+    connection = duckdb.connect()
+    connection.create_function("raises", raises, ["VARCHAR"], "VARCHAR")
+    connection.execute("create table n (i int); create table u (s varchar); create table p (k varchar primary key)")
+    connection.execute("insert into u values (?)", [f"{SECRET} patient"])
+    telemetry.clear()
+    with pytest.raises(duckdb.Error):
+        run(connection)
+    connection.close()
+    return telemetry.spans()[-1]
+
+
+@pytest.mark.parametrize("kind", AWKWARD)
+def test_no_value_is_told_in_an_error_whatever_it_holds(heard, kind):
+    value = AWKWARD[kind].replace("{}", SECRET)
+    for name, fail in FAILING.items():
+        span = failing(heard, lambda connection, fail=fail: fail(connection, value))
+        assert span.status.description, name
+        assert SECRET not in told(heard), name
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_a_string_that_duckdb_takes_for_a_name_is_a_value_in_its_error(heard, text):
+    failing(heard, lambda connection: connection.execute(text).fetchall())
+    assert SECRET not in told(heard)
+
+
+def test_the_names_of_the_statement_stay_in_an_error(heard):
+    span = failing(heard, lambda connection: connection.execute("select surname from u"))
+    assert 'Referenced column "surname" not found in FROM clause!' in span.status.description
+    span = failing(heard, lambda connection: connection.append("no_table", pd.DataFrame({"a": [1]})))
+    assert "no_table" in span.status.description
+
+
+def test_the_class_of_an_error_is_none_that_a_value_spells(heard):
+    text = f"x\nError: {SECRET} Error: a"
+    span = failing(heard, lambda connection: connection.execute("select error(?)", [text]).fetchall())
+    assert span.attributes["error.type"] == "InvalidInputException"
+    assert SECRET not in told(heard)
+
+
+def test_raw_messages_are_bounded(telemetry):
+    telemetry.instrument(raw_query_text=True)
+    span = failing(
+        telemetry, lambda connection: connection.execute("select repeat(chr(10) || 'a-', 500000)::int").fetchall()
+    )
+    assert len(span.status.description) <= 4096
+    assert max(len(value) for value in span.events[0].attributes.values()) <= 32_768
+
+
+def test_an_exception_that_has_no_text_is_told_by_its_class():
+    assert safe_message(SpeechlessError()) == "SpeechlessError"
+
+
+def test_no_message_of_a_failing_hook_is_logged(telemetry, caplog):
+    def hook(span, operation):
+        try:
+            raises(operation.text)
+        except ValueError as error:
+            raise RuntimeError(SECRET) from error
+
+    telemetry.instrument(request_hook=hook)
+    with caplog.at_level(logging.DEBUG):
+        duckdb.connect().execute(f"select '{SECRET}'").fetchall()
+    assert "hook failed inside the instrumentation (RuntimeError)" in caplog.text
+    assert f'File "{__file__}"' in caplog.text
+    assert SECRET not in caplog.text

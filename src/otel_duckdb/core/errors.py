@@ -1,51 +1,40 @@
-"""What may be told of an exception: its class and its message without the user's values."""
+"""What may be told of an exception: its class, where it came from, and its message without the user's values."""
 
 from __future__ import annotations
 
 import re
 import traceback
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from otel_duckdb.core.operation import StreamError
+from otel_duckdb.error_messages import HIDDEN, bounded, redact
+from otel_duckdb.error_messages.kinds import CLASSES, split_kind
 
-_WRAPPED: Final = re.compile(r"^Error: (\w[\w ]*?) Error: ", re.MULTILINE)
-_KIND: Final = re.compile(r"(\w[\w ]*?) Error: ")
-_EXCERPT: Final = re.compile(r"\n+\s*LINE \d+:.*", re.DOTALL)
-_SINGLE_QUOTED: Final = re.compile(r"'(?:[^']|'')*'?")
-_DOUBLE_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"?')
-_NUMBER: Final = re.compile(r"(?<![\w.])[-+]?\d[\w.+-]*")
-_ADDRESS: Final = re.compile(r"\b[a-zA-Z][\w+.-]*://\S+")
+_WRAPPED: Final = "Invalid Input Error: Attempting to "
+_WRAPPED_ERROR: Final = "\nError: "
 _USER_OF_ADDRESS: Final = re.compile(r"(?<=://)[^/\s@]+@")
-_FREE_TEXT: Final = re.compile(
-    r"Invalid Input Error: (?!Attempting to execute|Values were not provided)(.*)", re.DOTALL
-)
-_FUNCTION: Final = re.compile(r"Python exception occurred while executing the UDF: \w+")
-_NAMES_ONLY: Final = ("Catalog Error", "Binder Error", "Dependency Error", "TransactionContext Error")
 _OURS: Final = str(Path(__file__).parents[1])
-_CLASSES: Final = {
-    "Invalid Input": "InvalidInputException",
-    "Not implemented": "NotImplementedException",
-    "Out of Memory": "OutOfMemoryException",
-    "Out of Range": "OutOfRangeException",
-    "Mismatch Type": "TypeMismatchException",
-    "TransactionContext": "TransactionException",
-    "INTERNAL": "InternalException",
-    "INTERRUPT": "InterruptException",
-    "FATAL": "FatalException",
-    "IO": "IOException",
-    "HTTP": "HTTPException",
-}
+_FRAMES: Final = 100
+_STACKTRACE_LIMIT: Final = 32_768
 
 
 def error_type(error: BaseException) -> str:
     """Return the class of the error; of one that DuckDB 1.x wrapped at a fetch, the class of what it wraps."""
     name = type(error).__qualname__
     if name == "InvalidInputException":
-        return _class_named(_WRAPPED.search(str(error))) or name
+        return _wrapped_class(_text(error)) or name
     if isinstance(error, StreamError):
-        return _class_named(_KIND.match(str(error))) or "Error"
+        return CLASSES.get(split_kind(_text(error))[0], "Error")
     return name
+
+
+def _wrapped_class(message: str) -> str:
+    if not message.startswith(_WRAPPED):
+        return ""
+    kind, _ = split_kind(bounded(message).partition(_WRAPPED_ERROR)[2])
+    return CLASSES.get(kind, "")
 
 
 def qualified_type(error: BaseException) -> str:
@@ -56,27 +45,35 @@ def qualified_type(error: BaseException) -> str:
     return type(error).__qualname__ if module == "builtins" else f"{module}.{type(error).__qualname__}"
 
 
-def _class_named(kind: re.Match[str] | None) -> str:
-    return "" if kind is None else _CLASSES.get(kind[1], kind[1].replace(" ", "") + "Exception")
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an exception of the user's may have any `__str__`
+        return ""
 
 
-def safe_message(error: BaseException) -> str:
-    """Return the error's message without literals: DuckDB quotes values of the query and of its data.
+def safe_message(error: BaseException, statement: str = "") -> str:
+    """Return the error's message with `?` for all that may be a value: DuckDB quotes values of the query and its data.
 
-    Identifiers in double quotes stay where DuckDB uses them for names alone: in catalog and binder errors.
+    Args:
+        error: The exception.
+        statement: The redacted text of the statement that failed; the names in it stay in the message.
+
+    Returns:
+        The message; the class alone where the message is none of DuckDB's.
     """
-    message = _ADDRESS.sub("?", _EXCERPT.sub("", str(error)))
-    message = _FREE_TEXT.sub(_without_free_text, message)
-    message = _SINGLE_QUOTED.sub("?", message)
-    if not message.startswith(_NAMES_ONLY):
-        message = _DOUBLE_QUOTED.sub("?", message)
-    return _NUMBER.sub("?", message)
+    message = redact(_text(error), statement)
+    return error_type(error) if message == HIDDEN else message
 
 
-def _without_free_text(found: re.Match[str]) -> str:
-    """The kind alone: `error()` and functions of the user put any text of theirs into such an error."""
-    function = _FUNCTION.match(found[1])
-    return f"Invalid Input Error: {function[0] if function else '?'}"
+def raw_message(error: BaseException) -> str:
+    """Return the error's message with its values, without the users and passwords of its addresses."""
+    return without_passwords(bounded(_text(error)))
+
+
+def raw_stacktrace(error: BaseException) -> str:
+    """Return the whole traceback, with source lines and values, without the users and passwords of its addresses."""
+    return without_passwords(bounded("".join(traceback.format_exception(error)), _STACKTRACE_LIMIT))
 
 
 def without_passwords(text: str) -> str:
@@ -84,13 +81,16 @@ def without_passwords(text: str) -> str:
     return _USER_OF_ADDRESS.sub("?@", text)
 
 
-def safe_stacktrace(error: BaseException) -> str:
-    """Return the calls that led to the error, without source lines, which may hold literals, and without our frames."""
-    frames = traceback.StackSummary.extract(traceback.walk_stack(None), lookup_lines=False)
+def safe_stacktrace(error: BaseException, message: str) -> str:
+    """Return the calls that led to the error and its message that may be told.
+
+    It has neither source lines, which may hold literals, nor our frames, nor the errors that led to this one.
+    """
+    frames = traceback.StackSummary.extract(islice(traceback.walk_stack(None), _FRAMES), lookup_lines=False)
     places = [
         f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n'
         for frame in reversed(frames)
         if not frame.filename.startswith(_OURS)
     ]
-    last = f"{qualified_type(error)}: {safe_message(error)}\n"
+    last = f"{qualified_type(error)}: {message}\n"
     return "".join(["Traceback (most recent call last):\n", *places, last])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span, set_span_in_context
 
 from otel_duckdb import contract
-from otel_duckdb.core.errors import error_type, qualified_type, safe_message, safe_stacktrace, without_passwords
+from otel_duckdb.core.errors import (
+    error_type,
+    qualified_type,
+    raw_message,
+    raw_stacktrace,
+    safe_message,
+    safe_stacktrace,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -102,9 +108,8 @@ class Spans:
     def _fail(self, span: Span, error: BaseException, operation: Operation) -> None:
         # DuckDB quotes the statement in its errors: one that holds a secret is never quoted.
         raw = self._settings.raw_query_text and operation.statement.safe == operation.text
-        message = without_passwords(str(error)) if raw else safe_message(error)
-        full = without_passwords("".join(traceback.format_exception(error))) if raw else ""
-        stacktrace = full or safe_stacktrace(error)
+        message = raw_message(error) if raw else safe_message(error, _names(operation))
+        stacktrace = raw_stacktrace(error) if raw else safe_stacktrace(error, message)
         span.add_event(
             "exception",
             {
@@ -122,6 +127,12 @@ class Spans:
             hook(span, operation)
         except Exception as fault:
             self._internal_errors.report("hook", fault)
+
+
+def _names(operation: Operation) -> str:
+    """A text with the names that the operation's span shows anyway."""
+    text = operation.statement.redacted
+    return text if operation.collection is None else f"{text} {operation.collection}"
 
 
 def _outcome(operation: Operation) -> dict[str, AttributeValue]:

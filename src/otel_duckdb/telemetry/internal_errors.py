@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from typing import TYPE_CHECKING
 
 from otel_duckdb import contract
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
 
 logger = logging.getLogger("otel_duckdb")
+_FRAMES = 50
 
 
 class InternalErrors:
@@ -31,10 +33,16 @@ class InternalErrors:
                 self._logged.add(kind)
                 logger.warning(
                     "otel_duckdb: %s failed inside the instrumentation (%s); the call it belongs to went on. "
-                    "Further faults of this kind are only counted.",
+                    "Further faults of this kind are only counted.%s",
                     component,
                     kind[1],
-                    exc_info=error,
+                    _places(error),
                 )
         except Exception:  # noqa: S110 - a broken meter or log handler must not reach the user either
             pass
+
+
+def _places(error: BaseException) -> str:
+    """Where the error came from; its message, and those of the errors before it, may hold values of the user."""
+    frames = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), limit=_FRAMES, lookup_lines=False)
+    return "".join(f'\n  File "{frame.filename}", line {frame.lineno}, in {frame.name}' for frame in frames)
