@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from otel_duckdb.core.profile import Operator
 
 _LIMIT: Final = 160
+_READ: Final = 2_000
+"""Characters of one remark that are read: enough to fill the limit, however long a list of values is."""
 _REMARKS: Final = ("Join Type", "Conditions", "Expression", "Filters", "Order By", "Groups", "Aggregates")
 _WORDS: Final = frozenset(
     [
@@ -93,7 +95,7 @@ def _text(value: str | list[str]) -> str:
 
 
 def _hidden(value: str, text: str | None) -> str:
-    parts = scan(value)
+    parts = scan(value[:_READ])
     tokens = parts[1::2]
     if text is None:
         parts[1::2] = hide_secrets(tokens, "SELECT")
