@@ -19,11 +19,14 @@ from otel_duckdb import contract
 from otel_duckdb.core.connection import Location
 from otel_duckdb.core.deferred import Deferred
 from otel_duckdb.core.operation import Operations
+from otel_duckdb.engine.cursor import Methods
 from otel_duckdb.insight import insight
 from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.gate import Gate
+from otel_duckdb.intercept.imported_names import imported_names
 from otel_duckdb.intercept.patch_table import SUPPORTED, PatchTable, generation
 from otel_duckdb.intercept.registry import Connections
+from otel_duckdb.intercept.reload import ReloadWatch
 from otel_duckdb.measures import MetricSources
 from otel_duckdb.settings import Settings
 from otel_duckdb.signals.attributes import AttributeCache
@@ -74,18 +77,31 @@ class _Running:
         self.gate = Gate(self.connections, self.operations, self.internal_errors, self._locate, busy, dormant=dormant)
         self.gate.everything = everything
         self.patch_table = PatchTable(duckdb, self.gate, self.metric_sources.failed)
-        self._cursor = vars(duckdb.DuckDBPyConnection)["cursor"]
+        self._reload = ReloadWatch(duckdb.__name__, self.patch_table.install_functions)
+        self._methods = Methods.of(duckdb.DuckDBPyConnection)
 
     def start(self) -> None:
+        self._tell_of_names_imported_before()
         self.patch_table.install()
+        self._reload.start()
         self.deferred.start()
         self.metric_sources.start()
         atexit.register(self.exit)
+
+    def _tell_of_names_imported_before(self) -> None:
+        names = imported_names(self.patch_table.functions())
+        if self.gate.everything and names:
+            logger.warning(
+                "otel_duckdb: calls of %s are not recorded, for these names were imported before instrument(); "
+                "import them after it, or call them as attributes of duckdb",
+                ", ".join(names),
+            )
 
     def stop(self) -> None:
         if self.profiler is not None:
             self.profiler.stop()
         self.gate.active = False
+        self._reload.stop()
         self.patch_table.remove()
         self.drain()
         self.deferred.stop()
@@ -129,18 +145,17 @@ class _Running:
 
     def _locate(self, target: Any) -> Location:
         """Ask DuckDB which database a connection is open on that was made before we listened."""
-        cursor = self._cursor.__get__(target, type(target))()
+        methods = self._methods
+        cursor = methods.cursor(target)
         try:
-            execute = vars(type(target))["execute"]
-            execute = getattr(execute, "__wrapped__", execute).__get__(cursor, type(cursor))
-            row = execute(
-                "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal ORDER BY database_oid LIMIT 1"
+            methods.execute(
+                cursor,
+                "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal ORDER BY database_oid LIMIT 1",
             )
-            fetch = vars(type(target))["fetchall"]
-            rows = getattr(fetch, "__wrapped__", fetch).__get__(row, type(row))()
+            rows = methods.fetchall(cursor)
             return Location(*rows[0]) if rows else Location("", None)
         finally:
-            cursor.close()
+            methods.close(cursor)
 
 
 class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base class is not typed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,9 @@ class Methods:
 
     @classmethod
     def of(cls, connection_class: type[DuckDBPyConnection]) -> Methods:
-        """Take the methods from the class; call it before the class is patched."""
-        return cls(
-            connection_class.cursor,
-            connection_class.execute,
-            connection_class.fetchall,
-            connection_class.close,
-        )
+        """Take the methods from the class, from below whatever wrappers it has."""
+        names = ("cursor", "execute", "fetchall", "close")
+        return cls(*(inspect.unwrap(vars(connection_class)[name]) for name in names))
 
 
 @dataclass(frozen=True, slots=True)

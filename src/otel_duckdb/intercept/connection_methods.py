@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from threading import get_ident
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +10,7 @@ from otel_duckdb.core.operation import Call, Operation, settle_sampled_run
 from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.fetchone import Fetchone, SampledRun
 from otel_duckdb.intercept.rows import VECTOR_SIZE, one_row
-from otel_duckdb.intercept.wrappers import wrapped
+from otel_duckdb.intercept.wrappers import likened, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +147,7 @@ class FetchOneCall:
         wrapped_one = wrapped(original, self)
         # DuckDB 1 wraps its C function in an instancemethod, which takes as long as the counting.
         function = getattr(original, "__func__", original)
-        self._method = functools.update_wrapper(Fetchone(function, wrapped_one, self.over), original)
+        self._method = likened(Fetchone(function, wrapped_one, self.over), original)
         return self._method
 
     def forget(self, key: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import FunctionType, NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.core.patches import Patches
@@ -165,6 +166,7 @@ class PatchTable:
         self._default = DefaultConnection(duckdb)
         self._generation = generation(duckdb.__version__)
         self.fetching_one: FetchOneCall | None = None
+        self._functions: Mapping[str, CallHook] = {}
         self.relations = Relations(gate)
         self.appenders = Appenders(gate)
 
@@ -180,10 +182,23 @@ class PatchTable:
                 self._replace(result, {"fetchmany": reading}, module=False)
             if hasattr(self._duckdb, "Appender"):
                 self._replace(self._duckdb.Appender, self._appender_hooks(), module=False)
-            self._replace(self._duckdb, self._module_hooks(connection), module=True)
+            self._functions = self._module_hooks(connection)
+            self.install_functions()
         except BaseException:
             self._patches.restore()
             raise
+
+    def install_functions(self) -> None:
+        """Replace the functions of the module, which come back when it is loaded again."""
+        self._replace(self._duckdb, self._functions, module=True)
+
+    def functions(self) -> dict[str, Any]:
+        """The functions of the module whose calls are recorded only through the module's attribute.
+
+        DuckDB 2's Python functions end in a method of the connection, and are recorded under any name.
+        """
+        found = {name: vars(self._duckdb).get(name) for name in self._module_hooks(self._connection_hooks())}
+        return {name: value for name, value in found.items() if not isinstance(value, FunctionType | NoneType)}
 
     def remove(self) -> None:
         """Put the originals back."""
@@ -191,7 +206,9 @@ class PatchTable:
         self._default.release()
 
     def _replace(self, owner: Any, hooks: Mapping[str, CallHook], *, module: bool) -> None:
-        scan = ReplacementScan(self._duckdb.CatalogException, 0 if module else 1)
+        missing = (self._duckdb.CatalogException, self._duckdb.BinderException)
+        scan = ReplacementScan(missing, 0 if module else 1, lambda: self._gate.python_inside)
+        made: dict[int, Any] = {}
         for name, hook in hooks.items():
             original = vars(owner).get(name)
             if original is None:
@@ -201,7 +218,12 @@ class PatchTable:
             elif isinstance(hook, FetchOneCall):
                 self._patches.replace(owner, name, hook.method(original))
             else:
-                self._patches.replace(owner, name, self._wrap(name, original, hook, scan))
+                # Several names of one function stay names of one function, which is found by one of them when pickled.
+                if id(original) not in made:
+                    made[id(original)] = replacement = self._wrap(name, original, hook, scan)
+                    replacement.__module__ = self._duckdb.__name__
+                    replacement.__qualname__ = name if module else f"{owner.__name__}.{name}"
+                self._patches.replace(owner, name, made[id(original)])
 
     def _wrap(self, name: str, original: Any, hook: CallHook, scan: ReplacementScan) -> Any:
         inner = hook.hook if isinstance(hook, OnDefaultConnection) else hook

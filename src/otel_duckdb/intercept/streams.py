@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class _OpenStream:
-    """One operation whose stream somebody holds."""
+    """One operation whose stream somebody holds, until it is drained, released or given up."""
 
     def __init__(self, gate: Gate, holder: ResultHolder, operation: Operation) -> None:
         self._gate = gate
         self._holder: ResultHolder | None = holder
-        self._operation = operation
+        self._operation: Operation | None = operation
 
     def enter(self) -> Call | None:
         """Before a read."""
@@ -47,7 +47,7 @@ class _OpenStream:
         """After a read of so many rows, -1 at the end of the stream."""
         if call is None:
             return
-        operation = self._operation
+        operation = call.operation
         try:
             operation.fetch_ns += call.leave()
             if message is not None:
@@ -61,19 +61,16 @@ class _OpenStream:
             self._gate.internal_errors.report("intercept", fault)
 
     def done(self) -> None:
-        """The stream is released."""
+        """The stream is released, or given up: end the operation, and keep none of DuckDB's objects."""
+        _live.discard(self)
         holder, self._holder = self._holder, None
+        operation, self._operation = self._operation, None
         try:
-            if holder is not None and not self._operation.ended:
-                gate, operation = self._gate, self._operation
+            if holder is not None and operation is not None and not operation.ended:
+                gate = self._gate
                 gate.connections.deferred(lambda: gate.finish(holder, operation))
         except Exception as fault:
             self._gate.internal_errors.report("intercept", fault)
-
-    def forget(self) -> None:
-        """End the operation; a stream that outlives the interpreter must not keep DuckDB's objects."""
-        self.done()
-        del self._gate, self._operation
 
 
 _live: weakref.WeakSet[_OpenStream] = weakref.WeakSet()
@@ -82,7 +79,7 @@ _live: weakref.WeakSet[_OpenStream] = weakref.WeakSet()
 def end_all() -> None:
     """End the operations whose streams are still held."""
     for stream in tuple(_live):
-        stream.forget()
+        stream.done()
 
 
 def is_stream(result: Any) -> bool:

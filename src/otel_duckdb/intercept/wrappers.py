@@ -9,11 +9,16 @@ DuckDB resolves `select * from my_df` in the innermost Python frame, which is no
 
 The names here start with `_otel_` and the globals are empty, so that no query can mean them. The functions are plain
 closures: a wrapping library costs four times as much on this path.
+
+No traceback shows them: Python adds a frame to a traceback when an exception leaves a call in it, and not when it is
+raised again. So what was added is taken off, and DuckDB, which prints the traceback of a failed Python function into
+its own message, prints the program's frames alone.
 """
 
 from __future__ import annotations
 
 import builtins
+import contextlib
 import functools
 import sys
 from types import FunctionType
@@ -46,8 +51,8 @@ class Scan(Protocol):
     def first(self, arguments: tuple[Any, ...], frame: FrameType) -> bool:
         """Whether the call must not be made outside the caller's names at all."""
 
-    def missed(self, error: BaseException, arguments: tuple[Any, ...]) -> bool:
-        """Whether the error says that a table was not found, and the call may be made again."""
+    def missed(self, error: BaseException, arguments: tuple[Any, ...], frame: FrameType) -> bool:
+        """Whether the error says that a table was not found that may be a variable of `frame`."""
 
     def again(
         self, frame: FrameType, original: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
@@ -57,40 +62,50 @@ class Scan(Protocol):
 
 def _placed(function: Any, original: Any) -> Any:
     placed = FunctionType(function.__code__, _GLOBALS, function.__name__, function.__defaults__, function.__closure__)
-    return functools.update_wrapper(placed, original)
+    return likened(placed, original)
 
 
-def wrapped(_otel_original: Callable[..., Any], hook: CallHook) -> Any:
-    """A function that calls the original with `hook` around it."""
-    _otel_begin, _otel_succeed, _otel_fail = hook.begin, hook.succeed, hook.fail
+def likened(replacement: Any, original: Any) -> Any:
+    """The replacement, with every attribute that the original has."""
+    functools.update_wrapper(replacement, original)
+    for name in dir(original):
+        if not hasattr(replacement, name):
+            with contextlib.suppress(AttributeError, TypeError):
+                setattr(replacement, name, getattr(original, name))
+    return replacement
+
+
+def _take_off(error: BaseException, frames: int) -> None:
+    """Take the outermost frames off the traceback of an exception that is about to be raised again."""
+    traceback = error.__traceback__
+    for _ in range(frames):
+        traceback = None if traceback is None else traceback.tb_next
+    error.__traceback__ = traceback
+
+
+def wrapped(_otel_original: Callable[..., Any], hook: CallHook, _otel_frames: int = 1) -> Any:
+    """A function that calls the original, which adds all but one of so many `frames` of ours, with `hook` around it."""
+    _otel_begin, _otel_succeed, _otel_fail, _otel_take_off = hook.begin, hook.succeed, hook.fail, _take_off
 
     def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
         try:
             _otel_result = _otel_original(*_otel_arguments, **_otel_keywords)
         except BaseException as _otel_error:
-            # The traceback holds this frame: it must not keep the connection, and with it the lock of its file.
-            del _otel_arguments, _otel_keywords
+            _otel_take_off(_otel_error, _otel_frames)
             if _otel_call is not None:
                 _otel_fail(_otel_call, _otel_error)
-            del _otel_call
             raise
         return _otel_result if _otel_call is None else _otel_succeed(_otel_call, _otel_result)
 
     return _placed(call, _otel_original)
 
 
-def _forget(frame: FrameType) -> None:
-    """Clear the snapshot of a frame's names that DuckDB 1's look-up leaves on it; Python 3.13 and later make none."""
-    if sys.version_info < (3, 13):
-        frame.f_locals.clear()
-
-
 def wrapped_scanning(_otel_original: Callable[..., Any], hook: CallHook, scan: Scan) -> Any:
     """The same for DuckDB 1, where a query may mean variables of the caller."""
     _otel_begin, _otel_succeed, _otel_fail = hook.begin, hook.succeed, hook.fail
     _otel_first, _otel_missed, _otel_again = scan.first, scan.missed, scan.again
-    _otel_frame, _otel_forget = sys._getframe, _forget
+    _otel_frame, _otel_take_off = sys._getframe, _take_off
 
     def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
@@ -98,23 +113,19 @@ def wrapped_scanning(_otel_original: Callable[..., Any], hook: CallHook, scan: S
             try:
                 _otel_result = _otel_original(*_otel_arguments, **_otel_keywords)
             except BaseException as _otel_error:
-                if not _otel_missed(_otel_error, _otel_arguments):
-                    del _otel_arguments, _otel_keywords
+                if not _otel_missed(_otel_error, _otel_arguments, _otel_frame(1)):
+                    _otel_take_off(_otel_error, 1)
                     if _otel_call is not None:
                         _otel_fail(_otel_call, _otel_error)
-                    del _otel_call
-                    _otel_forget(_otel_frame(0))
                     raise
             else:
                 return _otel_result if _otel_call is None else _otel_succeed(_otel_call, _otel_result)
         try:
             _otel_result = _otel_again(_otel_frame(1), _otel_original, _otel_arguments, _otel_keywords)
         except BaseException as _otel_error:
-            del _otel_arguments, _otel_keywords
+            _otel_take_off(_otel_error, 3)
             if _otel_call is not None:
                 _otel_fail(_otel_call, _otel_error)
-            del _otel_call
-            _otel_forget(_otel_frame(0))
             raise
         return _otel_result if _otel_call is None else _otel_succeed(_otel_call, _otel_result)
 
@@ -131,7 +142,7 @@ def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook) -> Any:
     def original(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         return _otel_there(_otel_frame(2), _otel_original, _otel_arguments, _otel_keywords)
 
-    return functools.update_wrapper(wrapped(_placed(original, _otel_original), hook), _otel_original)
+    return likened(wrapped(_placed(original, _otel_original), hook, 4), _otel_original)
 
 
 def call_from(

@@ -1,0 +1,26 @@
+"""Functions of DuckDB that a program imported by name before they were replaced: such a name means the original."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DUCKDB: Final = frozenset({"duckdb", "_duckdb", "adbc_driver_duckdb"})
+_MOST: Final = 10
+"""How many names are told of."""
+
+
+def imported_names(functions: Mapping[str, Any]) -> list[str]:
+    """Return where modules outside DuckDB hold one of its `functions` in a global name, as `module.name`."""
+    wanted = {id(function) for function in functions.values()}
+    found = []
+    for module_name, module in tuple(sys.modules.items()):
+        # Another type of module may import something when it is looked at.
+        if type(module) is ModuleType and module_name.partition(".")[0] not in _DUCKDB:
+            names = (name for name, value in tuple(vars(module).items()) if id(value) in wanted)
+            found += [f"{module_name}.{name}" for name in names]
+    return sorted(found)[:_MOST]

@@ -1,0 +1,362 @@
+"""What a program could notice of the instrumentation, and does not."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import subprocess
+import sys
+import traceback
+import warnings
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+import otel_duckdb
+from otel_duckdb import DuckDBInstrumentor
+
+OLD = int(duckdb.__version__.partition(".")[0]) < 2
+OURS = str(Path(otel_duckdb.__file__).parent)
+
+
+@pytest.fixture
+def connection(heard):
+    connection = duckdb.connect()
+    connection.execute("create table t as select 1 as i")
+    heard.clear()
+    return connection
+
+
+def public(owner):
+    return [name for name in vars(owner) if not name.startswith("__") and callable(getattr(owner, name))]
+
+
+def picklable(owner):
+    found = set()
+    for name in public(owner):
+        value = getattr(owner, name)
+        try:
+            if pickle.loads(pickle.dumps(value)) is value:
+                found.add(name)
+        except (TypeError, pickle.PicklingError, AttributeError):
+            continue
+    return found
+
+
+class TestPickles:
+    @pytest.mark.parametrize("owner", [duckdb, duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation])
+    def test_what_pickles_plain_pickles_instrumented(self, telemetry, owner):
+        before = picklable(owner)
+        telemetry.instrument()
+        assert before <= picklable(owner)
+
+    def test_unpickle_to_the_function_of_the_other_process(self, heard):
+        code = "import pickle, sys, duckdb; print(pickle.load(sys.stdin.buffer) is duckdb.sql)"
+        done = subprocess.run(
+            [sys.executable, "-c", code], input=pickle.dumps(duckdb.sql), check=False, capture_output=True
+        )
+        assert done.stdout.strip() == b"True", done.stderr
+
+    def test_of_the_plain_process_are_the_replacement_in_an_instrumented_one(self):
+        code = """
+import pickle, sys, duckdb
+dumped = pickle.dumps(duckdb.sql)
+from otel_duckdb import DuckDBInstrumentor
+DuckDBInstrumentor().instrument()
+print(pickle.loads(dumped) is duckdb.sql or pickle.loads(dumped).__name__)
+"""
+        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+        assert done.stdout.strip() in ("True", "sql", "module_sql"), done.stderr
+
+    def test_by_cloudpickle_are_references_too(self, heard):
+        cloudpickle = pytest.importorskip("cloudpickle", reason="cloudpickle is not installed")
+        assert cloudpickle.loads(cloudpickle.dumps(duckdb.sql)) is duckdb.sql
+
+
+class TestAttributes:
+    @pytest.mark.parametrize("owner", [duckdb, duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation])
+    def test_of_the_original_are_those_of_the_replacement(self, telemetry, owner):
+        originals = {name: getattr(owner, name) for name in public(owner)}
+        unseen = {"__vectorcalloffset__"}  # a property of a C type, that no program reads
+        before = {
+            name: {attribute for attribute in dir(value) if hasattr(value, attribute)} - unseen
+            for name, value in originals.items()
+        }
+        telemetry.instrument()
+        lacking = {
+            name: missing
+            for name, attributes in before.items()
+            if (missing := {attribute for attribute in attributes if not hasattr(getattr(owner, name), attribute)})
+        }
+        assert not lacking
+
+    def test_names_of_one_function_stay_names_of_one_function(self, telemetry):
+        def same():
+            return {
+                (owner.__name__, one, other)
+                for owner in (duckdb, duckdb.DuckDBPyConnection)
+                for one in ("sql", "query", "from_query")
+                for other in ("sql", "query", "from_query")
+                if getattr(owner, one) is getattr(owner, other)
+            }
+
+        before = same()
+        telemetry.instrument()
+        assert same() == before
+
+
+class TestTracebacks:
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda con: con.execute("select * from missing"),
+            lambda con: con.executemany("insert into missing values (?)", [[1]]),
+            lambda con: con.sql("select * from missing"),
+            lambda con: duckdb.sql("select * from missing"),
+            lambda con: con.execute("select 1").fetchmany("many"),
+            lambda con: con.execute("select 1").fetchone("more"),
+            lambda con: con.sql("select 1").filter("missing = 1").fetchall(),
+            lambda con: con.append("missing", pd.DataFrame({"i": [1]})),
+            lambda con: duckdb.connect("/missing/folder/file.db"),
+            lambda con: con.execute("select error('x') from t").fetchall(),
+        ],
+    )
+    def test_name_no_frame_of_ours(self, connection, call):
+        with pytest.raises((duckdb.Error, TypeError)) as caught:
+            call(connection)
+        files = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
+        assert not [file for file in files if file.startswith(OURS) or file == "<otel_duckdb>"]
+
+    def test_inside_a_function_of_the_user_s_are_as_without_us(self, connection):
+        inner = duckdb.connect()
+
+        def failing(value: int) -> int:
+            return inner.execute("select * from missing").fetchone()
+
+        connection.create_function("failing", failing, [int], int)
+        with pytest.raises(duckdb.Error) as caught:
+            connection.execute("select failing(i) from t").fetchall()
+        assert "otel_duckdb" not in str(caught.value)
+
+
+class TestReplacementScans:
+    def test_a_function_in_a_table_function_s_arguments_runs_once(self, connection):
+        calls = []
+
+        def charge(amount: int) -> int:
+            calls.append(amount)
+            return amount
+
+        connection.create_function("charge", charge, [int], int, side_effects=True)
+        with pytest.raises(duckdb.Error):
+            connection.execute("select * from range(charge(2)), missing")
+        assert len(calls) == 1
+        frame = pd.DataFrame({"i": [1]})
+        connection.execute("select * from range(charge(2)), frame").fetchall()
+        assert len(calls) == 2
+        del frame
+
+    def test_a_function_made_before_we_listened_runs_once_too(self, telemetry):
+        calls = []
+
+        def charge(amount: int) -> int:
+            calls.append(amount)
+            return amount
+
+        def number_of_calls(connection):
+            calls.clear()
+            frame = pd.DataFrame({"i": [1]})
+            connection.execute("select * from range(charge(2)), frame").fetchall()
+            connection.sql("select * from frame, range(charge(2))").fetchall()
+            del frame
+            return len(calls)
+
+        connection = duckdb.connect()
+        connection.create_function("charge", charge, [int], int, side_effects=True)
+        before = number_of_calls(connection)
+        telemetry.instrument()
+        assert number_of_calls(connection) == before
+
+    def test_a_sequence_in_a_table_function_s_arguments_moves_once(self, telemetry):
+        def moves():
+            connection = duckdb.connect()
+            connection.execute("create sequence s")
+            frame = pd.DataFrame({"i": [1]})
+            connection.execute("select * from range(nextval('s')), frame").fetchall()
+            del frame
+            return connection.execute("select nextval('s')").fetchone()
+
+        before = moves()
+        telemetry.instrument()
+        assert moves() == before
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "with frame as (select i + 1 as i from frame) select * from frame",
+            "select * from frame",
+            'select * from "frame"',
+            "from frame select i",
+            "summarize frame",
+            "describe frame",
+            "pivot frame on i using count(*)",
+            "select * from query_table('frame')",
+            "select * from query_table(['frame'])",
+            "select * from query('select * from frame')",
+            "select (select max(i) from frame)",
+            "with x as (select * from frame) select * from x",
+            "insert into t select i from frame",
+            "update t set i = frame.i from frame",
+            "delete from t using frame where t.i = frame.i",
+            "explain select * from frame",
+            "create or replace table made as from frame",
+            "select * from t where i in (from frame)",
+            "select * from t semi join frame using (i)",
+            "copy (from frame) to '/dev/null' (format csv)",
+            "copy frame to '/dev/null' (format csv)",
+            "prepare p as select * from frame",
+        ],
+    )
+    def test_find_the_caller_s_variables_wherever_duckdb_looks(self, telemetry, query):
+        def outcome():
+            frame = pd.DataFrame({"i": [1, 2]})
+            connection = duckdb.connect()
+            connection.execute("create table t as select 1 as i")
+            try:
+                return connection.execute(query).fetchall() if "explain" not in query else "plan"
+            except Exception as error:
+                return type(error), str(error)
+            finally:
+                del frame
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            before = outcome()
+            telemetry.instrument()
+            assert outcome() == before
+
+    def test_find_variables_that_only_the_locals_of_evaluated_code_hold(self, connection):
+        names = {"connection": connection, "only_here": pd.DataFrame({"i": [5]})}
+        code = "found = connection.execute('select i from only_here').fetchall()"
+        exec(code, {}, names)
+        assert names["found"] == [(5,)]
+
+    def test_of_a_view_over_a_variable_find_it(self, telemetry):
+        def outcome():
+            frame = pd.DataFrame({"i": [1, 2]})
+            connection = duckdb.connect()
+            try:
+                connection.execute("create view v as select * from frame")
+                return connection.execute("select * from v").fetchall()
+            except Exception as error:
+                return type(error), str(error)
+            finally:
+                del frame
+
+        before = outcome()
+        telemetry.instrument()
+        assert outcome() == before
+
+
+class TestNamesImportedBefore:
+    def test_are_told_of_once(self):
+        code = """
+import logging, sys, types
+logging.basicConfig(format="%(message)s")
+import duckdb
+program = types.ModuleType("program")
+sys.modules["program"] = program
+exec("from duckdb import execute, sql, connect", vars(program))
+from otel_duckdb import DuckDBInstrumentor
+DuckDBInstrumentor().instrument()
+"""
+        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+        lines = [line for line in done.stderr.splitlines() if "program" in line]
+        assert len(lines) == 1, done.stderr
+        assert "program.execute" in lines[0]
+        assert "instrument()" in lines[0]
+
+    def test_nothing_is_told_where_there_are_none(self):
+        code = """
+import logging
+logging.basicConfig(format="%(message)s")
+import duckdb
+from otel_duckdb import DuckDBInstrumentor
+DuckDBInstrumentor().instrument()
+"""
+        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+        assert done.stderr == ""
+
+
+class TestReload:
+    def test_of_duckdb_is_heard_on(self, telemetry):
+        original = duckdb.execute
+        telemetry.instrument()
+        importlib.reload(duckdb)
+        duckdb.execute("select 1 as after_reload").fetchall()
+        assert "after_reload" in telemetry.span().attributes["db.query.text"]
+        telemetry.instrumentor.uninstrument()
+        assert duckdb.execute is original
+
+
+class TestOtherWrappers:
+    def test_of_a_third_party_see_none_of_our_statements(self, telemetry):
+        seen = []
+        original = duckdb.DuckDBPyConnection.execute
+
+        def execute(self, *arguments, **keywords):
+            seen.append(arguments)
+            return original(self, *arguments, **keywords)
+
+        execute.__wrapped__ = original
+        duckdb.DuckDBPyConnection.execute = execute
+        try:
+            connection = duckdb.connect()
+            telemetry.instrument(engine_metrics=True)
+            connection.execute("select 1").fetchall()
+            telemetry.reader.get_metrics_data()
+            assert [arguments[0] for arguments in seen] == ["select 1"]
+            telemetry.instrumentor.uninstrument()
+            assert duckdb.DuckDBPyConnection.execute is execute
+        finally:
+            duckdb.DuckDBPyConnection.execute = original
+
+
+class TestWarningsAsErrors:
+    @pytest.mark.parametrize("name", ["fetch_arrow_table", "arrow", "pl"])
+    def test_of_deprecated_fetches_are_the_program_s_alone(self, heard, name):
+        connection = duckdb.connect()
+        if not hasattr(connection, name):
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for make in (lambda: connection.execute("select 1"), lambda: connection.sql("select 1")):
+                try:
+                    getattr(make(), name)()
+                except (DeprecationWarning, UserWarning, SystemError, duckdb.Error):
+                    continue
+        assert heard.faults() == 0
+
+
+class TestUninstrument:
+    def test_works_any_number_of_times_while_streams_are_held(self, telemetry):
+        before = duckdb.DuckDBPyConnection.execute
+        held = []
+        for _ in range(3):
+            telemetry.instrument()
+            connection = duckdb.connect()
+            relation = connection.sql("select * from range(500000)")
+            make = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
+            held.append(make(2000))
+            held[-1].read_next_batch()
+            telemetry.instrumentor.uninstrument()
+            assert duckdb.DuckDBPyConnection.execute is before
+        assert len(telemetry.spans()) == 3
+        assert {reader.read_all().num_rows for reader in held} in ({498_000}, {497_952})
+        assert telemetry.faults() == 0
+
+
+def test_instrumentor_is_a_singleton_as_opentelemetry_s_are():
+    assert DuckDBInstrumentor() is DuckDBInstrumentor()
