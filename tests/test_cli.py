@@ -10,6 +10,8 @@ import clickhouse_connect
 import duckdb
 import pytest
 
+from otel_duckdb.installation import install_command
+
 OTEL = [sys.executable, "-m", "otel_duckdb.cli"]
 
 
@@ -32,6 +34,10 @@ def test_help_lists_the_commands():
     assert "sync" in out
 
 
+def test_no_arguments_print_the_help_as_help():
+    assert run() == run("--help")
+
+
 def test_an_unknown_command_is_wrong_usage_in_one_line():
     code, out, err = run("snyc")
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -43,7 +49,7 @@ def test_without_click_one_line_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "pip install 'otel-duckdb[cli]'" in done.stderr
+    assert install_command("cli") in done.stderr
 
 
 def test_help_imports_no_command():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from otel_duckdb.installation import install_command
+
 QUIET = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 
 
@@ -108,4 +110,4 @@ def test_what_needs_no_extra_of_the_sync_does_without_them(tmp_path):
     )
     loaded, refusal = run(tmp_path, text, instrumented=False).stdout.splitlines()
     assert loaded == "False"
-    assert refusal == "otel_duckdb.sync.Sync needs pyarrow; run: pip install 'otel-duckdb[sync]'"
+    assert refusal == f"otel_duckdb.sync.Sync needs pyarrow; run: {install_command('sync')}"

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import sys
 
+from otel_duckdb.installation import install_command
+
 
 def main() -> int:
     """Run the command line; 2 with one line of advice where the `cli` extra is not installed."""
     try:
         import click  # noqa: F401, PLC0415 - an extra is imported where used
     except ImportError:
-        sys.stderr.write("otel-duckdb: the command line needs more packages; run: pip install 'otel-duckdb[cli]'\n")
+        sys.stderr.write(f"otel-duckdb: the command line needs more packages; run: {install_command('cli')}\n")
         return 2
     from otel_duckdb.commands._group import run  # noqa: PLC0415 - needs click
 

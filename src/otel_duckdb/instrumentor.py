@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
@@ -21,6 +20,7 @@ from otel_duckdb.core.deferred import Deferred
 from otel_duckdb.core.operation import Operations
 from otel_duckdb.engine.cursor import Methods
 from otel_duckdb.insight import insight
+from otel_duckdb.installation import install_command, version
 from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.gate import Gate
 from otel_duckdb.intercept.imported_names import imported_names
@@ -28,12 +28,13 @@ from otel_duckdb.intercept.patch_table import SUPPORTED, PatchTable, generation
 from otel_duckdb.intercept.registry import Connections
 from otel_duckdb.intercept.reload import ReloadWatch
 from otel_duckdb.measures import MetricSources
-from otel_duckdb.settings import Settings
+from otel_duckdb.settings import Settings, misspelt_variables
 from otel_duckdb.signals.attributes import AttributeCache
 from otel_duckdb.signals.histograms import Histograms
 from otel_duckdb.signals.recorder import Recorder
 from otel_duckdb.signals.spans import Spans
 from otel_duckdb.telemetry.internal_errors import InternalErrors
+from otel_duckdb.telemetry.providers import lacks_an_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -55,14 +56,14 @@ class _Running:
         logger_provider = options.pop("logger_provider", None)
         request_hook, response_hook = options.pop("request_hook", None), options.pop("response_hook", None)
         settings = Settings.load(options)
-        version = metadata.version("otel-duckdb")
-        tracer = trace.get_tracer(contract.SCOPE, version, tracer_provider, contract.SCHEMA_URL)
-        meter = metrics.get_meter(contract.SCOPE, version, meter_provider, contract.SCHEMA_URL)
+        scope_version = version()
+        tracer = trace.get_tracer(contract.SCOPE, scope_version, tracer_provider, contract.SCHEMA_URL)
+        meter = metrics.get_meter(contract.SCOPE, scope_version, meter_provider, contract.SCHEMA_URL)
         self.internal_errors = InternalErrors(meter)
         spans = Spans(tracer, settings, self.internal_errors, request_hook, response_hook)
         signals = Recorder(AttributeCache(settings), spans, Histograms(meter))
         self.operations = Operations(signals, self.internal_errors)
-        logger = get_logger(contract.SCOPE, version, logger_provider, contract.SCHEMA_URL)
+        logger = get_logger(contract.SCOPE, scope_version, logger_provider, contract.SCHEMA_URL)
         self.profiler = insight(
             duckdb, settings, meter, meter_provider, logger, self.internal_errors, self.operations, signals, spans
         )
@@ -204,6 +205,13 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
                 "otel_duckdb: DuckDB %s is not instrumented; supported are %s", duckdb.__version__, SUPPORTED
             )
             return
+        for sentence in misspelt_variables():
+            logger.warning("otel_duckdb: %s", sentence)
+        if not any(options.get(name) for name in _PROVIDED if name.endswith("provider")) and lacks_an_sdk():
+            logger.warning(
+                "otel_duckdb: opentelemetry-instrument found no OpenTelemetry SDK, so nothing is recorded; run: %s",
+                install_command("otlp"),
+            )
         running = _Running(duckdb, options, everything=everything)
         running.start()
         self._running = running

@@ -184,3 +184,21 @@ class Settings:
             known = ", ".join(option.name for option in fields(cls))
             raise SettingError(f"unknown option {min(options)!r}; known are {known}")
         return cls(**values)
+
+
+def misspelt_variables(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return one sentence for each environment variable that looks like an option's and is none."""
+    known = [option.metadata["environment"] for option in fields(Settings)]
+    names = os.environ if environment is None else environment
+    return [
+        f"the environment variable {name} is no option; {_nearest(name, known)}"
+        for name in sorted(names)
+        if name.upper().startswith("OTEL_DU") and name not in known
+    ]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    import difflib  # noqa: PLC0415 - a start without a misspelt variable goes without it
+
+    nearest = difflib.get_close_matches(name.upper(), known, 1)
+    return f"the nearest is {nearest[0]}" if nearest else f"known are {', '.join(sorted(known))}"

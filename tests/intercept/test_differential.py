@@ -1,8 +1,8 @@
 """The same random programs, with and without instrumentation, cannot tell which of both they ran under.
 
 A program is data: a list of steps, each a method call on an object in a numbered place, or one of a few acts that are
-no calls. An interpreter runs it and writes down all a user could see. `OTEL_DUCKDB_DIFFERENTIAL_SECONDS` sets how long
-programs are made and run, and `OTEL_DUCKDB_DIFFERENTIAL_SEED` where they start.
+no calls. An interpreter runs it and writes down all a user could see. `DIFFERENTIAL_SECONDS` sets how long
+programs are made and run, and `DIFFERENTIAL_SEED` where they start.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import pyarrow as pa
 import pytest
 from opentelemetry import trace
 
-SECONDS = float(os.environ.get("OTEL_DUCKDB_DIFFERENTIAL_SECONDS", "6"))
-FIRST_SEED = int(os.environ.get("OTEL_DUCKDB_DIFFERENTIAL_SEED", "1"))
+SECONDS = float(os.environ.get("DIFFERENTIAL_SECONDS", "6"))
+FIRST_SEED = int(os.environ.get("DIFFERENTIAL_SEED", "1"))
 LENGTH = 40
 PROCESS = psutil.Process()
 ROWS = 5000

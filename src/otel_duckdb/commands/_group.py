@@ -6,12 +6,12 @@ import importlib
 import json
 import pkgutil
 import sys
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from otel_duckdb import commands
+from otel_duckdb.installation import install_command, version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Commands(click.Group):
             if error.name and error.name.startswith("otel_duckdb"):
                 raise
             raise CommandError(
-                f"{cmd_name} needs {error.name}, which is not installed; run: pip install 'otel-duckdb[all]'"
+                f"{cmd_name} needs {error.name}, which is not installed; run: {install_command('all')}"
             ) from error
         command: click.Command = module.command
         return command
@@ -56,7 +56,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Watch DuckDB from the command line, and sync it to ClickHouse.",
 )
-@click.version_option(version("otel-duckdb"), prog_name="otel-duckdb")
+@click.version_option(version(), prog_name="otel-duckdb")
 def group() -> None:
     """The group itself does nothing."""
 
@@ -69,7 +69,7 @@ def echo_json(value: Any) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command, and return the exit code."""
     try:
-        result = group.main(list(arguments), prog_name="otel-duckdb", standalone_mode=False)
+        result = group.main(list(arguments) or ["--help"], prog_name="otel-duckdb", standalone_mode=False)
     except CommandError as error:
         error.show()
         return error.exit_code

@@ -14,6 +14,7 @@ from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
 from otel_duckdb.demo.program import run_instrumented
 from otel_duckdb.demo.receiver import Receiver
 from otel_duckdb.demo.spans import draw_errors, draw_spans
+from otel_duckdb.installation import install_command
 
 if TYPE_CHECKING:
     from otel_duckdb.demo.telemetry import Telemetry
@@ -40,9 +41,7 @@ def command(program: tuple[str, ...], as_json: bool, limit: int, width: int | No
         try:
             code = run_instrumented(program, receiver.endpoint, sys.stderr if as_json else None)
         except FileNotFoundError as error:
-            raise CommandError(
-                f"{error.filename} is not installed; run: pip install 'otel-duckdb[otlp,cli]'"
-            ) from error
+            raise CommandError(f"{error.filename} is not installed; run: {install_command('otlp', 'cli')}") from error
     telemetry = receiver.telemetry
     if as_json:
         echo_json(_as_json(telemetry))

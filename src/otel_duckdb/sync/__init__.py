@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.installation import install_command
 from otel_duckdb.sync.config import Config, Limits, Retry, Table, Target, load
 from otel_duckdb.sync.errors import (
     BufferChangedError,
@@ -77,5 +78,5 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{__name__}.{name} needs {error.name}; run: pip install 'otel-duckdb[sync]'", name=error.name
+            f"{__name__}.{name} needs {error.name}; run: {install_command('sync')}", name=error.name
         ) from error

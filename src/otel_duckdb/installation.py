@@ -1,0 +1,44 @@
+"""How this package came here: its version, and the command that installs one of its extras."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from importlib import metadata
+from typing import Final
+from urllib.parse import urlsplit
+
+_NAME: Final = "otel-duckdb"
+
+
+def version() -> str:
+    """Return this package's version; "unknown" where it lies beside the program without its metadata."""
+    try:
+        return metadata.version(_NAME)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def install_command(*extras: str) -> str:
+    """Return the command that adds extras of this package, from where it came: an index, a folder or a repository."""
+    wanted = f"[{','.join(extras)}]"
+    try:
+        origin = json.loads(metadata.distribution(_NAME).read_text("direct_url.json") or "{}")
+        return f"pip install {_from(origin, wanted)}"
+    except (metadata.PackageNotFoundError, ValueError, KeyError):
+        return f"pip install '{_NAME}{wanted}'"
+
+
+def _from(origin: dict[str, dict[str, str | bool]], wanted: str) -> str:
+    """Return what `pip install` takes for an origin, which pip describes in direct_url.json."""
+    if not origin:
+        return f"'{_NAME}{wanted}'"
+    url = str(origin["url"])
+    if "dir_info" in origin:
+        from urllib.request import url2pathname  # noqa: PLC0415 - it brings an HTTP client along
+
+        folder = shlex.quote(url2pathname(urlsplit(url).path) + wanted)
+        return f"-e {folder}" if origin["dir_info"].get("editable") else folder
+    if "vcs_info" in origin:
+        url = f"{origin['vcs_info']['vcs']}+{url}@{origin['vcs_info']['commit_id']}"
+    return f"'{_NAME}{wanted} @ {url}'"
