@@ -52,6 +52,42 @@ def test_without_click_one_line_says_what_to_install():
     assert install_command("cli") in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [
+        ("demo", "opentelemetry.proto", "otlp"),
+        ("demo", "rich", "cli"),
+        ("demo", "h11", "cli"),
+        ("sync", "pyarrow", "sync"),
+        ("sync", "clickhouse_connect", "sync"),
+    ],
+)
+def test_a_package_that_is_missing_is_exit_2_and_the_smallest_extra_is_advised(command, module, extra, folder):
+    script = f"import sys; sys.modules[{module!r}] = None; from otel_duckdb.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, command], capture_output=True, text=True, check=False, cwd=folder
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert install_command(extra) in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m otel_duckdb.cli rules | head -1", shell=True, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+
+
+def test_what_was_not_foreseen_is_one_line_too():
+    script = (
+        "import sys; from otel_duckdb import rules; rules.prometheus_rules = lambda _: 1 / 0;"
+        "from otel_duckdb.cli import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", script, "rules"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "ZeroDivisionError: division by zero" in done.stderr
+
+
 def test_help_imports_no_command():
     script = (
         "import sys; sys.argv = ['otel-duckdb', '--version']; from otel_duckdb.cli import main; main();"

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+ALLOWED_HOSTS_VARIABLE: Final = "OTEL_DUCKDB_ALLOWED_HOSTS"
+"""An option of the Prometheus endpoint, which is no part of the instrumentation."""
+
+
 class SettingError(ValueError):
     """An option has a value that is not allowed; the text names the option, the value and what is allowed."""
 
@@ -188,7 +192,7 @@ class Settings:
 
 def misspelt_variables(environment: Mapping[str, str] | None = None) -> list[str]:
     """Return one sentence for each environment variable that looks like an option's and is none."""
-    known = [option.metadata["environment"] for option in fields(Settings)]
+    known = [ALLOWED_HOSTS_VARIABLE, *(option.metadata["environment"] for option in fields(Settings))]
     names = os.environ if environment is None else environment
     return [
         f"the environment variable {name} is no option; {_nearest(name, known)}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import duckdb
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from rich.console import Console
@@ -19,8 +20,8 @@ from otel_duckdb import contract
 from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
 from otel_duckdb.demo.program import environment
 from otel_duckdb.demo.receiver import Receiver
-from otel_duckdb.demo.spans import draw_errors, draw_spans
-from otel_duckdb.demo.telemetry import Histogram, Number, Span
+from otel_duckdb.demo.spans import SpanTree, draw_errors
+from otel_duckdb.demo.telemetry import Histogram, Number, Span, Telemetry
 
 
 def demo(*arguments, **variables):
@@ -107,18 +108,138 @@ def test_the_environment_leads_telemetry_nowhere_else():
     assert not {"OTEL_SDK_DISABLED", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} & found.keys()
 
 
-def test_compressed_messages_are_read_and_unknown_paths_refused():
+def test_what_the_program_reaches_without_a_proxy_stays_so():
+    for name in ("NO_PROXY", "no_proxy"):
+        found = environment("http://127.0.0.1:5", {name: "internal.example,10.0.0.1"})
+        assert found["NO_PROXY"] == found["no_proxy"] == "internal.example,10.0.0.1,127.0.0.1"
+    assert environment("http://127.0.0.1:5", {})["NO_PROXY"] == "127.0.0.1"
+
+
+def message(name="SELECT trades"):
     message = ExportTraceServiceRequest()
-    message.resource_spans.add().scope_spans.add().spans.add(name="SELECT trades", span_id=b"12345678")
-    body = gzip.compress(message.SerializeToString())
+    message.resource_spans.add().scope_spans.add().spans.add(name=name, span_id=b"12345678")
+    return message.SerializeToString()
+
+
+def post(address, body, **headers):
+    try:
+        with urlopen(
+            Request(address, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        ) as answer:
+            return answer.status
+    except HTTPError as refused:
+        refused.close()
+        return refused.code
+
+
+def test_messages_are_read_compressed_or_not_and_unknown_paths_refused():
     with Receiver() as receiver:
-        request = Request(f"{receiver.endpoint}/v1/traces", body, {"Content-Encoding": "gzip"})
-        with urlopen(request) as answer:
-            assert answer.status == 200
-        with pytest.raises(HTTPError, match="404") as refused:
-            urlopen(f"{receiver.endpoint}/v1/logs", b"")
-        refused.value.close()
-    assert [one.name for one in receiver.telemetry.spans] == ["SELECT trades"]
+        traces = f"{receiver.endpoint}/v1/traces"
+        assert post(traces, message()) == 200
+        assert post(traces, gzip.compress(message("SELECT quotes")), Content_Encoding="gzip") == 200
+        assert post(f"{receiver.endpoint}/v1/logs", b"") == 404
+    assert [one.name for one in receiver.telemetry.spans] == ["SELECT trades", "SELECT quotes"]
+
+
+def test_only_who_was_told_the_address_adds_to_the_telemetry():
+    with Receiver() as receiver:
+        root, _, token = receiver.endpoint.rpartition("/")
+        assert len(token) >= 32
+        for path in ("/v1/traces", "//v1/traces", f"/{token[:-1]}/v1/traces", "/caf\u00e9/v1/traces".encode().hex()):
+            assert post(f"{root}/{path.lstrip('/')}", message()) == 404
+        assert post(f"{receiver.endpoint}/v1/traces", message(), Host="evil.example") == 421
+    assert receiver.telemetry.spans == []
+
+
+def test_a_message_is_bounded_unpacked_too_and_nonsense_is_refused_without_a_trace_of_calls(capfd, caplog):
+    bomb = gzip.compress(bytes(64 * 1024 * 1024))
+    with Receiver() as receiver:
+        traces = f"{receiver.endpoint}/v1/traces"
+        assert post(traces, bomb, Content_Encoding="gzip") == 413
+        assert post(traces, b"no gzip", Content_Encoding="gzip") == 400
+        assert post(traces, gzip.compress(message())[:-9], Content_Encoding="gzip") == 400
+        assert post(traces, message(), Content_Encoding="br") == 400
+        assert post(traces, b"\xff\xff\xff") == 400
+        assert post(traces, message()) == 200
+    assert len(receiver.telemetry.spans) == 1
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+
+
+def test_what_is_kept_is_bounded_and_what_was_not_kept_is_counted(monkeypatch):
+    monkeypatch.setattr("otel_duckdb.demo.telemetry._KEPT_SPANS", 3)
+    request = ExportTraceServiceRequest()
+    scope = request.resource_spans.add().scope_spans.add()
+    for number in range(5):
+        scope.spans.add(name=f"SELECT t{number}")
+    telemetry = Telemetry()
+    telemetry.add_spans(request)
+    telemetry.add_spans(request)
+    assert (len(telemetry.spans), telemetry.dropped_spans) == (3, 7)
+    assert "7 more spans" in drawn(SpanTree("app.py", telemetry.spans, 60, telemetry.dropped_spans))
+
+
+PROFILED = """
+import duckdb
+from opentelemetry import trace
+con = duckdb.connect()
+con.execute("CREATE TABLE trades AS SELECT range AS id, range % 7 AS symbol FROM range(300000)")
+with trace.get_tracer("app").start_as_current_span("report"):
+    con.execute("SELECT symbol, count(*) FROM trades GROUP BY symbol ORDER BY 2").fetchall()
+    for number in range(30):
+        con.execute("SELECT id FROM trades WHERE id = ?", [number]).fetchall()
+"""
+
+
+@pytest.mark.skipif(duckdb.__version__.startswith("1.4"), reason="the client of DuckDB 1.4 cannot read profiles")
+def test_the_profile_and_the_plan_stand_below_their_query_and_n_plus_one_below_the_parent(tmp_path):
+    done = demo("--width", "140", program(tmp_path, PROFILED), OTEL_DUCKDB_PROFILE="all")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    (report,) = [number for number, line in enumerate(lines) if "─ report" in line]
+    assert "◂ N+1: SELECT trades 30 times, " in lines[report + 1]
+    (query,) = [number for number, line in enumerate(lines) if "SELECT symbol, count" in line]
+    assert "profile: " in lines[query + 1]
+    assert "ms in threads" in lines[query + 1]
+    assert any("HASH_GROUP_BY" in line or "PERFECT_HASH" in line for line in lines[query + 2 : query + 8])
+    assert any("scanned 300,000 of" in line for line in lines[query + 2 : query + 9])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_knows_few_characters_gets_a_drawing_of_them(tmp_path, encoding):
+    app = program(tmp_path, "import duckdb; duckdb.execute('CREATE TABLE \"größe🦆\" AS SELECT 42 AS a')")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("otel-duckdb"), "demo", app],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode(encoding)
+    assert "`- CREATE TABLE" in text
+    assert "\\u" not in text
+    assert ("größe?" if encoding == "latin-1" else "gr??e?") in text
+
+
+def test_control_characters_of_a_program_never_reach_the_terminal():
+    odd = span("SELECT \x1b[31m", error="bad\x1b]0;title\x07", **{contract.DB_QUERY_TEXT: "SELECT '\x9b2J'"})
+    text = drawn(SpanTree("app\x1b[2J.py", [odd], 60)) + drawn(draw_errors([odd]))
+    assert not {"\x1b", "\x07", "\x9b"} & set(text)
+    assert r"\x1b" in text
+
+
+def test_a_program_that_fails_before_its_first_query_draws_nothing(tmp_path):
+    done = demo(program(tmp_path, "raise SystemExit(3)"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "otel-duckdb: the program ended with exit code 3\n"
+
+
+@pytest.mark.parametrize("what", ["no_such.py", "no-such-command"])
+def test_a_program_that_is_not_there_is_wrong_usage_in_one_line(what):
+    done = demo(what)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert what in done.stderr
 
 
 def test_children_stand_below_their_parents_and_spans_alike_share_a_row():
@@ -128,18 +249,23 @@ def test_children_stand_below_their_parents_and_spans_alike_share_a_row():
         span("SELECT quotes", "9", "root", 9, "Binder Error: no\nsuch column"),
         span("elsewhere", "10", "unknown", 10),
     ]
-    lines = [line.split("  ")[0].rstrip() for line in drawn(draw_spans("app.py", spans, 60)).splitlines()]
+    lines = [line.split("  ")[0].rstrip() for line in drawn(SpanTree("app.py", spans, 60)).splitlines()]
     assert lines[1:3] == ["app.py", "├─ report"]
-    text = drawn(draw_spans("app.py", spans, 60))
+    text = drawn(SpanTree("app.py", spans, 60))
     assert "│  ├─ SELECT trades 3 times" in text
     assert "│  └─ SELECT quotes" in text
     assert "└─ elsewhere" in text
     assert drawn(draw_errors(spans)).split() == ["SELECT", "quotes", "Binder", "Error:", "no", "such", "column"]
 
 
+def test_spans_nested_a_thousand_deep_are_drawn():
+    spans = [span(f"s{number}", str(number + 1), str(number), number) for number in range(3000)]
+    assert "s2" in drawn(SpanTree("app.py", spans, 60))
+
+
 def test_more_spans_than_the_limit_are_counted():
     spans = [span(f"SELECT t{number}", str(number), start=number) for number in range(5)]
-    text = drawn(draw_spans("app.py", spans, 2))
+    text = drawn(SpanTree("app.py", spans, 2))
     assert "SELECT t1" in text
     assert "SELECT t2" not in text
     assert "3 more rows" in text

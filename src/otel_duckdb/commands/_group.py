@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
+import logging
+import os
 import pkgutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from otel_duckdb import commands
-from otel_duckdb.installation import install_command, version
+from otel_duckdb.cli import advice
+from otel_duckdb.installation import version
+from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_WRONG_USAGE: Final = 2
+_LIBRARIES: Final = ("clickhouse_connect", "urllib3", "opentelemetry")
+"""What they log of an error is told by the error itself, in our words."""
 
 
 class CommandError(click.ClickException):
@@ -22,9 +31,16 @@ class CommandError(click.ClickException):
 
     exit_code = 1
 
-    def show(self, file: Any = None) -> None:
-        """Print the error as one line."""
-        click.echo(f"otel-duckdb: {' '.join(self.message.split())}", file=file or sys.stderr)
+
+class MissingPackageError(click.ClickException):
+    """A package is not installed: one line on stderr, and exit code 2."""
+
+    exit_code = _WRONG_USAGE
+
+
+def missing_package(command: str, module: str) -> MissingPackageError:
+    """Return the error that `command` needs `module`, with the smallest extra that brings it."""
+    return MissingPackageError(f"{command} needs {module}, which is not installed; {advice(module)}")
 
 
 class Commands(click.Group):
@@ -42,11 +58,9 @@ class Commands(click.Group):
         try:
             module = importlib.import_module(f"{commands.__name__}.{cmd_name}")
         except ModuleNotFoundError as error:
-            if error.name and error.name.startswith("otel_duckdb"):
+            if error.name is None or error.name.startswith("otel_duckdb"):
                 raise
-            raise CommandError(
-                f"{cmd_name} needs {error.name}, which is not installed; run: {install_command('all')}"
-            ) from error
+            raise missing_package(cmd_name, error.name) from error
         command: click.Command = module.command
         return command
 
@@ -68,17 +82,50 @@ def echo_json(value: Any) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command, and return the exit code."""
+    _prepare_output()
     try:
         result = group.main(list(arguments) or ["--help"], prog_name="otel-duckdb", standalone_mode=False)
-    except CommandError as error:
-        error.show()
-        return error.exit_code
-    except click.ClickException as error:
-        click.echo(f"otel-duckdb: {' '.join(error.format_message().split())}", err=True)
-        return error.exit_code
+        sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("otel-duckdb: interrupted", err=True)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (Exception, KeyboardInterrupt) as error:
+        message, code = _failure(error)
+        click.echo(f"otel-duckdb: {printable(message)}", err=True)
+        return code
     return result if isinstance(result, int) else 0
+
+
+def _failure(error: BaseException) -> tuple[str, int]:
+    """What is said of an error, and the exit code: the same for the same cause in every command."""
+    if isinstance(error, click.ClickException):
+        return error.format_message(), error.exit_code
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        return "interrupted", 1
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed; {advice(error.name or '')}", _WRONG_USAGE
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), 1
+    logging.getLogger("otel_duckdb").debug("a command failed", exc_info=error)
+    return f"{type(error).__name__}: {error}; this was not foreseen, please report it", 1
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return f"otel-duckdb: {printable(record.getMessage())}"
+
+
+def _prepare_output() -> None:
+    """Print what the terminal does not know as its code, and warnings as lines like our errors."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    for library in _LIBRARIES:
+        logging.getLogger(library).addHandler(logging.NullHandler())
+    ours = logging.getLogger("otel_duckdb")
+    if not ours.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(_OneLine())
+        ours.addHandler(handler)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
-from otel_duckdb.commands._group import CommandError, echo_json
+from otel_duckdb.commands._group import CommandError, echo_json, missing_package
 from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
 from otel_duckdb.demo.program import run_instrumented
 from otel_duckdb.demo.receiver import Receiver
-from otel_duckdb.demo.spans import draw_errors, draw_spans
-from otel_duckdb.installation import install_command
+from otel_duckdb.demo.spans import SpanTree, draw_errors
 
 if TYPE_CHECKING:
     from otel_duckdb.demo.telemetry import Telemetry
@@ -37,11 +38,14 @@ def command(program: tuple[str, ...], as_json: bool, limit: int, width: int | No
 
     Its telemetry comes here and goes nowhere else, so no collector is needed. OTEL_DUCKDB_* options apply.
     """
+    _check(program)
     with Receiver() as receiver:
         try:
             code = run_instrumented(program, receiver.endpoint, sys.stderr if as_json else None)
         except FileNotFoundError as error:
-            raise CommandError(f"{error.filename} is not installed; run: {install_command('otlp', 'cli')}") from error
+            raise missing_package("demo", "opentelemetry.instrumentation.auto_instrumentation") from error
+        except PermissionError as error:
+            raise click.UsageError(f"{error.filename} cannot be run: {error.strerror}") from error
     telemetry = receiver.telemetry
     if as_json:
         echo_json(_as_json(telemetry))
@@ -54,18 +58,33 @@ def command(program: tuple[str, ...], as_json: bool, limit: int, width: int | No
     return 0
 
 
+def _check(program: tuple[str, ...]) -> None:
+    """Refuse a program that is not there: what runs it would say so in a traceback of its own."""
+    if not program:
+        return
+    if program[0].endswith(".py"):
+        if not Path(program[0]).is_file():
+            raise click.UsageError(f"there is no file {program[0]!r}; give the program to run")
+    elif which(program[0]) is None:
+        raise click.UsageError(f"there is no command {program[0]!r}; give the program to run")
+
+
 def _as_json(telemetry: Telemetry) -> dict[str, object]:
     numbers, histograms = telemetry.numbers.values(), telemetry.histograms.values()
     return {
         "spans": [asdict(span) for span in telemetry.spans],
+        "dropped_spans": telemetry.dropped_spans,
         "histograms": [asdict(histogram) for histogram in histograms],
         "numbers": [asdict(number) for number in numbers],
     }
 
 
 def _draw(program: tuple[str, ...], telemetry: Telemetry, limit: int, console: Console) -> None:
+    if not telemetry.spans:
+        return
+    console.print()
+    console.print(SpanTree(" ".join(program) or "a sample program", telemetry.spans, limit, telemetry.dropped_spans))
     for table in (
-        draw_spans(" ".join(program) or "a sample program", telemetry.spans, limit),
         draw_errors(telemetry.spans),
         draw_latencies(list(telemetry.histograms.values())),
         draw_numbers(list(telemetry.numbers.values())),

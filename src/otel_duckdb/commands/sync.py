@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from otel_duckdb import sync
-from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.installation import install_command
+from otel_duckdb.commands._group import CommandError, echo_json, missing_package
 from otel_duckdb.sync.config import Config, load
 from otel_duckdb.sync.errors import SyncConfigError, SyncError
 
@@ -52,7 +51,7 @@ def command(configuration: Path, *, watch: bool, show: bool, dry_run: bool, rese
     except SyncError as error:
         raise CommandError(str(error)) from error
     except ModuleNotFoundError as error:
-        raise CommandError(f"sync needs {error.name}; run: {install_command('sync', 'chdb')}") from error
+        raise missing_package("sync", error.name or "a package") from error
 
 
 def _open(config: Config, progress: Callable[[str, int], None]) -> Sync:

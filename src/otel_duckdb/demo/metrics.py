@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from otel_duckdb import contract
+from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
     from otel_duckdb.demo.telemetry import Histogram, Number
@@ -35,7 +37,9 @@ def draw_latencies(histograms: list[Histogram]) -> Table:
         name = metric
         for series in sorted((one for one in histograms if one.metric == metric), key=lambda one: -one.total):
             values = (series.average, series.quantile(0.95), series.highest)
-            table.add_row(name, _labels(series.labels), f"{series.count:,}", *(f"{value:,.1f}" for value in values))
+            table.add_row(
+                name, Text(_labels(series.labels)), f"{series.count:,}", *(f"{value:,.1f}" for value in values)
+            )
             name = ""
     return table
 
@@ -46,21 +50,21 @@ def draw_numbers(numbers: list[Number]) -> Table:
     shown = [one for one in numbers if one.metric in _VALUES and one.highest]
     for number in sorted(shown, key=lambda one: (_VALUES.index(one.metric), repr(one.labels))):
         values = (_value(value, number.unit) for value in (number.value, number.highest))
-        table.add_row(number.metric, _labels(number.labels), *values)
+        table.add_row(number.metric, Text(_labels(number.labels)), *values)
     return table
 
 
 def _table(name: str, *values: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column(name, no_wrap=True, style="bold")
-    table.add_column("of", no_wrap=True, overflow="ellipsis", max_width=40)
+    table.add_column("of", no_wrap=True, overflow="crop", max_width=40)
     for value in values:
         table.add_column(value, justify="right", no_wrap=True)
     return table
 
 
 def _labels(labels: dict[str, Any]) -> str:
-    return ", ".join(str(value) for label, value in labels.items() if label != contract.INSTANCE_ID)
+    return printable(", ".join(str(value) for label, value in labels.items() if label != contract.INSTANCE_ID))
 
 
 def _value(value: float, unit: str) -> str:

@@ -45,7 +45,7 @@ def environment(endpoint: str, inherited: Mapping[str, str]) -> dict[str, str]:
     }
     return {
         **kept,
-        "NO_PROXY": "127.0.0.1",
+        **_without_proxy(inherited),
         "OTEL_TRACES_EXPORTER": "otlp",
         "OTEL_METRICS_EXPORTER": "otlp",
         "OTEL_LOGS_EXPORTER": "none",
@@ -53,3 +53,10 @@ def environment(endpoint: str, inherited: Mapping[str, str]) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_METRIC_EXPORT_INTERVAL": str(_COLLECTION_MS),
     }
+
+
+def _without_proxy(inherited: Mapping[str, str]) -> dict[str, str]:
+    """What is reached without a proxy: what the program reached so before, and our address."""
+    given = inherited.get("no_proxy") or inherited.get("NO_PROXY") or ""
+    hosts = ",".join(part for part in (given.strip(" ,"), "127.0.0.1") if part)
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), hosts)

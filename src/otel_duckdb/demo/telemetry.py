@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric
     from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
-_FAILED = 2
+_FAILED: Final = 2
+_KEPT_SPANS: Final = 20_000
+_KEPT_SERIES: Final = 10_000
+_KEPT_EVENTS: Final = 20
+"""Of one span."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is noted on a span."""
+
+    name: str
+    attributes: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Span:
     end: int
     attributes: dict[str, Any]
     error: str | None
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,9 +85,10 @@ class Number:
 
 @dataclass
 class Telemetry:
-    """What a program sent: its spans, and the latest point of each series."""
+    """What a program sent: its first 20,000 spans, and the latest point of each of its first 10,000 series."""
 
     spans: list[Span] = field(default_factory=list)
+    dropped_spans: int = 0
     histograms: dict[tuple[str, str], Histogram] = field(default_factory=dict)
     numbers: dict[tuple[str, str], Number] = field(default_factory=dict)
 
@@ -82,7 +96,9 @@ class Telemetry:
         """Keep the spans of a request."""
         for resource in request.resource_spans:
             for scope in resource.scope_spans:
-                self.spans.extend(_span(message) for message in scope.spans)
+                room = _KEPT_SPANS - len(self.spans)
+                self.spans.extend(_span(message) for message in scope.spans[:room])
+                self.dropped_spans += max(len(scope.spans) - room, 0)
 
     def add_metrics(self, request: ExportMetricsServiceRequest) -> None:
         """Keep the points of a request, in the place of earlier ones of the same series."""
@@ -93,9 +109,13 @@ class Telemetry:
 
     def _add_metric(self, metric: Metric) -> None:
         for histogram in _histograms(metric):
-            self.histograms[_key(metric.name, histogram.labels)] = histogram
+            key = _key(metric.name, histogram.labels)
+            if key in self.histograms or len(self.histograms) < _KEPT_SERIES:
+                self.histograms[key] = histogram
         for number in _numbers(metric):
             key = _key(metric.name, number.labels)
+            if key not in self.numbers and len(self.numbers) >= _KEPT_SERIES:
+                continue
             before = self.numbers.get(key)
             number.highest = max(number.value, before.highest if before else number.value)
             self.numbers[key] = number
@@ -123,6 +143,7 @@ def _span(message: SpanMessage) -> Span:
         message.end_time_unix_nano,
         _attributes(message.attributes),
         message.status.message if failed else None,
+        tuple(Event(event.name, _attributes(event.attributes)) for event in message.events[:_KEPT_EVENTS]),
     )
 
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from otel_duckdb.exporters._exposition import Exposition
-from otel_duckdb.settings import SettingError, _whole
+from otel_duckdb.settings import ALLOWED_HOSTS_VARIABLE, SettingError, _whole
 from otel_duckdb.text import encodable, printable
 from otel_duckdb.web.exchange import PLAIN, Response
 from otel_duckdb.web.hosts import Hosts, is_loopback
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 HOST_VARIABLE: Final = "OTEL_EXPORTER_PROMETHEUS_HOST"
 PORT_VARIABLE: Final = "OTEL_EXPORTER_PROMETHEUS_PORT"
-ALLOWED_HOSTS_VARIABLE: Final = "OTEL_DUCKDB_ALLOWED_HOSTS"
 DEFAULT_HOST: Final = "localhost"
 DEFAULT_PORT: Final = 9464
 
