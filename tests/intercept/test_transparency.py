@@ -325,7 +325,7 @@ class TestOtherWrappers:
 
 
 class TestWarningsAsErrors:
-    @pytest.mark.parametrize("name", ["fetch_arrow_table", "arrow", "pl"])
+    @pytest.mark.parametrize("name", ["fetch_arrow_table", "fetch_record_batch", "fetch_arrow_reader", "arrow", "pl"])
     def test_of_deprecated_fetches_are_the_program_s_alone(self, heard, name):
         connection = duckdb.connect()
         if not hasattr(connection, name):

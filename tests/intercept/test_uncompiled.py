@@ -6,7 +6,8 @@ import sys
 
 SCRIPT = """
 import json, sys
-sys.modules["otel_duckdb.intercept._streams"] = sys.modules["otel_duckdb.intercept._fetchone"] = None
+for name in ("_fetchone", "_streams", "_wrapper"):
+    sys.modules[f"otel_duckdb.intercept.{name}"] = None
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -23,13 +24,28 @@ with duckdb.connect() as connection:
     relation = connection.sql("SELECT * FROM range(7)")
     reader = (relation.to_arrow_reader if hasattr(relation, "to_arrow_reader") else relation.fetch_arrow_reader)()
     rows += sum(map(len, reader))
-spans = [(span.name, span.attributes.get("db.response.returned_rows")) for span in exporter.get_finished_spans()]
-print(json.dumps([rows, spans]))
+    calls = []
+    def charge(amount: int) -> int:
+        calls.append(amount)
+        return amount
+    connection.create_function("charge", charge, [int], int, side_effects=True)
+    variable = connection.execute("SELECT 1 AS i").df()
+    variables = connection.execute("SELECT count(*) FROM variable, range(charge(3))").fetchone()[0]
+    variables += connection.sql("WITH other AS (SELECT i FROM variable) FROM other").fetchone()[0]
+    try:
+        connection.execute("FROM range(charge(2)), missing")
+    except duckdb.Error as error:
+        import traceback
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "otel_duckdb" in frame.filename]
+spans = [(span.name, span.attributes.get("db.response.returned_rows")) for span in exporter.get_finished_spans()][:2]
+print(json.dumps([rows, spans, variables, calls, len(frames)]))
 """
 
 
 def test_rows_are_counted_and_streams_are_read_without_the_compiled_modules():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
-    rows, spans = json.loads(done.stdout)
+    rows, spans, variables, calls, frames = json.loads(done.stdout)
     assert (rows, done.stderr) == (12, "")
+    assert (variables, frames) == (4, 0)
+    assert calls == [3, 2]
     assert spans == [["SELECT", 5], ["SELECT", None]]

@@ -24,7 +24,7 @@ from otel_duckdb.intercept.duckdb1 import SQLCall
 from otel_duckdb.intercept.relations import Relations
 from otel_duckdb.intercept.replacement_scans import ReplacementScan
 from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, chunk_rows, one_row, some_rows
-from otel_duckdb.intercept.wrappers import wrapped, wrapped_scanning, wrapped_warning
+from otel_duckdb.intercept.wrappers import has_frame, wrapped, wrapped_scanning, wrapped_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -227,11 +227,11 @@ class PatchTable:
 
     def _wrap(self, name: str, original: Any, hook: CallHook, scan: ReplacementScan) -> Any:
         inner = hook.hook if isinstance(hook, OnDefaultConnection) else hook
-        if self._generation == 1 and name in _WARNING:
-            return wrapped_warning(original, hook)
-        scans = isinstance(inner, ExecuteCall | SQLCall | one.TerminalCall)
-        if self._generation == 1 and scans:
-            return wrapped_scanning(original, hook, scan)
+        if self._generation == 1 and has_frame(original):
+            if name in _WARNING:
+                return wrapped_warning(original, hook)
+            if isinstance(inner, ExecuteCall | SQLCall | one.TerminalCall):
+                return wrapped_scanning(original, hook, scan)
         return wrapped(original, hook)
 
     def _connection_hooks(self) -> dict[str, CallHook]:

@@ -1,18 +1,19 @@
-"""The functions that stand in DuckDB's place: the only Python frames between the user's code and DuckDB.
+"""The functions that stand in DuckDB's place.
 
-DuckDB resolves `select * from my_df` in the innermost Python frame, which is now ours:
+In the place of a function of DuckDB's C module stands one of ours in C (`_wrapper.c`), so that DuckDB finds the frames
+of the program alone: the variables that a query names, the line of a warning, the stack of a failed Python function.
 
-* DuckDB 2 skips frames whose module is named `duckdb` or `duckdb.*`, so the functions get globals of that name. Its
+In the place of a Python function of DuckDB 2, and of every function where the C module was not compiled, stands a
+Python closure, and DuckDB resolves `select * from my_df` in the innermost Python frame, which is then ours:
+
+* DuckDB 2 skips frames whose module is named `duckdb` or `duckdb.*`, so the closures get globals of that name. Its
   warnings name the first frame outside `duckdb._relation`, so it is this name.
 * DuckDB 1 skips none. Where it misses a table, the call is made again inside the caller's names
   (`replacement_scans.py`).
 
-The names here start with `_otel_` and the globals are empty, so that no query can mean them. The functions are plain
-closures: a wrapping library costs four times as much on this path.
-
-No traceback shows them: Python adds a frame to a traceback when an exception leaves a call in it, and not when it is
-raised again. So what was added is taken off, and DuckDB, which prints the traceback of a failed Python function into
-its own message, prints the program's frames alone.
+Their names start with `_otel_` and their globals are empty, so that no query can mean them. They are plain closures:
+a wrapping library costs four times as much on this path. No traceback shows them: Python adds a frame to a traceback
+when an exception leaves a call in it, and not when it is raised again, so what was added is taken off.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ import functools
 import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
+
+try:
+    from otel_duckdb.intercept._wrapper import Wrapper
+except ImportError:
+    Wrapper = None  # type: ignore[assignment, misc] # as the module says
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,8 +89,22 @@ def _take_off(error: BaseException, frames: int) -> None:
     error.__traceback__ = traceback
 
 
-def wrapped(_otel_original: Callable[..., Any], hook: CallHook, _otel_frames: int = 1) -> Any:
-    """A function that calls the original, which adds all but one of so many `frames` of ours, with `hook` around it."""
+def has_frame(original: Any) -> bool:
+    """Whether what stands in the place of `original` is a Python closure, and has a frame that DuckDB finds."""
+    return Wrapper is None or isinstance(original, FunctionType)
+
+
+def wrapped(original: Any, hook: CallHook) -> Any:
+    """A function that calls the original with `hook` around it."""
+    if has_frame(original):
+        return _closure(original, hook)
+    # DuckDB 1 wraps its C functions in an instancemethod, which is one call more.
+    function = getattr(original, "__func__", original)
+    return likened(Wrapper(function, hook.begin, hook.succeed, hook.fail), original)
+
+
+def _closure(_otel_original: Callable[..., Any], hook: CallHook, _otel_frames: int = 1) -> Any:
+    """The closure in Python; of so many `frames` of ours, the original adds all but one."""
     _otel_begin, _otel_succeed, _otel_fail, _otel_take_off = hook.begin, hook.succeed, hook.fail, _take_off
 
     def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
@@ -102,7 +122,7 @@ def wrapped(_otel_original: Callable[..., Any], hook: CallHook, _otel_frames: in
 
 
 def wrapped_scanning(_otel_original: Callable[..., Any], hook: CallHook, scan: Scan) -> Any:
-    """The same for DuckDB 1, where a query may mean variables of the caller."""
+    """The closure for DuckDB 1, where a query may mean variables of the caller."""
     _otel_begin, _otel_succeed, _otel_fail = hook.begin, hook.succeed, hook.fail
     _otel_first, _otel_missed, _otel_again = scan.first, scan.missed, scan.again
     _otel_frame, _otel_take_off = sys._getframe, _take_off
@@ -133,7 +153,7 @@ def wrapped_scanning(_otel_original: Callable[..., Any], hook: CallHook, scan: S
 
 
 def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook) -> Any:
-    """The same for a method of DuckDB 1 that warns: the warning has to name the caller's file and line.
+    """The closure for a method of DuckDB 1 that warns: the warning has to name the caller's file and line.
 
     DuckDB warns of the innermost Python frame; the call is made from code that says it stands where the caller stands.
     """
@@ -142,7 +162,7 @@ def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook) -> Any:
     def original(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         return _otel_there(_otel_frame(2), _otel_original, _otel_arguments, _otel_keywords)
 
-    return likened(wrapped(_placed(original, _otel_original), hook, 4), _otel_original)
+    return likened(_closure(_placed(original, _otel_original), hook, 4), _otel_original)
 
 
 def call_from(

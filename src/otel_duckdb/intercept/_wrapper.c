@@ -1,0 +1,213 @@
+/* Stands in the place of a function of DuckDB's C module, without a Python frame of its own.
+ *
+ * DuckDB looks at the Python frames of its callers: for variables that a query names, for the line that a warning names,
+ * for the stack that the message of a failed Python function tells. Called from here it sees the program's frames alone,
+ * as it does without us. wrappers.py has the pure Python twin, for where this module was not compiled.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *original; /* DuckDB's own function */
+    PyObject *begin;    /* called with (arguments, keywords) before it; None if the call is not to be recorded */
+    PyObject *succeed;  /* called with (what `begin` returned, result) after it; returns what the caller gets */
+    PyObject *fail;     /* called with (what `begin` returned, error) after it raised */
+    PyObject *dict;
+    PyObject *weak_references;
+} Wrapper;
+
+/* The pending error stays pending while `fail` runs; an error of `fail` itself is printed, never raised. */
+static void
+tell_failure(Wrapper *self, PyObject *entered)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    PyObject *answer = PyObject_CallFunctionObjArgs(self->fail, entered, error, NULL);
+    if (answer == NULL) {
+        PyErr_WriteUnraisable(self->fail);
+    }
+    Py_XDECREF(answer);
+    PyErr_Restore(type, error, traceback);
+}
+
+static PyObject *
+wrapper_call(Wrapper *self, PyObject *arguments, PyObject *keywords)
+{
+    if (PyErr_Occurred()) {
+        /* DuckDB 1.5 calls on after a warning that was made an error: no Python code may run now. */
+        return PyObject_Call(self->original, arguments, keywords);
+    }
+    PyObject *given = keywords == NULL ? PyDict_New() : Py_NewRef(keywords);
+    if (given == NULL) {
+        return NULL;
+    }
+    PyObject *entered = PyObject_CallFunctionObjArgs(self->begin, arguments, given, NULL);
+    Py_DECREF(given);
+    if (entered == NULL) {
+        return NULL;
+    }
+    PyObject *result = PyObject_Call(self->original, arguments, keywords);
+    if (entered != Py_None) {
+        if (result == NULL) {
+            tell_failure(self, entered);
+        }
+        else {
+            Py_SETREF(result, PyObject_CallFunctionObjArgs(self->succeed, entered, result, NULL));
+        }
+    }
+    Py_DECREF(entered);
+    return result;
+}
+
+static PyObject *
+wrapper_get(PyObject *self, PyObject *object, PyObject *Py_UNUSED(type))
+{
+    if (object == NULL || object == Py_None) {
+        return Py_NewRef(self);
+    }
+    return PyMethod_New(self, object);
+}
+
+static PyObject *
+wrapper_repr(Wrapper *self)
+{
+    return PyObject_Repr(self->original);
+}
+
+/* A pickle names the place where the function stands: there, another process finds its own. */
+static PyObject *
+wrapper_reduce(PyObject *self, PyObject *Py_UNUSED(nothing))
+{
+    PyObject *answer = NULL, *find = NULL;
+    PyObject *module = PyObject_GetAttrString(self, "__module__");
+    PyObject *name = PyObject_GetAttrString(self, "__qualname__");
+    PyObject *pkgutil = PyImport_ImportModule("pkgutil");
+    if (pkgutil != NULL) {
+        find = PyObject_GetAttrString(pkgutil, "resolve_name");
+    }
+    if (module != NULL && name != NULL && find != NULL) {
+        PyObject *place = PyUnicode_FromFormat("%U:%U", module, name);
+        answer = place == NULL ? NULL : Py_BuildValue("O(N)", find, place);
+    }
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+    Py_XDECREF(pkgutil);
+    Py_XDECREF(find);
+    return answer;
+}
+
+static int
+wrapper_traverse(Wrapper *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->original);
+    Py_VISIT(self->begin);
+    Py_VISIT(self->succeed);
+    Py_VISIT(self->fail);
+    Py_VISIT(self->dict);
+    return 0;
+}
+
+static int
+wrapper_clear(Wrapper *self)
+{
+    Py_CLEAR(self->original);
+    Py_CLEAR(self->begin);
+    Py_CLEAR(self->succeed);
+    Py_CLEAR(self->fail);
+    Py_CLEAR(self->dict);
+    return 0;
+}
+
+static void
+wrapper_dealloc(Wrapper *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (self->weak_references != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    wrapper_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+wrapper_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
+{
+    PyObject *original, *begin, *succeed, *fail;
+    if (!PyArg_ParseTuple(arguments, "OOOO", &original, &begin, &succeed, &fail)) {
+        return NULL;
+    }
+    Wrapper *self = (Wrapper *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->original = Py_NewRef(original);
+    self->begin = Py_NewRef(begin);
+    self->succeed = Py_NewRef(succeed);
+    self->fail = Py_NewRef(fail);
+    return (PyObject *)self;
+}
+
+static PyMethodDef wrapper_methods[] = {
+    {"__reduce__", wrapper_reduce, METH_NOARGS, "Pickle as the name of the place where it stands."},
+    {NULL},
+};
+
+static PyMemberDef wrapper_members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(Wrapper, dict), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Wrapper, weak_references), READONLY, NULL},
+    {NULL},
+};
+
+static PyGetSetDef wrapper_getset[] = {
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {NULL},
+};
+
+static PyType_Slot wrapper_slots[] = {
+    {Py_tp_doc, "A function that calls another between two of Python."},
+    {Py_tp_new, wrapper_new},
+    {Py_tp_dealloc, wrapper_dealloc},
+    {Py_tp_traverse, wrapper_traverse},
+    {Py_tp_clear, wrapper_clear},
+    {Py_tp_call, wrapper_call},
+    {Py_tp_repr, wrapper_repr},
+    {Py_tp_descr_get, wrapper_get},
+    {Py_tp_methods, wrapper_methods},
+    {Py_tp_members, wrapper_members},
+    {Py_tp_getset, wrapper_getset},
+    {0, NULL},
+};
+
+static PyType_Spec wrapper_spec = {
+    .name = "otel_duckdb.intercept._wrapper.Wrapper",
+    .basicsize = sizeof(Wrapper),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .slots = wrapper_slots,
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "otel_duckdb.intercept._wrapper", "Wraps DuckDB's functions without a frame.", -1, NULL,
+};
+
+PyMODINIT_FUNC
+PyInit__wrapper(void)
+{
+    PyObject *self = PyModule_Create(&module);
+    PyObject *wrapper = PyType_FromSpec(&wrapper_spec);
+    if (self == NULL || wrapper == NULL || PyModule_AddObjectRef(self, "Wrapper", wrapper) < 0) {
+        Py_XDECREF(self);
+        Py_XDECREF(wrapper);
+        return NULL;
+    }
+    Py_DECREF(wrapper);
+    return self;
+}

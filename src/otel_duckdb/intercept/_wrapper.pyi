@@ -1,0 +1,13 @@
+from collections.abc import Callable
+from typing import Any
+
+class Wrapper:
+    def __init__(
+        self,
+        original: Callable[..., Any],
+        begin: Callable[[tuple[Any, ...], dict[str, Any]], Any],
+        succeed: Callable[[Any, Any], Any],
+        fail: Callable[[Any, BaseException], None],
+        /,
+    ) -> None: ...
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
