@@ -30,8 +30,8 @@ with duckdb.connect() as connection:
         return amount
     connection.create_function("charge", charge, [int], int, side_effects=True)
     variable = connection.execute("SELECT 1 AS i").df()
-    variables = connection.execute("SELECT count(*) FROM variable, range(charge(3))").fetchone()[0]
-    variables += connection.sql("WITH other AS (SELECT i FROM variable) FROM other").fetchone()[0]
+    variables = connection.execute("SELECT count(*) FROM variable, range(charge(3))").fetchall()[0][0]
+    variables += connection.sql("WITH other AS (SELECT i FROM variable) FROM other").fetchall()[0][0]
     try:
         connection.execute("FROM range(charge(2)), missing")
     except duckdb.Error as error:
