@@ -45,7 +45,7 @@ def test_every_operation_of_the_flights_is_one_span(observed):
         *("SELECT flights", "SELECT flights airlines"),
     ]
     assert names[-6:] == [
-        *("CREATE TABLE report", "BEGIN", "INSERT report", "UPDATE report", "COMMIT", "SELECT flights")
+        *("CREATE TABLE report", "BEGIN", "BATCH INSERT report", "UPDATE report", "COMMIT", "SELECT flights")
     ]
     assert len(spans) == 14
 
@@ -54,7 +54,7 @@ def test_rows_batches_and_errors_of_the_flights_are_told(observed):
     spans = json.loads(observed.stdout)["spans"]
     rows = [span["attributes"].get("db.response.returned_rows") for span in spans]
     assert {1, 2, 16, 51_695, 327_346} <= set(rows)
-    (batch,) = [span for span in spans if span["name"] == "INSERT report"]
+    (batch,) = [span for span in spans if span["name"] == "BATCH INSERT report"]
     assert batch["attributes"]["db.operation.batch.size"] == 16
     (failed,) = [span for span in spans if span["error"] is not None]
     assert failed["attributes"]["error.type"] == "BinderException"

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from otel_duckdb.statement import STATEMENT_LIMIT, SUMMARY_LIMIT, TEXT_LIMIT, parse
 
+PIVOT = "SELECT" if duckdb.__version__.startswith("1.") else "MULTI"
+"""The kind of a PIVOT that does not list its columns."""
+
 KINDS_AND_SUMMARIES = [
     # Queries and their tables.
     ("select * from t", "SELECT", "t", "SELECT t"),
@@ -59,17 +62,55 @@ KINDS_AND_SUMMARIES = [
     ("with t as (select 1) insert into t from t", "INSERT", "t", "SELECT INSERT t SELECT"),
     ("with a as (select 1) update t set x = 1", "UPDATE", "t", "SELECT UPDATE t"),
     ("with a as (select 1) delete from t", "DELETE", "t", "SELECT DELETE t"),
+    ("with a as (select 1) (select * from a union select * from t)", "SELECT", "t", "SELECT SELECT SELECT t"),
+    ("with 'a' as (from t) from a", "SELECT", "t", "SELECT t SELECT"),
+    ("with d as (delete from t where i = 1 returning i) from d", "SELECT", "t", "DELETE t SELECT"),
+    (
+        "with u as (update t set j = 1 returning i) insert into l select i from u",
+        "INSERT",
+        "t l",
+        "UPDATE t INSERT l SELECT",
+    ),
+    ("with n as (insert into t values (1) returning i) from n", "SELECT", "t", "INSERT t SELECT"),
+    (
+        "with recursive a as (select 1 x union from a), b as (from a union from b) from a, b, c",
+        "SELECT",
+        "c",
+        "SELECT SELECT SELECT SELECT SELECT c",
+    ),
+    (
+        "with recursive t(k) using key (k) as (from s union select n.k from t n join recurring.t r using (k)) from t",
+        "SELECT",
+        "s",
+        "SELECT s SELECT SELECT",
+    ),
+    # Rows in FROM.
+    ("from t join (values (1), (null), (3)) v(x) on t.a = v.x, u", "SELECT", "t u", "SELECT t u"),
+    ("select (select max(x) from (values (i), (j)) v(x)) from t", "SELECT", "t", "SELECT SELECT t"),
+    ("create table e as from (values (timestamp 'x', 1), (null, 2)) v(a, b)", "CREATE", "e", "CREATE TABLE e SELECT"),
+    ("from values (1), (2) v, t", "SELECT", "t", "SELECT t"),
+    # Words that are names.
+    ("select * from database.schema.table", "SELECT", "database.schema.table", "SELECT database.schema.table"),
+    ("select a from t join by (type semi) u on (a = b)", "SELECT", "t u", "SELECT t u"),
+    ("select * from `t` join `a b` on true", "SELECT", "`t` `a b`", "SELECT `t` `a b`"),
     # PIVOT and what DuckDB calls SELECT.
-    ("pivot t on a using sum(b)", "SELECT", "t", "PIVOT t"),
+    ("pivot t on a using sum(b)", PIVOT, "t", "PIVOT t"),
+    ("pivot t on a in (1, 2), b in (3) using sum(c)", "SELECT", "t", "PIVOT t"),
     ("unpivot t on a, b into name n value v", "SELECT", "t", "UNPIVOT t"),
     ("from t pivot (sum(b) for a in (1, 2)) group by x", "SELECT", "t", "SELECT t"),
-    ("select * from (pivot t on a using sum(b))", "SELECT", "t", "SELECT PIVOT t"),
+    ("select * from (pivot t on a using sum(b))", PIVOT, "t", "SELECT PIVOT t"),
     ("describe t", "SELECT", "t", "DESCRIBE t"),
     ("describe select * from t", "SELECT", "t", "DESCRIBE SELECT t"),
     ("summarize t", "SELECT", "t", "SUMMARIZE t"),
     ("summarize 'x.parquet'", "SELECT", "", "SUMMARIZE"),
     ("show tables", "SELECT", "", "SHOW TABLES"),
     ("show all tables", "SELECT", "", "SHOW TABLES"),
+    ("show all", "SELECT", "", "SHOW"),
+    ("show tables from db", "SELECT", "", "SHOW TABLES"),
+    ("describe all tables", "SELECT", "", "DESCRIBE TABLES"),
+    ("describe schemas", "SELECT", "", "DESCRIBE SCHEMAS"),
+    ("describe", "SELECT", "", "DESCRIBE"),
+    ("pivot t join u using (x) on a in (1) using sum(b)", "SELECT", "t u", "PIVOT t u"),
     # Changes.
     ("insert into t values (1)", "INSERT", "t", "INSERT t"),
     ("insert or replace into t by name select * from s", "INSERT", "t s", "INSERT t SELECT s"),
@@ -102,6 +143,22 @@ KINDS_AND_SUMMARIES = [
     ("drop table if exists a.b", "DROP", "a.b", "DROP TABLE a.b"),
     ("alter table t add column x int default 5", "ALTER", "t", "ALTER TABLE t"),
     ("comment on table t is 'x'", "ALTER", "t", "COMMENT t"),
+    ("create secure view v as select * from t", "CREATE", "v t", "CREATE VIEW v SELECT t"),
+    ("drop table a, b.c, d", "DROP", "a b.c d", "DROP TABLE a b.c d"),
+    (
+        "create trigger g after insert on t for each row insert into audit values (1)",
+        "CREATE",
+        "t audit",
+        "CREATE TRIGGER t INSERT audit",
+    ),
+    (
+        "create trigger g after update of a, b on t referencing new table as n update u set a = 1",
+        "CREATE",
+        "t u",
+        "CREATE TRIGGER t UPDATE u",
+    ),
+    ("drop trigger g on t", "DROP", "t", "DROP TRIGGER t"),
+    ("comment on column s.t.c is 'x'", "ALTER", "s.t", "COMMENT s.t"),
     # The rest.
     ("explain analyze select * from t", "EXPLAIN", "t", "EXPLAIN SELECT t"),
     ("explain (format json) select * from t", "EXPLAIN", "t", "EXPLAIN SELECT t"),
@@ -110,6 +167,9 @@ KINDS_AND_SUMMARIES = [
     ("deallocate p", "DROP", "", "DEALLOCATE p"),
     ("call pragma_version()", "CALL", "", "CALL pragma_version"),
     ("pragma table_info('t')", "PRAGMA", "", "PRAGMA table_info"),
+    ("pragma threads = 4", "SET", "", "PRAGMA threads"),
+    ("analyse t", "VACUUM", "t", "ANALYZE t"),
+    ("vacuum full t", "VACUUM", "t", "VACUUM t"),
     ("set global memory_limit = '1GB'", "SET", "", "SET memory_limit"),
     ("reset memory_limit", "SET", "", "RESET memory_limit"),
     ("use db", "SET", "", "USE db"),
@@ -119,8 +179,8 @@ KINDS_AND_SUMMARIES = [
     ("install x from 'y'", "LOAD", "", "INSTALL x"),
     ("vacuum analyze t", "VACUUM", "t", "VACUUM t"),
     ("analyze t", "VACUUM", "t", "ANALYZE t"),
-    ("checkpoint", "CHECKPOINT", "", "CHECKPOINT"),
-    ("force checkpoint", "CHECKPOINT", "", "CHECKPOINT"),
+    ("checkpoint", "CALL", "", "CHECKPOINT"),
+    ("force checkpoint", "CALL", "", "CHECKPOINT"),
     ("export database 'x'", "EXPORT", "", "EXPORT"),
     ("update extensions", "UPDATE_EXTENSIONS", "", "UPDATE EXTENSIONS"),
     ("nonsense from t", "OTHER", "", ""),
@@ -156,7 +216,39 @@ REDACTED = [
     ('select * from "My Table" where "a b" = \'x\'', 'select * from "My Table" where "a b" = ?'),
     ("select * from 'secret.parquet', \"dir/other.csv\"", "select * from ?, ?"),
     ("set s3_secret_access_key = hunter2", "set s3_secret_access_key = ?"),
-    ("attach 'host=x password=y' as pg (type postgres, secret z)", "attach ? as pg (? ?, ? ?)"),
+    ("attach 'host=x password=y' as pg (type postgres, secret z)", "attach ? as pg (type postgres, secret ?)"),
+    ("attach 'x.db' as y (read_only, type sqlite)", "attach ? as y (read_only, type sqlite)"),
+    ("attach ':memory:' as y (read_only true, block_size 16384)", "attach ? as y (read_only ?, block_size ?)"),
+    ("copy t to 'x.csv' (header, delimiter ';', format csv)", "copy t to ? (header, delimiter ?, format csv)"),
+    ("copy t to 'x' (format parquet, partition_by (a, b))", "copy t to ? (format parquet, partition_by (a, b))"),
+    ("copy t to \"my file\" with csv header delimiter ';'", "copy t to ? with csv header delimiter ?"),
+    ("copy t from mine.dat", "copy t from ?.?"),
+    ("copy (select a from t) to stdout (format csv)", None),
+    ("copy from database a to b", None),
+    ("export database 'x' (format parquet)", "export database ? (format parquet)"),
+    ("connect 'x' (token y, type quack)", "connect ? (token ?, type quack)"),
+    (
+        "create external resource 'x' as y (type z, api_key hunter2)",
+        "create external resource ? as y (type z, api_key ?)",
+    ),
+    (
+        'create secret s (type s3, provider credential_chain, key_id x, secret "y")',
+        "create secret s (type s3, provider credential_chain, key_id ?, secret ?)",
+    ),
+    (
+        "create table t (a int) with (format = parquet, token = x)",
+        "create table t (a int) with (format = parquet, token = ?)",
+    ),
+    ("call f(token := x, format := y)", "call f(token := ?, format := y)"),
+    (
+        'from "DATA/X.PARQUET", "a.csv?sig=x", "s3://b/x", "HTTPS://h/x", "C:\\x", "data/*", "b/x?sig=abc"',
+        "from ?, ?, ?, ?, ?, ?, ?",
+    ),
+    ('from "x.csv.GZ", "x.parquet/part", "md:db", "host=x password=y", "x.json#1"', "from ?, ?, ?, ?, ?"),
+    ('select "km/h", "sum(a)", "a.b", "%" from "my table"', None),
+    ("select `a b` from `my.table` where `x` = 'y'", "select `a b` from `my.table` where `x` = ?"),
+    ("from `x.csv`, `https://h/x`, ` 'hidden' `", "from ?, ?, ?"),
+    ("select `it's`, 'hidden'", "select ?, ?"),
 ]
 
 
@@ -376,6 +468,7 @@ LITERALS = [
     "-- ' {}\n",
 ]
 PIECES = [
+    "`",
     *("select", "from", "join", "with", "as", "(", ")", ",", ";", "insert into", "values", "update", "set", "in", "["),
     *(
         "]",

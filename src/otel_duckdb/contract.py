@@ -20,6 +20,12 @@ OTHER: Final = "_other"
 """The label value that stands for all values past a label's limit of distinct values."""
 TABLE_NAME_LIMIT: Final = 200
 """Distinct values a `table_name` or `db.query.summary` metric label may take before `_other`."""
+NAME_LENGTH_LIMIT: Final = 255
+"""Characters of a name of the user's: of a table, a database, a parameter."""
+PARAMETER_LENGTH_LIMIT: Final = 1024
+"""Characters of one captured parameter, or of one value that a comment carries."""
+PARAMETER_LIMIT: Final = 64
+"""Parameters of one call that are captured; those behind are left out."""
 
 
 class Kind(Enum):
@@ -88,6 +94,8 @@ CODE_FUNCTION_NAME: Final = "code.function.name"
 CPU_MODE: Final = "cpu.mode"
 
 DUCKDB_QUERY_TYPE: Final = "duckdb.query.type"
+DUCKDB_AFFECTED_ROWS: Final = "duckdb.affected_rows"
+"""Rows that DuckDB 2 says a statement inserted, changed, deleted or wrote."""
 DUCKDB_EXECUTE_TIME: Final = "duckdb.execute_time_ms"
 """Milliseconds DuckDB spent in the call that started the operation."""
 DUCKDB_FETCH_TIME: Final = "duckdb.fetch_time_ms"

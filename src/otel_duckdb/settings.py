@@ -121,6 +121,12 @@ class Settings:
     raw_query_text: bool = _option(
         _boolean, False, "OTEL_DUCKDB_RAW_QUERY_TEXT", "Record the query text with its literals. Passwords stay hidden."
     )
+    parameterized_query_text: bool = _option(
+        _boolean,
+        False,
+        "OTEL_DUCKDB_PARAMETERIZED_QUERY_TEXT",
+        "Record a text that has placeholders, and is given values for them, with its literals. Passwords stay hidden.",
+    )
     query_text_limit: int = _option(
         _whole(0), 4096, "OTEL_DUCKDB_QUERY_TEXT_LIMIT", "Characters of query text kept on a span; 0 keeps none."
     )

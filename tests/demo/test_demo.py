@@ -58,7 +58,7 @@ def test_the_sample_is_drawn_with_its_tree_its_error_and_its_latencies():
     assert "├─ CREATE TABLE trades" in done.stdout
     assert "└─ SELECT trades" in done.stdout
     assert 'Referenced column "volume" not found' in done.stdout
-    assert "[100 sets] INSERT INTO trades" in done.stdout
+    assert "[100 in one] INSERT INTO trades" in done.stdout
     assert "a secret" not in done.stdout
     assert "duckdb_select_latency_ms" in done.stdout
     assert done.stderr == ""

@@ -111,7 +111,7 @@ WRITES = {
     "execute delete": (lambda con: con.execute("delete from u"), "DELETE u"),
     "execute create": (lambda con: con.execute("create table made (i int)"), "CREATE TABLE made"),
     "execute script": (lambda con: con.execute("insert into u values (1); delete from u"), "BATCH"),
-    "executemany": (lambda con: con.executemany("insert into u values (?)", [[1], [2]]), "INSERT u"),
+    "executemany": (lambda con: con.executemany("insert into u values (?)", [[1], [2]]), "BATCH INSERT u"),
     "sql insert": (lambda con: con.sql("insert into u values (1)"), "INSERT u"),
     "query create": (lambda con: con.query("create table made (i int)"), "CREATE TABLE made"),
     "from_query drop": (lambda con: con.from_query("drop table if exists made"), "DROP TABLE made"),
@@ -234,6 +234,58 @@ def test_a_transaction_is_a_span_for_each_of_its_calls(heard, connection):
 def test_a_batch_carries_its_size(heard, connection):
     connection.executemany("insert into u values (?)", [[1], [2], [3]])
     assert heard.span().attributes["db.operation.batch.size"] == 3
+    assert heard.span().name == heard.span().attributes["db.query.summary"] == "BATCH INSERT u"
+
+
+def test_a_batch_that_cannot_be_counted_carries_no_size(heard, connection):
+    connection.executemany("insert into u values (?)", ([number] for number in range(5)))
+    assert "db.operation.batch.size" not in heard.span().attributes
+    assert heard.span().name == "BATCH INSERT u"
+
+
+def test_a_batch_of_one_is_an_operation_like_any(heard, connection):
+    connection.executemany("insert into u values (?)", [[1]])
+    connection.execute("insert into u values (1)")
+    assert heard.names() == ["INSERT u", "INSERT u"]
+    assert all("db.operation.batch.size" not in span.attributes for span in heard.spans())
+
+
+def test_a_batch_without_any_set_carries_no_size(heard, connection):
+    with pytest.raises(duckdb.InvalidInputException):
+        connection.executemany("insert into u values (?)", [])
+    assert "db.operation.batch.size" not in heard.span().attributes
+
+
+def test_a_script_is_a_batch_of_its_statements(heard, connection):
+    connection.execute("insert into u values (1); insert into u values (2); select 1").fetchall()
+    assert heard.span().attributes["db.operation.batch.size"] == 3
+    assert heard.span().name == "BATCH"
+
+
+AFFECTED = [
+    ("insert into u values (1), (2)", 2),
+    ("update u set i = 5", 3),
+    ("delete from u where false", 0),
+    ("create table w as from range(4)", 4),
+    ("create table w (i int)", None),
+    ("insert into u values (1) returning i", None),
+    ("select 1", None),
+    ("begin", None),
+]
+
+
+@pytest.mark.parametrize(("text", "affected"), AFFECTED)
+def test_rows_that_were_changed_are_told_where_duckdb_tells_them(heard, connection, text, affected):
+    connection.execute("insert into u values (1), (2), (3)")
+    heard.clear()
+    connection.execute(text).fetchall()
+    tells = not duckdb.__version__.startswith("1.")
+    assert heard.span().attributes.get("duckdb.affected_rows") == (affected if tells else None)
+
+
+def test_rows_that_a_batch_changed_are_told_where_duckdb_tells_them(heard, connection):
+    connection.executemany("insert into u values (?)", [[1], [2], [3]])
+    assert heard.span().attributes.get("duckdb.affected_rows") == (None if duckdb.__version__.startswith("1.") else 3)
 
 
 def test_each_cursor_of_one_connection_has_an_operation_of_its_own(heard, connection):

@@ -60,13 +60,15 @@ class Operation:
         text: The SQL text as the caller gave it, with its literals.
         statement: What the text says: kind, targets, summary.
         parameters: The parameters of the call, or None.
-        batch_size: How many parameter sets the call carried, or None if it is no batch.
+        is_batch: Whether the call is one of `executemany`.
+        batch_size: How many parameter sets such a call carried, or None where they cannot be counted.
         name: The operation the API itself names, such as `append`, or None.
         collection: The table the API itself names, or None.
         connection: The live connection it ran on, or None where DuckDB does not tell.
         execute_ns: Nanoseconds DuckDB spent in the call that started it.
         fetch_ns: Nanoseconds DuckDB spent in the fetches.
         rows: Rows the caller has fetched, or None if it fetched nothing that counts rows.
+        affected_rows: Rows that DuckDB says were inserted, changed, deleted or written, or None where it says nothing.
         sampled: Whether a part of `fetch_ns` was extrapolated from sampled fetches.
         error: The exception that ended it, or None.
         was_executed: Whether DuckDB began to run it; False where `sql()` could not even bind it.
@@ -77,6 +79,7 @@ class Operation:
 
     __slots__ = (
         "__weakref__",
+        "affected_rows",
         "attributes",
         "batch_size",
         "caller",
@@ -87,6 +90,7 @@ class Operation:
         "error",
         "execute_ns",
         "fetch_ns",
+        "is_batch",
         "last_call_ns",
         "name",
         "parameters",
@@ -125,6 +129,7 @@ class Operation:
         self.connection = connection
         self.parameters = parameters
         self.batch_size = batch_size
+        self.is_batch = False
         self.name = name
         self.collection = collection
         self.span = None
@@ -134,6 +139,7 @@ class Operation:
         self.execute_ns = 0
         self.fetch_ns = 0
         self.rows: int | None = None
+        self.affected_rows: int | None = None
         self.error: BaseException | None = None
         self.caller: Caller | None = None
         self.profile: Profile | None = None

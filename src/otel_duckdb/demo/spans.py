@@ -130,7 +130,7 @@ def _row(guide: str, alike: list[Span], glyphs: Glyphs) -> list[Text]:
         Text(_number(_total(alike, contract.DUCKDB_EXECUTE_TIME)), "cyan"),
         Text(_number(_total(alike, contract.DUCKDB_FETCH_TIME)), "magenta"),
         Text("" if rows is None else f"{rows:,}"),
-        Text((f"[{batch} sets] " if batch else "") + glyphs.fit(text), "dim"),
+        Text((f"[{batch} in one] " if batch else "") + glyphs.fit(text), "dim"),
     ]
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Describe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]
     Count = Callable[[Any, tuple[Any, ...]], tuple[int | None, bool]]
 
+_COUNTED: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "COPY", "EXECUTE", "MULTI"})
+"""Kinds of statements of which DuckDB may say how many rows they changed."""
 _LONGEST_RUN: Final = 511
 _IRREGULAR_RUN: Final = 15
 _MEASURED_FIRST: Final = 64
@@ -30,11 +32,16 @@ _SLOW_FETCH_NS: Final = 20_000
 class ExecuteCall:
     """A method that starts an operation."""
 
-    def __init__(self, gate: Gate, describe: Describe, *, replaces: bool = False) -> None:
-        """Take what makes the operation, and whether the call gives up the open result before it runs."""
+    def __init__(self, gate: Gate, describe: Describe, *, replaces: bool = False, counts: bool = False) -> None:
+        """Take what makes the operation.
+
+        `replaces` says that the call gives up the open result before it runs, `counts` that the connection it returns
+        knows how many rows were changed.
+        """
         self._gate = gate
         self._describe = describe
         self._replaces = replaces
+        self._counts = counts
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Call | None:
         """Begin an operation, unless the call is one DuckDB's own Python makes inside another."""
@@ -58,7 +65,9 @@ class ExecuteCall:
         try:
             operation = call.operation
             operation.execute_ns = call.leave()
-            keeps = operation.statement.returns_rows and operation.batch_size is None and operation.name is None
+            if self._counts and operation.statement.kind in _COUNTED:
+                operation.affected_rows = _affected_rows(result)
+            keeps = operation.statement.returns_rows and not operation.is_batch and operation.name is None
             if keeps and not call.holder.closed:
                 gate.hold(call.holder, operation)
             else:
@@ -79,6 +88,14 @@ class ExecuteCall:
             gate.operations.end(operation, error)
         except Exception as fault:
             gate.internal_errors.report("intercept", fault)
+
+
+def _affected_rows(connection: Any) -> int | None:
+    try:
+        count: int = connection.rowcount
+    except Exception:  # another thread has taken the connection since
+        return None
+    return count if count >= 0 else None
 
 
 class FetchCall:

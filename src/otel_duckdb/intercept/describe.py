@@ -33,8 +33,10 @@ def batch(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any])
     """Of `executemany(query, parameters)`."""
     text = sql_text(_argument(1, "query", arguments, keywords))
     parameters = _argument(2, "parameters", arguments, keywords)
-    size = len(parameters) if hasattr(parameters, "__len__") else None
-    return Operation(text, parse(text), connection, parameters, 0 if size is None else size)
+    size = len(parameters) if hasattr(parameters, "__len__") else None  # DuckDB takes an iterator, too
+    operation = Operation(text, parse(text), connection, parameters, size)
+    operation.is_batch = True
+    return operation
 
 
 def named(sql: str) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]:

@@ -239,9 +239,10 @@ class PatchTable:
         self.fetching_one = FetchOneCall(gate)
         fetch, closing, descending = FetchCall(gate, all_rows), CloseCall(gate), CursorCall(gate)
         inside, theirs = PythonInsideCall(gate), ProfilingCall(gate)
+        counts = self._generation != 1  # on DuckDB 1 `rowcount` is always -1
         hooks: dict[str, CallHook] = {
-            "execute": ExecuteCall(gate, given_query, replaces=True),
-            "executemany": ExecuteCall(gate, batch),
+            "execute": ExecuteCall(gate, given_query, replaces=True, counts=counts),
+            "executemany": ExecuteCall(gate, batch, counts=counts),
             "append": ExecuteCall(gate, into_table("append", "INSERT")),
             "begin": ExecuteCall(gate, named("BEGIN")),
             "commit": ExecuteCall(gate, named("COMMIT")),

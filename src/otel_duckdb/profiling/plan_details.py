@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb.statement.redaction import HIDDEN, hide_secrets, mask
+from otel_duckdb.statement.redaction import hide_secrets, mask
 from otel_duckdb.statement.scanner import is_name, scan, unquote
+from otel_duckdb.statement.text import HIDDEN
 
 if TYPE_CHECKING:
     from otel_duckdb.core.profile import Operator

@@ -275,7 +275,7 @@ class Profiler:
 
 def _is_one_statement(operation: Operation) -> bool:
     """Whether DuckDB's profile covers all of the operation: of a script or a batch it has the last statement only."""
-    return operation.name is None and operation.batch_size is None and operation.statement.count == 1
+    return operation.name is None and not operation.is_batch and operation.statement.count == 1
 
 
 def _belongs(profile: Profile, operation: Operation, exact: bool) -> bool:

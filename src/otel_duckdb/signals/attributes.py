@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
 from otel_duckdb.core.operation import OperationAttributes
+from otel_duckdb.signals.parameters import has_values
+from otel_duckdb.statement import BATCH, SUMMARY_LIMIT
+from otel_duckdb.statement.text import bounded
 from otel_duckdb.telemetry.cardinality import CardinalityLimit
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ class AttributeCache:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._attributes: dict[tuple[str, str, str | None, bool], OperationAttributes] = {}
+        self._attributes: dict[tuple[str, str, str | None, bool, bool], OperationAttributes] = {}
         self._tables = CardinalityLimit()
         self._summaries = CardinalityLimit()
 
@@ -32,7 +35,8 @@ class AttributeCache:
             operation.text,
             operation.database,
             operation.name and f"{operation.name} {operation.collection}",
-            operation.parameters is None,
+            self._settings.parameterized_query_text and has_values(operation.parameters),
+            _is_of_several(operation),
         )
         attributes = self._attributes.get(key)
         if attributes is None:
@@ -45,38 +49,58 @@ class AttributeCache:
         statement = operation.statement
         common: dict[str, AttributeValue] = {contract.DB_SYSTEM_NAME: contract.SYSTEM}
         if operation.database:
-            common[contract.DB_NAMESPACE] = operation.database
+            common[contract.DB_NAMESPACE] = bounded(operation.database, contract.NAME_LENGTH_LIMIT)
         if operation.name:
             common[contract.DB_OPERATION_NAME] = operation.name
         measured = dict(common)
         if operation.collection:
-            common[contract.DB_COLLECTION_NAME] = operation.collection
-            measured[contract.DB_COLLECTION_NAME] = self._tables(operation.collection)
-        if statement.summary and not operation.name:
-            common[contract.DB_QUERY_SUMMARY] = statement.summary
-            measured[contract.DB_QUERY_SUMMARY] = self._summaries(statement.summary)
+            collection = common[contract.DB_COLLECTION_NAME] = bounded(operation.collection, contract.NAME_LENGTH_LIMIT)
+            measured[contract.DB_COLLECTION_NAME] = self._tables(collection)
+        summary = "" if operation.name else _summary(operation)
+        if summary:
+            common[contract.DB_QUERY_SUMMARY] = summary
+            measured[contract.DB_QUERY_SUMMARY] = self._summaries(summary)
+        if statement.count > 1:
+            common[contract.DB_OPERATION_BATCH_SIZE] = statement.count
         text = self._text(operation)
         attributes = {**common, contract.DB_QUERY_TEXT: text} if text else common
         attributes = {**attributes, contract.DUCKDB_QUERY_TYPE: statement.kind}
         return OperationAttributes(
-            _name(operation),
+            _name(operation, summary),
             attributes,
             measured,
             {contract.QUERY_TYPE: statement.kind},
-            {contract.TABLE_NAME: self._tables(operation.collection or statement.table_name)},
+            {
+                contract.TABLE_NAME: self._tables(
+                    bounded(operation.collection or "", contract.NAME_LENGTH_LIMIT) or statement.table_name
+                )
+            },
         )
 
     def _text(self, operation: Operation) -> str:
         if operation.name:
             return ""
         statement = operation.statement
-        shown = self._settings.raw_query_text or operation.parameters is not None
-        text = statement.safe if shown else statement.redacted
-        limit = self._settings.query_text_limit
-        return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…" * min(limit, 1)
+        keeps_literals = self._settings.raw_query_text or (
+            self._settings.parameterized_query_text and statement.has_placeholders and has_values(operation.parameters)
+        )
+        return bounded(statement.safe if keeps_literals else statement.redacted, self._settings.query_text_limit)
 
 
-def _name(operation: Operation) -> str:
+def _is_of_several(operation: Operation) -> bool:
+    """Whether a call of `executemany` carries more than one set of parameters, as far as one can tell."""
+    return operation.is_batch and operation.batch_size != 1
+
+
+def _summary(operation: Operation) -> str:
+    summary = operation.statement.summary
+    if not _is_of_several(operation) or summary.startswith(BATCH):
+        return summary
+    return bounded(f"{BATCH} {summary}".rstrip(), SUMMARY_LIMIT)
+
+
+def _name(operation: Operation, summary: str) -> str:
     if operation.name:
-        return f"{operation.name} {operation.collection}" if operation.collection else operation.name
-    return operation.statement.summary or contract.SYSTEM
+        name = f"{operation.name} {operation.collection}" if operation.collection else operation.name
+        return bounded(name, SUMMARY_LIMIT)
+    return summary or contract.SYSTEM

@@ -33,7 +33,7 @@ class NPlusOne:
     def count(self, operation: Operation) -> None:
         """Count the ended operation."""
         parent = operation.parent
-        if parent is None or not self._threshold or operation.batch_size is not None:
+        if parent is None or not self._threshold or operation.is_batch:
             return
         identity = parent.get_span_context().span_id
         if not identity:

@@ -71,6 +71,8 @@ class SlowQueries:
             found[contract.DB_RESPONSE_RETURNED_ROWS] = operation.rows
         if operation.failure is not None:
             found[contract.ERROR_TYPE] = error_type(operation.failure)
+        if operation.affected_rows is not None:
+            found[contract.DUCKDB_AFFECTED_ROWS] = operation.affected_rows
         if operation.caller is not None:
             found.update(operation.caller.attributes)
         if operation.profile is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span, set_span_in_context
 
@@ -15,9 +15,10 @@ from otel_duckdb.core.errors import (
     safe_message,
     safe_stacktrace,
 )
+from otel_duckdb.signals.parameters import captured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
@@ -76,10 +77,10 @@ class Spans:
             self._request(operation, span)
 
     def _request(self, operation: Operation, span: Span) -> None:
-        if operation.batch_size is not None and operation.batch_size != 1:
+        if operation.batch_size is not None and operation.batch_size > 1:
             span.set_attribute(contract.DB_OPERATION_BATCH_SIZE, operation.batch_size)
-        elif self._settings.capture_parameters and operation.parameters is not None:
-            span.set_attributes(dict(_parameters(operation.parameters)))
+        if self._settings.capture_parameters and operation.parameters is not None:
+            span.set_attributes(captured(operation))
         if self._request_hook is not None:
             self._call(self._request_hook, span, operation)
 
@@ -143,12 +144,6 @@ def _outcome(operation: Operation) -> dict[str, AttributeValue]:
         found[contract.DUCKDB_FETCH_SAMPLED] = True
     if operation.rows is not None:
         found[contract.DB_RESPONSE_RETURNED_ROWS] = operation.rows
+    if operation.affected_rows is not None:
+        found[contract.DUCKDB_AFFECTED_ROWS] = operation.affected_rows
     return found
-
-
-def _parameters(parameters: Any) -> Iterable[tuple[str, str]]:
-    pairs: Iterable[tuple[Any, Any]] = (
-        parameters.items() if isinstance(parameters, dict) else enumerate(list(parameters))
-    )
-    for key, value in pairs:
-        yield f"{contract.DB_QUERY_PARAMETER}.{key}", str(value)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from threading import Lock
 from time import monotonic, perf_counter_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import Observation
 
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from otel_duckdb.core.transaction import Outcome
     from otel_duckdb.statement import Statement
     from otel_duckdb.telemetry.gauges import CallbackRegistry
-
-_WRITES: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "DROP", "ALTER", "COPY_DATABASE"})
-_CONCERNED: Final = _WRITES | {"TRANSACTION", "COPY"}
-_COPY_INTO: Final = re.compile(r'\s*COPY\s+(?!\()(?:"[^"]*"|[^\s"(])+\s*(?:\([^)]*\)\s*)?FROM\b', re.IGNORECASE)
 
 
 class _Tally:
@@ -102,7 +97,7 @@ class Transactions:
         if connection is None:
             return
         transaction: Transaction | None = connection.transaction
-        if statement.count == 1 and statement.kind not in _CONCERNED:
+        if statement.count == 1 and not statement.writes[0] and not statement.transaction:
             if transaction is None or not (transaction.is_aborted if error is None else transaction.is_open):
                 return
         elif transaction is None:
@@ -143,9 +138,5 @@ def _told(tally: _Tally) -> int:
 
 def words(statement: Statement) -> tuple[str, ...]:
     """What each statement of a text does to the transaction."""
-    if statement.kind == "COPY" and statement.count == 1:
-        return (WRITE if _COPY_INTO.match(statement.redacted) else READ,)
-    if statement.count == 1:
-        return (statement.transaction or (WRITE if statement.kind in _WRITES else READ),)
-    pairs = zip(statement.transactions, statement.kinds, strict=True)
-    return tuple([transaction or (WRITE if kind in _WRITES else READ) for transaction, kind in pairs])
+    pairs = zip(statement.transactions, statement.writes, strict=True)
+    return tuple([transaction or (WRITE if writes else READ) for transaction, writes in pairs])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb.statement.grammar import TRANSACTIONS, read
-from otel_duckdb.statement.redaction import hide_secrets, hide_values, is_suspect, mask, tidy
+from otel_duckdb.statement.definitions import TRANSACTIONS
+from otel_duckdb.statement.grammar import read
+from otel_duckdb.statement.pivot import finds_columns
+from otel_duckdb.statement.redaction import hide_secrets, hide_values, is_sensitive, is_suspect, mask, tidy
 from otel_duckdb.statement.scanner import COMMENTS, is_open, scan, unquote
+from otel_duckdb.statement.text import bounded
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +28,8 @@ TOKEN_LIMIT: Final = 12_000
 STATEMENT_LIMIT: Final = 2_000
 """Statements of a text that are looked at: what a text of semicolons alone may cost."""
 SUMMARY_LIMIT: Final = 255
+BATCH: Final = "BATCH"
+"""What the summary of several operations begins with, as the semantic conventions say."""
 _END: Final = ";"
 _CACHE_TEXT: Final = 100_000
 _CACHE_CHARACTERS: Final = 2_000_000
@@ -45,11 +52,11 @@ class Statement:
     """What a SQL text does, and how it may be shown."""
 
     kind: str
-    """DuckDB's type of the statement that gives the result, the last one: SELECT, INSERT, …; OTHER if unknown."""
+    """DuckDB's type of the last statement, which gives the result: SELECT, INSERT, …; OTHER if unknown."""
     targets: tuple[str, ...]
     """Tables read or written, in source order, as written; no CTE, no function, no file."""
     table_name: str
-    """The targets without quotes, sorted, joined by a comma."""
+    """The targets without quotes, sorted, joined by a comma, at most 255 characters."""
     summary: str
     """The semantic conventions' `db.query.summary`, at most 255 characters."""
     redacted: str
@@ -63,19 +70,24 @@ class Statement:
     transactions: tuple[str, ...]
     """The same for each statement in order."""
     kinds: tuple[str, ...]
-    """The kind of each statement in order."""
+    """The kind of each statement in order; of a PIVOT what it is a part of."""
+    writes: tuple[bool, ...]
+    """Whether each statement in order changes the database, be it in a CTE."""
     count: int
     """Number of statements."""
     profiling: bool
     """Whether the text sets DuckDB's profiling."""
+    has_placeholders: bool
+    """Whether the text has a place for a parameter."""
+    is_sensitive: bool
+    """Whether the text is of a kind that may hold a secret, or speaks of one: so may its parameters."""
 
 
 def _analyse(text: str) -> Statement:
     is_cut = len(text) > TEXT_LIMIT
     if is_cut:
         text = text[:TEXT_LIMIT]
-    if not text.isascii():
-        text = text.encode(errors="replace").decode()  # half a character would break exporters
+    text = encodable(text)
     parts = scan(text)
     end = _end(parts)
     if is_cut or end < len(parts):
@@ -87,12 +99,25 @@ def _analyse(text: str) -> Statement:
     redacted = _joined(
         parts, [token for piece, reader in pieces for token in hide_values(mask(piece), reader.inner_kind)]
     )
+    sensitive = False
     if is_cut or is_suspect(text) or not _is_plain(tokens, pieces):
+        sensitive = any(is_sensitive(piece, reader.inner_kind) for piece, reader in pieces if reader.kind)
         safe = _joined(parts, [token for piece, reader in pieces for token in hide_secrets(piece, reader.inner_kind)])
     else:
         safe = text
     readers = [reader for _, reader in pieces if reader.kind]
-    return _statement(readers, tidy(redacted, has_comments), safe, is_cut)
+    return _statement(
+        readers,
+        tidy(redacted, has_comments),
+        safe,
+        is_cut,
+        has_placeholders=_has_placeholder(tokens),
+        sensitive=sensitive,
+    )
+
+
+def _has_placeholder(tokens: list[str]) -> bool:
+    return any(token[0] == "?" or (token[0] == "$" and len(token) > 1 and "$" not in token[1:]) for token in tokens)
 
 
 def _end(parts: list[str]) -> int:
@@ -127,9 +152,11 @@ def _is_plain(tokens: list[str], pieces: list[tuple[list[str], Reader]]) -> bool
     return not (tokens and is_open(tokens[-1])) and all(reader.inner_kind in _SHOWN_AS_IS for _, reader in pieces)
 
 
-def _statement(readers: list[Reader], redacted: str, safe: str, is_cut: bool) -> Statement:
+def _statement(
+    readers: list[Reader], redacted: str, safe: str, is_cut: bool, *, has_placeholders: bool, sensitive: bool
+) -> Statement:
     last = readers[-1] if readers else None
-    kind = last.kind if last else "OTHER"
+    kind = _kind(last) if last else "OTHER"
     targets = readers[0].targets if len(readers) == 1 else {name: None for reader in readers for name in reader.targets}
     transactions = tuple([_transaction(reader) for reader in readers])
     return Statement(
@@ -143,9 +170,20 @@ def _statement(readers: list[Reader], redacted: str, safe: str, is_cut: bool) ->
         transaction=next((word for word in reversed(transactions) if word), ""),
         transactions=transactions,
         kinds=tuple([reader.kind for reader in readers]),
+        writes=tuple([reader.writes for reader in readers]),
         count=len(readers),
         profiling=any(_sets_profiling(reader) for reader in readers),
+        has_placeholders=has_placeholders,
+        is_sensitive=sensitive,
     )
+
+
+def _kind(reader: Reader) -> str:
+    """The kind as DuckDB tells it: from 2.0 on a PIVOT that must find its columns first is several statements."""
+    if reader.pivots and any(finds_columns(reader.words, start) for start in reader.pivots):
+        version = getattr(sys.modules.get("duckdb"), "__version__", "")
+        return reader.kind if version.startswith("1.") else "MULTI"
+    return reader.kind
 
 
 def _transaction(reader: Reader) -> str:
@@ -169,13 +207,14 @@ def _sets_profiling(reader: Reader) -> bool:
 def _table_name(targets: dict[str, None]) -> str:
     if len(targets) == 1:
         (name,) = targets
-        return name if '"' not in name else _unquoted(name)
+        return bounded(_unquoted(name), SUMMARY_LIMIT)
     names = {name.casefold(): name for name in map(_unquoted, reversed(targets))}
-    return ",".join(sorted(names.values()))
+    joined = ",".join(sorted(names.values()))
+    return joined if len(joined) <= SUMMARY_LIMIT else bounded(joined, SUMMARY_LIMIT)
 
 
 def _unquoted(target: str) -> str:
-    return ".".join(map(unquote, scan(target)[1::4])) if '"' in target else target
+    return ".".join(map(unquote, scan(target)[1::4])) if '"' in target or "`" in target else target
 
 
 def _summary(readers: list[Reader]) -> str:
@@ -184,7 +223,7 @@ def _summary(readers: list[Reader]) -> str:
     if not readers:
         return ""
     first = readers[0].summary
-    return _cut(["BATCH", *(first if all(reader.summary == first for reader in readers) else ())])
+    return _cut([BATCH, *(first if all(reader.summary == first for reader in readers) else ())])
 
 
 def _cut(words: list[str]) -> str:

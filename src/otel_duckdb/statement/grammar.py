@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
+from otel_duckdb.statement.definitions import DEFINITIONS
+from otel_duckdb.statement.keywords import Handler, first, named, plain
 from otel_duckdb.statement.reader import QUERY_WORDS, Level, Reader
 
 _BEFORE_QUERY = frozenset({"WITH", "INSERT", "CREATE", "UNION", "EXPLAIN", "PREPARE", "DESCRIBE", "SUMMARIZE"})
 """Operations that a query may follow, so that a FROM there opens one."""
-_MODIFIERS = frozenset({"OR", "REPLACE", "TEMP", "TEMPORARY", "PERSISTENT", "UNIQUE", "RECURSIVE", "LOCAL", "GLOBAL"})
-_NAMED_OBJECTS = frozenset({"SCHEMA", "SEQUENCE", "TYPE", "MACRO", "FUNCTION", "INDEX", "DATABASE"})
-_OBJECTS = _NAMED_OBJECTS | {"TABLE", "VIEW", "SECRET"}
+_PIVOTS = ("PIVOT", "PIVOT_WIDER", "UNPIVOT", "PIVOT_LONGER")
+_LISTS = frozenset({"TABLES", "DATABASES", "SCHEMAS", "VARIABLES"})
+"""What SHOW and DESCRIBE list, where a table could be named."""
 
 
 def read(tokens: list[str]) -> Reader:
@@ -27,16 +28,18 @@ def read(tokens: list[str]) -> Reader:
     return reader
 
 
-_Handler = Callable[[Reader, int], None]
-
-
 def _open(reader: Reader, index: int) -> None:
     outer = reader.level
-    is_table = index == reader.table_bracket
+    is_join = index == reader.table_bracket and reader.words[index + 1] not in QUERY_WORDS
+    if outer.in_with and reader.words[index - 1] == ")":  # WITH x AS (…) (SELECT …)
+        outer.in_with = False
+        outer.declared |= outer.declaring
     reader.levels.append(outer)
-    reader.level = Level("", is_table, of_cte=outer.of_cte or outer.in_with, declared=outer.declared)
+    reader.level = Level(
+        "", is_join, of_cte=outer.of_cte or outer.in_with, is_cte=outer.in_with, declared=outer.declared
+    )
     reader.start = index + 1 if reader.words[index - 1] != "TRIM" else -1
-    if is_table and reader.words[index + 1] not in QUERY_WORDS:
+    if is_join:
         reader.source(index + 1)
 
 
@@ -48,10 +51,16 @@ def _close(reader: Reader, index: int) -> None:
 
 
 def _comma(reader: Reader, index: int) -> None:
-    if reader.level.in_from:
-        reader.source(index + 1)
-    elif reader.level.in_with:
+    level = reader.level
+    if level.in_from:
+        is_row = level.in_values and reader.words[index - 1] == ")" and reader.words[index + 1] == "("
+        if not is_row:
+            level.in_values = False
+            reader.source(index + 1)
+    elif level.in_with:
         reader.declare(index + 1)
+    elif level.operation in ("DROP TABLE", "DROP VIEW"):
+        reader.target(index + 1)
 
 
 def _select(reader: Reader, _index: int) -> None:
@@ -69,6 +78,7 @@ def _from(reader: Reader, index: int) -> None:
     if index == reader.start or level.operation in _BEFORE_QUERY:
         reader.operate("SELECT", "SELECT", "FROM")
     elif level.operation not in ("SELECT", "UPDATE", "DELETE"):  # EXTRACT(year FROM d), COPY t FROM, INSTALL x FROM
+        reader.changes = reader.changes or level.operation == "COPY"
         return
     if level.operation == "DELETE":
         reader.target(index + 1)
@@ -78,8 +88,16 @@ def _from(reader: Reader, index: int) -> None:
 
 
 def _join(reader: Reader, index: int) -> None:
-    if reader.level.in_from:
-        reader.source(index + 1)
+    if not reader.level.in_from:
+        return
+    if reader.words[index + 1 : index + 3] == ["BY", "("]:  # JOIN BY (TYPE semi) t
+        index = reader.words.index(")", index) if ")" in reader.words[index:] else index
+    reader.source(index + 1)
+
+
+def _on(reader: Reader, _index: int) -> None:
+    if reader.level.operation in _PIVOTS:
+        reader.level.in_from = False
 
 
 def _into(reader: Reader, index: int) -> None:
@@ -118,153 +136,48 @@ def _as(reader: Reader, index: int) -> None:
 
 def _with(reader: Reader, index: int) -> None:
     level = reader.level
-    if index != reader.start and level.operation not in _BEFORE_QUERY:
+    if (index != reader.start and level.operation not in _BEFORE_QUERY) or reader.words[index + 1] == "(":
         return
     level.operation = "WITH"
     level.in_with = True
-    if reader.words[index + 1] == "RECURSIVE":
-        reader.declare(index + 2)
-        level.declared |= level.declaring
-    else:
-        reader.declare(index + 1)
+    level.is_recursive = reader.words[index + 1] == "RECURSIVE"
+    reader.declare(index + 2 if level.is_recursive else index + 1)
 
 
-def _first(opener: _Handler, otherwise: _Handler | None = None) -> _Handler:
-    """A handler for a keyword that means something else, or nothing, unless it begins a statement or a query."""
-
-    def handler(reader: Reader, index: int) -> None:
-        only_query = bool(reader.levels) or reader.level.operation == "UNION"
-        is_first = index == reader.start and (not only_query or reader.words[index] in QUERY_WORDS)
-        if is_first and (not reader.levels or reader.words[index + 1] not in (")", ",", ".")):
-            opener(reader, index)
-        elif otherwise is not None:
-            otherwise(reader, index)
-
-    return handler
-
-
-def _plain(kind: str, label: str = "") -> _Handler:
-    """A statement of which no more is said than its kind."""
-    return _first(lambda reader, index: reader.operate(kind, label or reader.words[index]))
-
-
-def _named(kind: str) -> _Handler:
-    """A statement whose summary names what follows, which is no table."""
-    return _first(lambda reader, index: _name(reader, index, kind))
-
-
-def _name(reader: Reader, index: int, kind: str) -> None:
-    reader.operate(kind, reader.words[index])
-    while reader.words[index + 1] in _SCOPES:
-        index += 1
-    reader.name(index + 1)
-
-
-def _set(reader: Reader, index: int) -> None:
-    _name(reader, index, "SET")
-
-
-_SCOPES = frozenset({"GLOBAL", "SESSION", "LOCAL", "VARIABLE", "DATABASE", "IF", "EXISTS", "ALL", "PREPARE", "SCHEMA"})
-
-
-def _on_table(kind: str, operation: str = "") -> _Handler:
-    """A statement that is followed by a table, or by a query."""
+def _on_table(operation: str) -> Handler:
+    """A query that begins with this word, and is followed by a table, or by a query."""
 
     def opener(reader: Reader, index: int) -> None:
-        reader.operate(kind, reader.words[index], operation)
+        reader.operate("SELECT", operation, operation)
         reader.start = index + 1
         if reader.words[index + 1] not in QUERY_WORDS - {"TABLE"}:
             reader.source(index + 1)
 
-    return _first(opener)
+    return first(opener)
 
 
-def _explain(reader: Reader, index: int) -> None:
-    reader.operate("EXPLAIN", "EXPLAIN")
-    reader.start = index + 1
+def _pivot(reader: Reader, index: int) -> None:
+    word = reader.words[index]
+    reader.operate("SELECT", word, word)
+    if word in ("PIVOT", "PIVOT_WIDER"):
+        reader.pivots.append(index)
+    reader.level.in_from = True
+    reader.source(index + 1)
 
 
-def _analyze(reader: Reader, index: int) -> None:
-    if reader.level.operation == "EXPLAIN":
-        reader.start = index + 1
-        return
-    if reader.level.operation != "VACUUM":
-        reader.operate("VACUUM", "ANALYZE")
-    reader.target(index + 1)
-
-
-def _vacuum(reader: Reader, index: int) -> None:
-    reader.operate("VACUUM", "VACUUM")
-    reader.start = index + 1
-    if reader.words[index + 1] != "ANALYZE":
-        reader.target(index + 1)
-
-
-def _update(reader: Reader, index: int) -> None:
-    if reader.words[index + 1] == "EXTENSIONS" and reader.words[index + 2] != "SET":
-        reader.operate("UPDATE_EXTENSIONS", "UPDATE EXTENSIONS")
-        return
-    reader.operate("UPDATE", "UPDATE")
-    reader.target(index + 1)
-
-
-def _copy(reader: Reader, index: int) -> None:
-    if reader.words[index + 1 : index + 3] == ["FROM", "DATABASE"]:
-        reader.operate("COPY_DATABASE", "COPY DATABASE")
-        return
-    reader.operate("COPY", "COPY")
-    reader.target(index + 1)
-
-
-def _truncate(reader: Reader, index: int) -> None:
-    reader.operate("DELETE", "TRUNCATE")
-    reader.target(index + 1)
-
-
-def _define(reader: Reader, index: int) -> None:
-    """CREATE, DROP and ALTER: the operation is the keyword and the kind of object."""
-    kind = reader.words[index]
-    index += 1
-    while reader.words[index] in _MODIFIERS:
-        index += 1
-    what = reader.words[index]
-    reader.operate(kind, f"{kind} {what}" if what in _OBJECTS else kind, kind)
-    if what in ("TABLE", "VIEW"):
-        reader.target(index + 1)
-    elif what == "INDEX" and kind == "CREATE":
-        _index_on(reader, index)
-    elif what in _NAMED_OBJECTS:
-        reader.name(reader.skip(index + 1))
-
-
-def _index_on(reader: Reader, index: int) -> None:
-    following = reader.words[index : index + 12]
-    if "ON" in following:
-        reader.target(index + following.index("ON") + 1)
-
-
-def _comment(reader: Reader, index: int) -> None:
-    reader.operate("ALTER", "COMMENT")
-    if reader.words[index + 1] == "ON" and reader.words[index + 2] in ("TABLE", "VIEW"):
-        reader.target(index + 3)
-
-
-def _force(reader: Reader, index: int) -> None:
-    if reader.words[index + 1] == "CHECKPOINT":
-        reader.operate("CHECKPOINT", "CHECKPOINT")
-    else:
-        reader.operate("LOAD", "INSTALL")
-
-
-def _show(reader: Reader, index: int) -> None:
-    reader.operate("SELECT", "SHOW", "SHOW")
+def _describe(reader: Reader, index: int) -> None:
+    """SHOW and DESCRIBE: a list of names, or a table, or a query."""
+    label = "SHOW" if reader.words[index] == "SHOW" else "DESCRIBE"
+    reader.operate("SELECT", label, label)
     reader.start = index + 1
     following = reader.words[index + 1]
-    if following == "ALL":
+    is_all = following == "ALL"
+    if is_all:
         following = reader.words[index + 2]
-    if following in ("TABLES", "DATABASES", "SCHEMAS", "VARIABLES"):
-        reader.summary.append(following)
-    elif following not in QUERY_WORDS:
+    if (is_all or following in _LISTS or following == "EXTERNAL") and reader.words[index + 2] != ".":
+        reader.summary += [following] if following in _LISTS else []
+        reader.level.operation = "SHOW"  # what follows FROM is a database
+    elif following not in QUERY_WORDS - {"TABLE"}:
         reader.source(index + 1)
 
 
@@ -273,17 +186,11 @@ def _values(reader: Reader, _index: int) -> None:
         reader.operate("SELECT", "VALUES")
 
 
-TRANSACTIONS: Final = {
-    "BEGIN": "BEGIN",
-    "START": "BEGIN",
-    "COMMIT": "COMMIT",
-    "END": "COMMIT",
-    "ROLLBACK": "ROLLBACK",
-    "ABORT": "ROLLBACK",
-}
-"""The keywords that begin or end a transaction, and what each means."""
+def _rows(reader: Reader, _index: int) -> None:
+    reader.level.in_values = reader.level.in_from
 
-_HANDLERS: Final[dict[str, _Handler]] = {
+
+_HANDLERS: Final[dict[str, Handler]] = {
     **dict.fromkeys("([{", _open),
     **dict.fromkeys(")]}", _close),
     ",": _comma,
@@ -292,35 +199,20 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "JOIN": _join,
     "INTO": _into,
     "USING": _using,
+    "ON": _on,
     "AS": _as,
     "WITH": _with,
     "RETURNING": _returning,
     **dict.fromkeys(("UNION", "EXCEPT", "INTERSECT"), _unite),
     **dict.fromkeys(("WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "QUALIFY", "WINDOW", "WHEN"), _end_from),
-    **{word: _plain("TRANSACTION", meaning) for word, meaning in TRANSACTIONS.items()},
-    **{word: _plain(word) for word in ("ATTACH", "EXPORT", "CHECKPOINT")},
-    "INSERT": _plain("INSERT"),
-    "DELETE": _plain("DELETE"),
-    "MERGE": _plain("MERGE_INTO"),
-    "IMPORT": _plain("PRAGMA"),
-    **{word: _named(word) for word in ("PRAGMA", "CALL", "PREPARE", "EXECUTE", "DETACH", "LOAD")},
-    "DEALLOCATE": _named("DROP"),
-    "INSTALL": _named("LOAD"),
-    "RESET": _named("SET"),
-    "USE": _named("SET"),
-    "SET": _first(_set, _end_from),
-    "VALUES": _first(_values, _end_from),
-    **{word: _on_table("SELECT", word) for word in ("SUMMARIZE", "PIVOT", "PIVOT_WIDER", "UNPIVOT", "PIVOT_LONGER")},
-    **dict.fromkeys(("DESCRIBE", "DESC"), _on_table("SELECT", "DESCRIBE")),
-    "TABLE": _on_table("SELECT", "TABLE"),
-    "SHOW": _first(_show),
-    "EXPLAIN": _first(_explain),
-    "ANALYZE": _first(_analyze),
-    "VACUUM": _first(_vacuum),
-    "UPDATE": _first(_update),
-    "COPY": _first(_copy),
-    "TRUNCATE": _first(_truncate),
-    **dict.fromkeys(("CREATE", "DROP", "ALTER"), _first(_define)),
-    "COMMENT": _first(_comment),
-    "FORCE": _first(_force),
+    "INSERT": plain("INSERT"),
+    "DELETE": plain("DELETE"),
+    "MERGE": plain("MERGE_INTO"),
+    "SET": named("SET", _end_from),
+    "VALUES": first(_values, _rows),
+    **dict.fromkeys(_PIVOTS, first(_pivot)),
+    **dict.fromkeys(("SHOW", "DESCRIBE", "DESC"), first(_describe)),
+    "SUMMARIZE": _on_table("SUMMARIZE"),
+    "TABLE": _on_table("TABLE"),
+    **DEFINITIONS,
 }

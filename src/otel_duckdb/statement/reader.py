@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from otel_duckdb.statement.redaction import HIDDEN, masked
+from otel_duckdb.statement.redaction import masked
 from otel_duckdb.statement.scanner import is_name, unquote
+from otel_duckdb.statement.text import HIDDEN
 
 QUERY_WORDS: Final = frozenset(
     {"SELECT", "FROM", "WITH", "VALUES", "TABLE", "DESCRIBE", "DESC", "SHOW", "SUMMARIZE"}
@@ -14,6 +15,7 @@ QUERY_WORDS: Final = frozenset(
 )
 """Keywords that begin a query."""
 _NO_TARGET = QUERY_WORDS | {"SET", "WHERE", "JOIN", "ON", "USING", "DATABASE"}
+_CHANGES: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "DROP", "ALTER", "COPY_DATABASE"})
 BEFORE_TARGET: Final = frozenset({"IF", "NOT", "EXISTS", "ONLY", "LATERAL", "TABLE"})
 
 
@@ -23,8 +25,13 @@ class Level:
 
     operation: str = ""
     in_from: bool = False
+    in_values: bool = False
+    """Whether rows of VALUES are being read in FROM."""
     in_with: bool = False
+    is_recursive: bool = False
     of_cte: bool = False
+    is_cte: bool = False
+    """Whether the bracket is a CTE's own, which may hold a statement that writes."""
     used_using: bool = False
     declared: frozenset[str] = frozenset()
     declaring: frozenset[str] = frozenset()
@@ -43,6 +50,12 @@ class Reader:
     targets: dict[str, None] = field(default_factory=dict)
     summary: list[str] = field(default_factory=list)
     returning: bool = False
+    changes: bool = False
+    """Whether something in it changes the database, be it a CTE."""
+    is_analyzed: bool = False
+    """Whether EXPLAIN runs it, too."""
+    pivots: list[int] = field(default_factory=list)
+    """Where a PIVOT statement begins."""
     level: Level = field(default_factory=Level)
     levels: list[Level] = field(default_factory=list)
     start: int = 0
@@ -52,12 +65,18 @@ class Reader:
     since_operation: int = 0
     """Where in the summary the last operation's targets begin."""
 
+    @property
+    def writes(self) -> bool:
+        """Whether it changes the database when it is run."""
+        return self.changes and (self.kind not in ("EXPLAIN", "PREPARE") or self.is_analyzed)
+
     def operate(self, kind: str, label: str, operation: str = "") -> None:
         """Note that an operation begins at this level."""
         level = self.level
         level.operation = operation or kind
         level.in_from = level.in_with = False
         level.declared |= level.declaring
+        self.changes = self.changes or kind in _CHANGES
         if not level.of_cte:
             self._set_kind(kind)
         self.summary.append(label)
@@ -73,7 +92,12 @@ class Reader:
         """Note a name that WITH gives; it hides a table only after its own query, unless recursive."""
         level = self.level
         level.declared |= level.declaring
-        level.declaring = frozenset((_folded(self.tokens[index]),)) if self._is_name(index) else frozenset()
+        is_string = self.words[index][:1] == "'"
+        level.declaring = (
+            frozenset((_folded(self.tokens[index]),)) if self._is_name(index) or is_string else frozenset()
+        )
+        if level.is_recursive:
+            level.declared |= level.declaring
 
     def name(self, index: int) -> None:
         """Note a name for the summary that is no table."""
@@ -84,6 +108,10 @@ class Reader:
         """Note the table that is named here."""
         index = self.skip(index)
         self._note(index, self._end_of_name(index))
+
+    def target_of_column(self, index: int) -> None:
+        """Note the table whose column is named here."""
+        self._note(index, self._end_of_name(index) - 2)
 
     def source(self, index: int) -> None:
         """Note the table that is named here, unless it is a CTE, a function, a file or a bracket."""
@@ -104,7 +132,11 @@ class Reader:
         return index
 
     def _is_declared(self, index: int, end: int) -> bool:
-        return end == index + 1 and self._is_name(index) and _folded(self.tokens[index]) in self.level.declared
+        declared = self.level.declared
+        if end == index + 1:
+            return self._is_name(index) and _folded(self.tokens[index]) in declared
+        # The table that a recursive CTE with USING KEY has built so far is named like this.
+        return end == index + 3 and self.words[index] == "RECURRING" and _folded(self.tokens[index + 2]) in declared
 
     def _is_name(self, index: int) -> bool:
         return index < len(self.tokens) and is_name(self.tokens[index])
@@ -115,7 +147,7 @@ class Reader:
         return index + 1
 
     def _note(self, index: int, end: int) -> None:
-        if not self._is_name(index) or self.words[index] in _NO_TARGET:
+        if not self._is_name(index) or (end == index + 1 and self.words[index] in _NO_TARGET):
             return
         parts = self.tokens[index:end]
         if HIDDEN in map(masked, parts):
@@ -127,4 +159,4 @@ class Reader:
 
 
 def _folded(name: str) -> str:
-    return unquote(name).casefold()
+    return (name.strip("'") if name[:1] == "'" else unquote(name)).casefold()

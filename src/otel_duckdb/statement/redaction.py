@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from otel_duckdb.statement.scanner import COMMENTS, is_name, is_open
+from otel_duckdb.statement.options import hide_option_values
+from otel_duckdb.statement.scanner import COMMENTS, QUOTES_OF_NAMES, is_file_name, is_name, is_open
+from otel_duckdb.statement.text import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-HIDDEN: Final = "?"
 
 _PLAIN = frozenset("acdghijklmnopqrsuvwyzACDGHIJKLMNOPQRSUVWYZ_(),;=*<>+[]{}:%|!?")
 """First characters of tokens that are never literals, comments or quoted names."""
 _DIGITS_AND_QUOTE = frozenset("'0123456789")
 _BOOLEANS = frozenset({"TRUE", "FALSE"})
 
-_file_name = re.compile(
-    r'://|^"(?:[./~\\]|[A-Za-z]:[\\/])|\.(?:parquet|[ct]sv|json|jsonl|ndjson|geojson|xlsx?|arrow|feather|avro|db|duckdb|gz|zst)"$'
-).search
+_is_plain_name = re.compile(r"`[^\W\d][\w $.:-]*`").fullmatch
+"""Whether a name in backquotes is no literal between two operators of DuckDB 1."""
 _sub_list = re.compile(r"([(\[]\s*)\?(?:\s*,\s*\?)+(\s*[)\]])").sub
 _CALL = r"\([^()]*(?:\([^()]*\)[^()]*)*\)"
 _TUPLE = rf"\([^()]*(?:{_CALL}[^()]*)*\)"
@@ -32,7 +31,7 @@ _SENSITIVE_STATEMENTS = frozenset({"ATTACH", "SET", "PRAGMA", "CALL", "LOAD", "O
 _SENSITIVE = (
     *("secret", "passw", "pwd", "token", "credential", "encrypt", "authori", "bearer", "signature", "private"),
     *("api_key", "apikey", "access_key", "accesskey", "account_key", "accountkey", "key_id", "keyid", "parquet_key"),
-    *("footer_key", "column_key", "connection_string", "conninfo", "cookie", "-----begin", "header"),
+    *("footer_key", "column_key", "connection_string", "conninfo", "cookie", "-----begin", "http_header", "headers"),
 )
 """Words that tell that a secret may stand beside them, lower case."""
 _MARKS = ("eyj", "akia", "asia", "ghp_", "gho_", "ghs_", "ghu_", "sk-", "xox")
@@ -50,8 +49,9 @@ def masked(token: str) -> str:
         return HIDDEN
     if first == "$":
         return HIDDEN if "$" in token[1:] else token
-    if first == '"':
-        return HIDDEN if is_open(token) or _file_name(token) else token
+    if first in QUOTES_OF_NAMES:
+        is_literal = is_open(token) or (first == "`" and not _is_plain_name(token))
+        return HIDDEN if is_literal or is_file_name(token) else token
     if token[:2] in COMMENTS:
         return " "
     return HIDDEN if first == "." and len(token) > 1 else token
@@ -97,70 +97,122 @@ def _has_any(text: str, words: tuple[str, ...]) -> bool:
 
 def hide_secrets(tokens: list[str], kind: str) -> list[str]:
     """One statement's tokens with `?` for what is or may be secret, comments included."""
-    if kind in _SENSITIVE_STATEMENTS or _is_sensitive(tokens):
+    if is_sensitive(tokens, kind):
         return hide_values(mask(tokens), kind)
     return [_without_secret(token) for token in tokens]
 
 
+def is_sensitive(tokens: list[str], kind: str) -> bool:
+    """Whether a statement is of a kind that may hold a secret, or speaks of one outside its comments."""
+    return kind in _SENSITIVE_STATEMENTS or _speaks_of_secret(
+        " ".join([token for token in tokens if token[:2] not in COMMENTS])
+    )
+
+
+def _speaks_of_secret(text: str) -> bool:
+    return _has_any(text.lower(), _SENSITIVE)
+
+
 def _without_secret(token: str) -> str:
-    if token[0] != '"' and is_name(token):
+    if token[0] not in QUOTES_OF_NAMES and is_name(token):
         return token
-    if is_open(token) or _holds_secret(token):
-        return " " if token[:2] in COMMENTS else HIDDEN
-    return token
+    if token[:2] in COMMENTS:
+        return " " if is_open(token) or holds_secret(token) or _speaks_of_secret(token) else token
+    return HIDDEN if is_open(token) or holds_secret(token) else token
 
 
-def _holds_secret(token: str) -> bool:
+def holds_secret(text: str) -> bool:
     """Whether a string, name or comment holds an address with a user or a query in it, or a well-known token."""
-    if "://" in token and _has_any(token, ("@", "?", "&", ";", "=")):
+    if "://" in text and _has_any(text, ("@", "?", "&", ";", "=")):
         return True
-    if "@" in token and ":" in token[: token.rindex("@")]:
+    if "@" in text and ":" in text[: text.rindex("@")]:
         return True
-    return _has_any(token.lower(), _MARKS)
+    return _has_any(text.lower(), _MARKS)
 
 
 def hide_values(tokens: list[str], kind: str) -> list[str]:
     """Masked tokens of one statement, without what it gives as bare or double-quoted words where secrets may stand."""
-    if kind not in _KINDS_WITH_BARE_VALUES:
+    hide = _HIDING.get(kind)
+    return tokens if hide is None else hide(tokens, [token.upper() for token in tokens])
+
+
+def _of_setting(tokens: list[str], words: list[str]) -> list[str]:
+    speaks = _speaks_of_secret(" ".join(tokens))
+    if "VARIABLE" in words[:4] and not speaks:
         return tokens
-    words = [token.upper() for token in tokens]
-    if kind in ("SET", "PRAGMA"):
-        return tokens if "VARIABLE" in words[:4] else _hide_names(tokens, _position(words, ("=", "TO")))
-    if kind == "ATTACH":
-        return _hide_names(tokens, _position(words, ("(",)), quoted_before=True)
-    if kind in ("COPY", "EXPORT"):
-        return _hide_options(tokens, words)
-    return _hide_names(tokens, _position(words, ("(",))) if _is_of_secret(words) else tokens
+    start = _position(words, ("=", "TO", "(") if speaks else ("=", "TO"))
+    return tokens[:start] + _without_names(tokens[start:])
 
 
-_KINDS_WITH_BARE_VALUES = frozenset({"SET", "PRAGMA", "ATTACH", "COPY", "EXPORT", "CREATE", "ALTER", "OTHER"})
+def _of_call(tokens: list[str], words: list[str]) -> list[str]:
+    return hide_option_values(tokens, _position(words, ("(",))) if _speaks_of_secret(" ".join(tokens)) else tokens
+
+
+def _of_attach(tokens: list[str], words: list[str]) -> list[str]:
+    start = _position(words, ("(",))
+    path = [HIDDEN if token[0] in QUOTES_OF_NAMES else token for token in tokens[:start]]
+    return hide_option_values(path + tokens[start:], start)
+
+
+def _of_copy(tokens: list[str], words: list[str]) -> list[str]:
+    """COPY and EXPORT: the file after TO or FROM, and the options in the brackets behind it."""
+    depth = 0
+    file = -1
+    for index, word in enumerate(words):
+        if word == "(" and depth == 0 and -1 < file < index - 1:
+            return hide_option_values(tokens, index)
+        depth += (word == "(") - (word == ")")
+        if depth == 0 and file < 0 and word in ("TO", "FROM", "DATABASE") and words[index - 1] != ".":
+            file = index
+            if word != "DATABASE" and words[index + 1 : index + 2] != ["DATABASE"]:
+                tokens = _without_file(tokens, words, index + 1)
+    return tokens
+
+
+def _without_file(tokens: list[str], words: list[str], index: int) -> list[str]:
+    end = index + 1
+    while words[end : end + 1] == ["."]:
+        end += 2
+    if words[index : index + 1] in (["STDIN"], ["STDOUT"]):
+        return tokens
+    return tokens[:index] + _without_names(tokens[index:end]) + tokens[end:]
+
+
+def _of_definition(tokens: list[str], words: list[str]) -> list[str]:
+    """CREATE and ALTER: the options of a secret or a resource, and those in the brackets after WITH or SET."""
+    if _is_of_secret(words) or "EXTERNAL" in words[1:5]:
+        return hide_option_values(tokens, _position(words, ("(",)))
+    for index, word in enumerate(words[:-1]):
+        if word in ("WITH", "SET") and words[index + 1] == "(":
+            return hide_option_values(tokens, index + 1)
+    return tokens
 
 
 def _is_of_secret(words: list[str]) -> bool:
     return "SECRET" in words and not {"TABLE", "VIEW"} & set(words[: words.index("SECRET")])
 
 
-def _hide_options(tokens: list[str], words: list[str]) -> list[str]:
-    """The options of COPY in the brackets after its file, if one of them is sensitive."""
-    depth = 0
-    has_file = False
-    for index, word in enumerate(words):
-        if word == "(" and depth == 0 and has_file:
-            return _hide_names(tokens, index) if _is_sensitive(words[index:]) else tokens
-        depth += (word == "(") - (word == ")")
-        has_file = has_file or (depth == 0 and word in ("TO", "FROM", "DATABASE"))
-    return tokens
+def _of_unknown(tokens: list[str], words: list[str]) -> list[str]:
+    """A statement that is not known: every list in brackets may be one of options."""
+    return hide_option_values(tokens, _position(words, ("(",)), all_lists=True)
 
 
-def _is_sensitive(tokens: list[str]) -> bool:
-    return _has_any(" ".join(tokens).lower(), _SENSITIVE)
+_HIDING = {
+    "SET": _of_setting,
+    "PRAGMA": _of_setting,
+    "CALL": _of_call,
+    "ATTACH": _of_attach,
+    "COPY": _of_copy,
+    "EXPORT": _of_copy,
+    "CREATE": _of_definition,
+    "ALTER": _of_definition,
+    "OTHER": _of_unknown,
+}
 
 
 def _position(words: list[str], marks: tuple[str, ...]) -> int:
     return next((index for index, word in enumerate(words) if word in marks), len(words))
 
 
-def _hide_names(tokens: list[str], start: int, quoted_before: bool = False) -> list[str]:
-    """Names hidden from a position on; before it only quoted ones, where a path may be quoted so."""
-    head = [HIDDEN if quoted_before and token[0] == '"' else token for token in tokens[:start]]
-    return head + [HIDDEN if is_name(token) else token for token in tokens[start:]]
+def _without_names(tokens: list[str]) -> list[str]:
+    return [HIDDEN if is_name(token) else token for token in tokens]

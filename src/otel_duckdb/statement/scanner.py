@@ -31,6 +31,7 @@ def _token(tagged: str) -> str:
             r"[xXbB]'[^']*(?:''[^']*)*'?",
             _NAME,
             r'"[^"]*(?:""[^"]*)*"?',
+            r"`[^`]*(?:``[^`]*)*`?",  # a name in DuckDB 2, an operator in DuckDB 1
             r"0[xXbBoO][0-9a-fA-F_]+|\.?[0-9][0-9_.]*(?:[eE][+-]?[0-9][0-9_]*)?",
             r"\$\$[^$]*(?:\$(?!\$)[^$]*)*(?:\$\$)?",
             *([tagged] if tagged else []),
@@ -49,6 +50,7 @@ _has_tag = re.compile(_TAG).search
 _split = re.compile(f"({_token('')})").split
 _split_tagged = re.compile(f"({_token(_TAGGED)})").split
 
+QUOTES_OF_NAMES: Final = ('"', "`")
 COMMENTS: Final = ("--", "/*")
 
 
@@ -64,14 +66,14 @@ def scan(text: str) -> list[str]:
 def is_name(token: str) -> bool:
     """Whether a token is an identifier or a keyword, quoted or not."""
     first = token[:1]
-    return first == '"' or ((first.isalpha() or first == "_" or first > "\x7f") and token[1:2] != "'")
+    return first in QUOTES_OF_NAMES or ((first.isalpha() or first == "_" or first > "\x7f") and token[1:2] != "'")
 
 
 def is_open(token: str) -> bool:
     """Whether a token is a quote or a comment whose end is missing."""
     first = token[:1]
-    if first == '"':
-        return token.count('"') % 2 == 1
+    if first in QUOTES_OF_NAMES:
+        return token.count(first) % 2 == 1
     if first == "$":
         return "$" in token[1:] and not _is_closed_dollar(token)
     if first in "eE" and token[1:2] == "'":
@@ -89,6 +91,27 @@ def _is_closed_dollar(token: str) -> bool:
     return len(token) >= 2 * len(tag) and token.endswith(tag)
 
 
+_has_file_pattern = re.compile(
+    r"""(?isx) :// | ^["`](?: [./~\\] | [a-z]:[\\/] )
+    | ^["`](?: postgres(?:ql)? | mysql | sqlite | odbc | jdbc | md | motherduck | ducklake | quack | iceberg | delta
+        | file | s3[an]? | gcs? | gs | r2 | az | azure | abfss? | hf | https? ):
+    | \b(?: password | passwd | pwd | host | hostaddr | dbname | user )\s?=
+    | \.(?: parquet | [ct]sv | psv | txt | json | jsonl | ndjson | geojson | xlsx? | arrows? | feather | ipc | avro
+        | orc | db | ddb | duckdb | sqlite3? | shp | gpkg | vortex | lance | xml | ya?ml | log | dat
+        | gz | gzip | zst | zstd | bz2 | xz | lz4 | zip | tar | tgz )(?: [/\\?#].* )?["`]$"""
+).search
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name in quotes is one of a file, or an address: DuckDB reads those from names, too."""
+    return (
+        _has_file_pattern(name) is not None
+        or ("/" in name and "*" in name)
+        or ("?" in name and "=" in name[name.index("?") :])
+    )
+
+
 def unquote(name: str) -> str:
     """An identifier without its quotes."""
-    return name[1:-1].replace('""', '"') if name[:1] == '"' else name
+    quote = name[:1]
+    return name[1:-1].replace(quote * 2, quote) if quote in QUOTES_OF_NAMES else name
