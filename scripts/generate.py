@@ -73,6 +73,8 @@ def _options() -> str:
 def _default(value: object) -> str:
     if value is None:
         return "none"
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

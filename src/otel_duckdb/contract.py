@@ -94,6 +94,8 @@ CODE_FUNCTION_NAME: Final = "code.function.name"
 CPU_MODE: Final = "cpu.mode"
 
 DUCKDB_QUERY_TYPE: Final = "duckdb.query.type"
+DUCKDB_COMMENT: Final = "duckdb.comment"
+"""What a comment of the text says of who asks; the key follows after a dot."""
 DUCKDB_AFFECTED_ROWS: Final = "duckdb.affected_rows"
 """Rows that DuckDB 2 says a statement inserted, changed, deleted or wrote."""
 DUCKDB_EXECUTE_TIME: Final = "duckdb.execute_time_ms"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,6 +81,17 @@ def _text(name: str, value: object) -> str:
     return str(value)
 
 
+def _names(name: str, value: object) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple | set | frozenset) or not all(isinstance(part, str) for part in parts):
+        raise _fail(name, value, "names with commas between them, or none")
+    names = tuple(part.strip() for part in parts if part.strip())
+    if any(not _is_name(one) for one in names):
+        raise _fail(name, value, "names of letters, digits, _, - and . with commas between them, or none")
+    return () if names == ("none",) else names
+
+
+_is_name: Final = re.compile(r"[\w.-]{1,64}").fullmatch
 _UNITS: Final = {
     "": 1,
     "b": 1,
@@ -126,6 +138,12 @@ class Settings:
         False,
         "OTEL_DUCKDB_PARAMETERIZED_QUERY_TEXT",
         "Record a text that has placeholders, and is given values for them, with its literals. Passwords stay hidden.",
+    )
+    comment_attributes: tuple[str, ...] = _option(
+        _names,
+        ("app", "node_id", "target_name", "profile_name", "framework", "controller", "action", "route"),
+        "OTEL_DUCKDB_COMMENT_ATTRIBUTES",
+        "Keys that dbt's and sqlcommenter's comments may put on a span, as `duckdb.comment.<key>`, or `none`.",
     )
     query_text_limit: int = _option(
         _whole(0), 4096, "OTEL_DUCKDB_QUERY_TEXT_LIMIT", "Characters of query text kept on a span; 0 keeps none."

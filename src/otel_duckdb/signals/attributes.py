@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from otel_duckdb.core.operation import Operation
     from otel_duckdb.settings import Settings
+    from otel_duckdb.statement import Statement
 
 _KEPT: Final = 1000
 
@@ -64,7 +65,7 @@ class AttributeCache:
             common[contract.DB_OPERATION_BATCH_SIZE] = statement.count
         text = self._text(operation)
         attributes = {**common, contract.DB_QUERY_TEXT: text} if text else common
-        attributes = {**attributes, contract.DUCKDB_QUERY_TYPE: statement.kind}
+        attributes = {**attributes, contract.DUCKDB_QUERY_TYPE: statement.kind, **self._comment(statement)}
         return OperationAttributes(
             _name(operation, summary),
             attributes,
@@ -76,6 +77,12 @@ class AttributeCache:
                 )
             },
         )
+
+    def _comment(self, statement: Statement) -> dict[str, str]:
+        said = statement.comment
+        return {
+            f"{contract.DUCKDB_COMMENT}.{key}": said[key] for key in self._settings.comment_attributes if key in said
+        }
 
     def _text(self, operation: Operation) -> str:
         if operation.name:

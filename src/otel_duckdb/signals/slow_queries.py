@@ -12,6 +12,7 @@ from otel_duckdb import contract
 from otel_duckdb.core.errors import error_type
 from otel_duckdb.profiling.plan import figures, hottest
 from otel_duckdb.telemetry.compatibility import emit_log
+from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
@@ -92,4 +93,13 @@ def _sentence(operation: Operation) -> str:
     if operation.caller is not None:
         caller = operation.caller
         parts.append(f"called by {caller.function} ({caller.path}:{caller.line})")
-    return ", ".join(parts)
+    return ", ".join(parts + _asked_by(operation))
+
+
+def _asked_by(operation: Operation) -> list[str]:
+    """What a comment of dbt or sqlcommenter says of who asks."""
+    prefix = f"{contract.DUCKDB_COMMENT}."
+    attributes = operation.attributes.span
+    return [
+        f"{key.removeprefix(prefix)} {printable(value)}" for key, value in attributes.items() if key.startswith(prefix)
+    ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final
 
+from otel_duckdb.statement.comments import LENGTH_LIMIT, carried, last_comment
 from otel_duckdb.statement.definitions import TRANSACTIONS
 from otel_duckdb.statement.grammar import read
 from otel_duckdb.statement.pivot import finds_columns
@@ -17,7 +18,7 @@ from otel_duckdb.statement.text import bounded
 from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from otel_duckdb.statement.reader import Reader
 
@@ -77,6 +78,8 @@ class Statement:
     """Number of statements."""
     profiling: bool
     """Whether the text sets DuckDB's profiling."""
+    comment: Mapping[str, str]
+    """What dbt and sqlcommenter say in comments of who asks; no secret among it."""
     has_placeholders: bool
     """Whether the text has a place for a parameter."""
     is_sensitive: bool
@@ -85,6 +88,7 @@ class Statement:
 
 def _analyse(text: str) -> Statement:
     is_cut = len(text) > TEXT_LIMIT
+    tail = text[-LENGTH_LIMIT:] if is_cut else ""
     if is_cut:
         text = text[:TEXT_LIMIT]
     text = encodable(text)
@@ -111,6 +115,7 @@ def _analyse(text: str) -> Statement:
         tidy(redacted, has_comments),
         safe,
         is_cut,
+        comment=carried(_comments(tokens) + last_comment(tail)) if has_comments or tail else {},
         has_placeholders=_has_placeholder(tokens),
         sensitive=sensitive,
     )
@@ -137,6 +142,10 @@ def _pieces(tokens: list[str]) -> list[list[str]]:
     return [tokens[start:end] for start, end in zip([0, *ends], [*ends, len(tokens)], strict=True)]
 
 
+def _comments(tokens: list[str]) -> list[str]:
+    return [token for token in tokens if token[:2] == "/*"]
+
+
 def _code(tokens: list[str]) -> list[str]:
     return [token for token in tokens if token[:2] not in COMMENTS]
 
@@ -153,7 +162,14 @@ def _is_plain(tokens: list[str], pieces: list[tuple[list[str], Reader]]) -> bool
 
 
 def _statement(
-    readers: list[Reader], redacted: str, safe: str, is_cut: bool, *, has_placeholders: bool, sensitive: bool
+    readers: list[Reader],
+    redacted: str,
+    safe: str,
+    is_cut: bool,
+    *,
+    comment: Mapping[str, str],
+    has_placeholders: bool,
+    sensitive: bool,
 ) -> Statement:
     last = readers[-1] if readers else None
     kind = _kind(last) if last else "OTHER"
@@ -173,6 +189,7 @@ def _statement(
         writes=tuple([reader.writes for reader in readers]),
         count=len(readers),
         profiling=any(_sets_profiling(reader) for reader in readers),
+        comment=comment,
         has_placeholders=has_placeholders,
         is_sensitive=sensitive,
     )
