@@ -1,8 +1,8 @@
 # Each target sets itself up in .venv and .cache; both are ignored by git.
-.PHONY: demo test test-all check format lock bench stack soak docs clean
+.PHONY: demo test test-all check format lock package bench stack soak docs clean
 
-demo test test-all check format lock bench stack soak docs:
+demo test test-all check format lock package bench stack soak docs:
 	@scripts/$@
 
 clean:
-	rm -rf .venv .cache site dist
+	rm -rf .venv .cache site dist wheelhouse build

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,28 @@ def test_every_link_to_a_file_leads_to_one(page):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_readme_shows_its_links_anywhere_and_they_lead_to_files_that_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    repository = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert targets
+    for target in targets:
+        path = re.fullmatch(rf"{repository}/(?:blob|tree)/main/([^#]+)(?:#.*)?", target)
+        assert path, f"{target} is no absolute link into {repository}"
+        assert (ROOT / path[1]).exists(), f"the README links to {path[1]}"
+
+
+def test_every_extra_says_in_the_readme_what_it_is_for():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    rows = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    assert rows == set(project["optional-dependencies"])
+
+
 def test_every_make_target_the_documents_name_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE).group(1).split())
-    named = {target for page in WRITTEN for target in re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8"))}
+    named = {target for page in WRITTEN for target in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))}
     assert named <= phony
     for target in named - {"clean"}:
         assert (ROOT / "scripts" / target).exists(), f"make {target} has no script"
