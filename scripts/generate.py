@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from otel_duckdb import Settings, contract
+from otel_duckdb.contract.attributes import ATTRIBUTES, Attribute
 from otel_duckdb.rules import alerts, prometheus_rules
 from otel_duckdb.rules.dashboards import dashboards
 
@@ -19,6 +20,7 @@ def generated() -> dict[Path, str]:
     files |= {CONFIGURATION / "grafana/dashboards" / name: text for name, text in dashboards().items()}
     files[CONFIGURATION / "alertmanager/alertmanager.yml"] = _alertmanager()
     files[ROOT / "docs/metrics.md"] = _filled(ROOT / "docs/metrics.md", metrics=_metrics(), buckets=_buckets())
+    files[ROOT / "docs/attributes.md"] = _filled(ROOT / "docs/attributes.md", attributes=_attributes())
     files[ROOT / "docs/configuration.md"] = _filled(ROOT / "docs/configuration.md", options=_options())
     files[ROOT / "docs/alerts.md"] = _filled(ROOT / "docs/alerts.md", alerts=_alerts())
     return files
@@ -50,6 +52,17 @@ def _metric_row(metric: contract.Metric) -> str:
     labels = ", ".join("`" + label.replace(".", "_") + "`" for label in metric.labels)
     cells = (f"`{metric.prometheus_name}`", metric.kind.value, metric.unit, labels, metric.description)
     return f"| {' | '.join(cells)} |"
+
+
+def _attributes() -> str:
+    head = "| name | type | unit | when | example |\n|---|---|---|---|---|"
+    return "\n".join((head, *(_attribute_row(attribute) for attribute in ATTRIBUTES)))
+
+
+def _attribute_row(attribute: Attribute) -> str:
+    name = f"{attribute.name}<key>" if attribute.name.endswith(".") else attribute.name
+    example = str(attribute.example).lower() if isinstance(attribute.example, bool) else str(attribute.example)
+    return f"| {' | '.join((f'`{name}`', attribute.type, attribute.unit, attribute.when, f'`{example}`'))} |"
 
 
 def _buckets() -> str:

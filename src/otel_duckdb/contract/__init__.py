@@ -75,7 +75,7 @@ MEMORY_TAG: Final = "tag"
 OPERATOR_TYPE: Final = "operator_type"
 COMPONENT: Final = "component"
 
-# Attributes of spans and of the semantic conventions' metrics.
+# Attributes of spans and of the semantic conventions' metrics; `contract/attributes.py` says what each means.
 DB_SYSTEM_NAME: Final = "db.system.name"
 DB_NAMESPACE: Final = "db.namespace"
 DB_COLLECTION_NAME: Final = "db.collection.name"
@@ -95,18 +95,12 @@ CPU_MODE: Final = "cpu.mode"
 
 DUCKDB_QUERY_TYPE: Final = "duckdb.query.type"
 DUCKDB_COMMENT: Final = "duckdb.comment"
-"""What a comment of the text says of who asks; the key follows after a dot."""
 DUCKDB_AFFECTED_ROWS: Final = "duckdb.affected_rows"
-"""Rows that DuckDB 2 says a statement inserted, changed, deleted or wrote."""
 DUCKDB_EXECUTE_TIME: Final = "duckdb.execute_time_ms"
-"""Milliseconds DuckDB spent in the call that started the operation."""
 DUCKDB_FETCH_TIME: Final = "duckdb.fetch_time_ms"
-"""Milliseconds DuckDB spent in the fetches that drained the operation's result."""
 DUCKDB_FETCH_SAMPLED: Final = "duckdb.fetch_time_sampled"
-"""True where a part of the fetch time was extrapolated from sampled `fetchone` calls of a long loop."""
 
 DUCKDB_NO_TRANSACTION: Final = "duckdb.no_transaction"
-"""True on a ROLLBACK for which there was no transaction: DuckDB raises, and nothing is wrong."""
 
 # What DuckDB's profile says of an operation (DuckDB 1.5 and later; times are thread time added up over all threads).
 DUCKDB_CPU_TIME: Final = "duckdb.profile.cpu_time_ms"
@@ -122,16 +116,13 @@ DUCKDB_PEAK_TEMPORARY: Final = "duckdb.profile.peak_temporary_bytes"
 DUCKDB_RESULT_ROWS: Final = "duckdb.profile.result_rows"
 
 DUCKDB_PROFILE_PARTIAL: Final = "duckdb.profile.partial"
-"""True where the result was not used up: the figures are those of the plan as far as it got."""
 
 EVENT_PLAN: Final = "duckdb.query_plan"
 DUCKDB_PLAN: Final = "duckdb.plan"
 EVENT_NAME: Final = "event.name"
-"""The attribute that names the event where a log record itself has no name: with OpenTelemetry up to 1.34."""
 EVENT_SLOW_QUERY: Final = "duckdb.slow_query"
 EVENT_REPEATED_QUERY: Final = "duckdb.repeated_query"
 DUCKDB_DURATION: Final = "duckdb.duration_ms"
-"""Milliseconds spent inside DuckDB by the operation: its call and its fetches."""
 DUCKDB_REPEATED_COUNT: Final = "duckdb.repeated.count"
 DUCKDB_REPEATED_SUMMARY: Final = "duckdb.repeated.summary"
 DUCKDB_REPEATED_TIME: Final = "duckdb.repeated.total_time_ms"
@@ -146,7 +137,6 @@ SYNC_BATCH_TOKEN: Final = "duckdb.sync.batch.token"  # noqa: S105 - the name of 
 SYNC_ROWS: Final = "duckdb.sync.rows"
 SYNC_BYTES: Final = "duckdb.sync.bytes"
 SYNC_TARGET: Final = "duckdb.sync.target"
-"""The table in ClickHouse that a DuckDB table is copied to."""
 
 LATENCY_MS_BUCKETS: Final = (
     *(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500),
