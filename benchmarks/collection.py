@@ -105,7 +105,7 @@ def measure(runs: int, seconds: int, directory: str) -> dict[str, float]:
     connection = duckdb.connect(Path(directory) / "trades.db")
     connection.execute("CREATE TABLE trades AS SELECT range AS id, random() AS price FROM range(1000000); CHECKPOINT")
     running: Any = instrumentor._running
-    (database,) = running.metric_sources._databases
+    (database,) = running.databases
     found = {}
     for name, threads in (("idle", 0), (BUSY, 1), (CROWDED, os.cpu_count())):
         if threads:

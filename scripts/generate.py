@@ -84,7 +84,7 @@ def _options() -> str:
 
 
 def _default(value: object) -> str:
-    if value is None:
+    if value is None or value == ():
         return "none"
     if isinstance(value, tuple):
         return f"`{','.join(value)}`"

@@ -15,36 +15,57 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from wrapt import register_post_import_hook
 
 from otel_duckdb import contract
-from otel_duckdb.core.connection import Location
 from otel_duckdb.core.deferred import Deferred
-from otel_duckdb.core.operation import Operations
-from otel_duckdb.engine.cursor import Methods
-from otel_duckdb.insight import insight
+from otel_duckdb.core.dispatcher import Dispatcher
+from otel_duckdb.core.methods import Methods
+from otel_duckdb.engine.databases import DatabaseCounts, Databases
+from otel_duckdb.engine.gauges import EngineGauges, Readings
+from otel_duckdb.engine.process import ProcessGauges
 from otel_duckdb.installation import install_command, version
-from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.gate import Gate
 from otel_duckdb.intercept.imported_names import imported_names
 from otel_duckdb.intercept.patch_table import SUPPORTED, PatchTable, generation
-from otel_duckdb.intercept.registry import Connections
+from otel_duckdb.intercept.registry import ConnectionRegistry
 from otel_duckdb.intercept.reload import ReloadWatch
-from otel_duckdb.measures import MetricSources
+from otel_duckdb.pools.pools import Pools
+from otel_duckdb.pools.sqlalchemy import SQLAlchemyPools
+from otel_duckdb.profiling.plan import Plans
+from otel_duckdb.profiling.profiler import make_profiler
 from otel_duckdb.settings import Settings, misspelt_variables
 from otel_duckdb.signals.attributes import AttributeCache
+from otel_duckdb.signals.failed_connections import FailedConnections
+from otel_duckdb.signals.filters import filters
 from otel_duckdb.signals.histograms import Histograms
-from otel_duckdb.signals.recorder import Recorder
+from otel_duckdb.signals.n_plus_one import NPlusOne
+from otel_duckdb.signals.slow_queries import SlowQueries
 from otel_duckdb.signals.spans import Spans
+from otel_duckdb.signals.throughput import Throughput
+from otel_duckdb.signals.transactions import Transactions
+from otel_duckdb.telemetry.gauges import CallbackRegistry
+from otel_duckdb.telemetry.instance import InstanceLabels
 from otel_duckdb.telemetry.internal_errors import InternalErrors
 from otel_duckdb.telemetry.providers import lacks_an_sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
-    from otel_duckdb.core.connection import Connection
+    from opentelemetry._logs import Logger
+    from opentelemetry.metrics import Meter
+    from opentelemetry.trace import Tracer
+
     from otel_duckdb.pools.pools import Pool
+    from otel_duckdb.telemetry.gauges import Gauges
 
 logger = logging.getLogger("otel_duckdb")
 
-_PROVIDED: Final = ("tracer_provider", "meter_provider", "logger_provider", "request_hook", "response_hook")
+_PROVIDED: Final = (
+    "tracer_provider",
+    "meter_provider",
+    "logger_provider",
+    "request_hook",
+    "response_hook",
+    "operation_filter",
+)
 """Options of `instrument()` that are objects, and no settings."""
 
 
@@ -52,45 +73,73 @@ class _Running:
     """The parts of one instrumentation, from `instrument()` to `uninstrument()`."""
 
     def __init__(self, duckdb: Any, options: dict[str, Any], *, everything: bool) -> None:
-        tracer_provider, meter_provider = options.pop("tracer_provider", None), options.pop("meter_provider", None)
-        logger_provider = options.pop("logger_provider", None)
-        request_hook, response_hook = options.pop("request_hook", None), options.pop("response_hook", None)
+        provided = {name: options.pop(name, None) for name in _PROVIDED}
         settings = Settings.load(options)
-        scope_version = version()
-        tracer = trace.get_tracer(contract.SCOPE, scope_version, tracer_provider, contract.SCHEMA_URL)
-        meter = metrics.get_meter(contract.SCOPE, scope_version, meter_provider, contract.SCHEMA_URL)
-        self.internal_errors = InternalErrors(meter)
-        spans = Spans(tracer, settings, self.internal_errors, request_hook, response_hook)
-        signals = Recorder(AttributeCache(settings), spans, Histograms(meter))
-        self.operations = Operations(signals, self.internal_errors)
-        logger = get_logger(contract.SCOPE, scope_version, logger_provider, contract.SCHEMA_URL)
-        self.profiler = insight(
-            duckdb, settings, meter, meter_provider, logger, self.internal_errors, self.operations, signals, spans
+        tracer, meter, logger = _scope(provided)
+        report = InternalErrors(meter).report
+        labels = InstanceLabels(settings, provided["meter_provider"])
+
+        # Who listens, in the order in which they are told.
+        self._dispatcher = Dispatcher(report, settings.slow_threshold_ms * 1e6)
+        self._profiler = make_profiler(settings, duckdb)
+        methods = Methods.of(duckdb.DuckDBPyConnection)
+        self.databases = Databases(methods if settings.engine_metrics else None)
+        self._failed_connections = FailedConnections(meter, labels)
+        transactions, throughput = Transactions(duckdb, labels), Throughput()
+        plans = Plans(meter, labels, raw=settings.raw_query_text)
+        hooks = provided["request_hook"], provided["response_hook"]
+        self._dispatcher.listen(
+            *filters(settings, provided["operation_filter"]),
+            *([self._profiler] if self._profiler else []),
+            self.databases,
+            self._failed_connections,
+            transactions,
+            AttributeCache(settings),
+            Spans(tracer, settings, self._dispatcher, report, *hooks),
+            Histograms(meter),
+            throughput,
+            plans,
+            SlowQueries(logger, plans, settings.slow_threshold_ms),
+            *([NPlusOne(settings.repeated_threshold)] if settings.repeated_threshold else []),
         )
-        self.deferred = Deferred()
-        self.metric_sources = MetricSources(
-            duckdb, meter, settings, meter_provider, self.internal_errors, self.deferred, self._working
-        )
-        self.operations.on_end.append(self.metric_sources.ended)
-        self.connections = Connections(self.deferred, self._gone, self.metric_sources)
+
+        # Who speaks.
+        self._deferred = Deferred()
+        self.connections = ConnectionRegistry(self._deferred, self._dispatcher)
         busy = getattr(duckdb, "ResourceInUseException", None)
-        dormant = tracer_provider is None and meter_provider is None
-        self.gate = Gate(self.connections, self.operations, self.internal_errors, self._locate, busy, dormant=dormant)
+        dormant = provided["tracer_provider"] is None and provided["meter_provider"] is None
+        self.gate = Gate(self.connections, self._dispatcher, report, methods, busy, dormant=dormant)
         self.gate.everything = everything
-        self.patch_table = PatchTable(duckdb, self.gate, self.metric_sources.failed)
-        self._reload = ReloadWatch(duckdb.__name__, self.patch_table.install_functions)
-        self._methods = Methods.of(duckdb.DuckDBPyConnection)
+        self._patch_table = PatchTable(duckdb, self.gate)
+        self._reload = ReloadWatch(duckdb.__name__, self._patch_table.install_functions)
+
+        # What is read when metrics are collected.
+        self._callbacks = CallbackRegistry(meter, report)
+        self.pools = Pools(meter, self._callbacks, settings)
+        self._sqlalchemy = SQLAlchemyPools(self.pools, report, self._deferred)
+        readings = Readings(lambda: self.databases, report)
+        self._gauges: list[Gauges] = [
+            throughput,
+            transactions,
+            DatabaseCounts(self.databases, self._patch_table.working, labels),
+        ]
+        if settings.engine_metrics:
+            self._gauges += [EngineGauges(readings, settings, labels), ProcessGauges(readings, labels)]
 
     def start(self) -> None:
+        """Listen, and let everything be observed."""
         self._tell_of_names_imported_before()
-        self.patch_table.install()
+        self._patch_table.install()
         self._reload.start()
-        self.deferred.start()
-        self.metric_sources.start()
-        atexit.register(self.exit)
+        self._deferred.start()
+        for gauges in self._gauges:
+            gauges.register(self._callbacks)
+        self._failed_connections.start()
+        self._sqlalchemy.start()
+        atexit.register(self._exit)
 
     def _tell_of_names_imported_before(self) -> None:
-        names = imported_names(self.patch_table.functions())
+        names = imported_names(self._patch_table.functions())
         if self.gate.everything and names:
             logger.warning(
                 "otel_duckdb: calls of %s are not recorded, for these names were imported before instrument(); "
@@ -99,64 +148,42 @@ class _Running:
             )
 
     def stop(self) -> None:
-        if self.profiler is not None:
-            self.profiler.stop()
+        """Put everything back, end what is open, and let go of every database."""
+        if self._profiler is not None:
+            self._profiler.stop()
         self.gate.active = False
         self._reload.stop()
-        self.patch_table.remove()
-        self.drain()
-        self.deferred.stop()
-        self.metric_sources.stop()
+        self._patch_table.remove()
+        self._drain()
+        self._deferred.stop()
+        self._callbacks.stop()
+        self._sqlalchemy.stop()
+        self.databases.close()
         self.connections.clear()
-        atexit.unregister(self.exit)
+        atexit.unregister(self._exit)
 
-    def exit(self) -> None:
+    def _exit(self) -> None:
         """The process ends: results are given up, and open transactions are rolled back."""
-        self.drain()
+        self._drain()
         for connection in self.connections:
-            self.metric_sources.gone(connection)
+            self._dispatcher.connection_closed(connection)
         # What DuckDB's classes hold is never freed: they would keep all of this alive, and with it the open databases.
-        self.patch_table.remove()
-        self.deferred.stop()
+        self._patch_table.remove()
+        self._deferred.stop()
 
-    def drain(self) -> None:
-        """End the operations whose results are still open."""
-        for connection in self.connections:
-            self._end(connection)
-        for state in (*self.patch_table.relations.open(), *self.patch_table.appenders.open()):
-            self.gate.hold(state, None)
-        streams.end_all()
-        self.deferred.run()
+    def _drain(self) -> None:
+        self._patch_table.drain()
+        self._deferred.run()
 
-    def _end(self, connection: Connection) -> None:
-        if self.patch_table.fetching_one is not None:
-            self.patch_table.fetching_one.forget(connection.key)
-        self.gate.hold(connection, None)
 
-    def _gone(self, connection: Connection) -> None:
-        self._end(connection)
-        self.metric_sources.gone(connection)
-        if self.profiler is not None:
-            self.profiler.gone(connection)
-
-    def _working(self) -> Iterator[Connection | None]:
-        """The connections DuckDB works for at the moment, once for each operation."""
-        yield from (connection for connection in self.connections if connection.busy_thread)
-        yield from (state.connection for state in self.patch_table.relations.working())
-
-    def _locate(self, target: Any) -> Location:
-        """Ask DuckDB which database a connection is open on that was made before we listened."""
-        methods = self._methods
-        cursor = methods.cursor(target)
-        try:
-            methods.execute(
-                cursor,
-                "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal ORDER BY database_oid LIMIT 1",
-            )
-            rows = methods.fetchall(cursor)
-            return Location(*rows[0]) if rows else Location("", None)
-        finally:
-            methods.close(cursor)
+def _scope(provided: dict[str, Any]) -> tuple[Tracer, Meter, Logger]:
+    """What telemetry is made with, of the providers given or else of the global ones."""
+    scope_version = version()
+    return (
+        trace.get_tracer(contract.SCOPE, scope_version, provided["tracer_provider"], contract.SCHEMA_URL),
+        metrics.get_meter(contract.SCOPE, scope_version, provided["meter_provider"], contract.SCHEMA_URL),
+        get_logger(contract.SCOPE, scope_version, provided["logger_provider"], contract.SCHEMA_URL),
+    )
 
 
 class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base class is not typed
@@ -228,7 +255,7 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
             TypeError: the pool does not tell how many of its connections are idle and in use.
         """
         if self._running is not None:
-            self._running.metric_sources.pools.observe(name, pool)
+            self._running.pools.observe(name, pool)
 
     def instrument_connection(self, connection: Any, **options: Any) -> Any:
         """Instrument one connection, and the cursors and duplicates made of it from now on; returns it."""

@@ -92,6 +92,19 @@ def _names(name: str, value: object) -> tuple[str, ...]:
 
 
 _is_name: Final = re.compile(r"[\w.-]{1,64}").fullmatch
+
+
+def _patterns(name: str, value: object) -> tuple[str, ...]:
+    given = value.split(";") if isinstance(value, str) else value
+    patterns = tuple(str(pattern).strip() for pattern in given) if isinstance(given, list | tuple) else ("(",)
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise _fail(name, value, f"regular expressions, separated by semicolons or in a list ({error})") from None
+    return tuple(filter(None, patterns))
+
+
 _UNITS: Final = {
     "": 1,
     "b": 1,
@@ -156,6 +169,12 @@ class Settings:
     )
     require_parent: bool = _option(
         _boolean, False, "OTEL_DUCKDB_REQUIRE_PARENT", "Make spans only inside another span."
+    )
+    excluded_statements: tuple[str, ...] = _option(
+        _patterns,
+        (),
+        "OTEL_DUCKDB_EXCLUDED_STATEMENTS",
+        "Regular expressions, separated by semicolons or in a list; a statement one of them matches is not recorded.",
     )
     engine_metrics: bool = _option(
         _boolean, True, "OTEL_DUCKDB_ENGINE_METRICS", "Observe memory, disk and connections of every live database."

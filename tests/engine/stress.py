@@ -105,7 +105,7 @@ class Stress:
 
     def read(self, number, turn):
         """Read the databases alone, as often as can be."""
-        for database in DuckDBInstrumentor()._running.metric_sources._databases:
+        for database in DuckDBInstrumentor()._running.databases:
             self.readings += database.read() is not None
         time.sleep(0.01)
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from otel_duckdb.core.methods import Methods
 from otel_duckdb.engine import state
-from otel_duckdb.engine.cursor import Methods, PrivateCursor
+from otel_duckdb.engine.cursor import PrivateCursor
 from otel_duckdb.engine.database import Database
 from otel_duckdb.engine.names import Names
 

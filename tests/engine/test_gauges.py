@@ -14,7 +14,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_duckdb import contract
-from otel_duckdb.engine.cursor import Methods, PrivateCursor
+from otel_duckdb.core.methods import Methods
+from otel_duckdb.engine.cursor import PrivateCursor
 from otel_duckdb.engine.database import Database
 from otel_duckdb.engine.gauges import EngineGauges, Readings
 from otel_duckdb.engine.process import ProcessGauges

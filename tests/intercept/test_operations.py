@@ -151,7 +151,6 @@ class TestEnds:
         gc.collect()
         with suppress_instrumentation():
             duckdb.connect().execute("select 1")
-        heard.instrumentor.uninstrument()
         assert rows_of(heard.span()) == 7
 
     def test_of_a_cursor_closed_with_its_parent(self, heard, connection):

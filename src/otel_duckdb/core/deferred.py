@@ -15,12 +15,15 @@ class Deferred:
     """Runs what a collected object left to do, but never inside a garbage collection.
 
     A collection may start in a thread that holds any lock, one of the SDK's among them; what ends a span would wait for
-    that lock for ever. What comes up meanwhile is done with the next call of `run`.
+    that lock for ever. What comes up meanwhile is put off to the next call of `run`.
+
+    Attributes:
+        put_off: What is left to do; the hooks look at it, and call `run` where there is something.
     """
 
     def __init__(self) -> None:
         self._collecting = 0
-        self._left: deque[Callable[[], None]] = deque()
+        self.put_off: deque[Callable[[], None]] = deque()
 
     def start(self) -> None:
         """Watch the garbage collector."""
@@ -39,18 +42,15 @@ class Deferred:
     def __call__(self, action: Callable[[], None]) -> None:
         """Do `action` now, or after the collection this thread is in."""
         if self._collecting == threading.get_ident():
-            self._left.append(action)
+            self.put_off.append(action)
         else:
             action()
 
-    def __bool__(self) -> bool:
-        return bool(self._left)
-
     def run(self) -> None:
         """Do what is left."""
-        while self._left:
+        while self.put_off:
             try:
-                action = self._left.popleft()
+                action = self.put_off.popleft()
             except IndexError:
                 return
             action()

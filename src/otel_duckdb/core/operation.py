@@ -1,19 +1,18 @@
-"""One operation, from the call that starts it to its drained result."""
+"""What is known of an operation and of a connection: each leads to the other, so they stand in one module."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from threading import Lock
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opentelemetry.context import attach, detach, get_current
-
+from otel_duckdb.core.location import Location
 from otel_duckdb.core.transaction import NO_TRANSACTION, ROLLBACK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
-    from contextvars import Token
+    import weakref
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 
     from otel_duckdb.core.caller import Caller
     from otel_duckdb.core.profile import Profile
+    from otel_duckdb.core.transaction import Transaction
     from otel_duckdb.statement import Statement
-    from otel_duckdb.telemetry.internal_errors import InternalErrors
 
 
 class OperationAttributes:
@@ -75,10 +74,12 @@ class Operation:
         caller: Where the user's code called when it had become slow, or None.
         profile: What DuckDB's profiler says of it, or None.
         parent: The span it was called in, or None.
+        accepted: Whether it is recorded; False where a filter refused it.
     """
 
     __slots__ = (
         "__weakref__",
+        "accepted",
         "affected_rows",
         "attributes",
         "batch_size",
@@ -118,7 +119,7 @@ class Operation:
         self,
         text: str,
         statement: Statement,
-        connection: Any = None,
+        connection: Connection | None = None,
         parameters: Any = None,
         batch_size: int | None = None,
         name: str | None = None,
@@ -144,6 +145,7 @@ class Operation:
         self.caller: Caller | None = None
         self.profile: Profile | None = None
         self.parent: Span | None = None
+        self.accepted = True
         self.ended = False
         self.was_executed = True
         self.sampled = False
@@ -153,7 +155,7 @@ class Operation:
     @property
     def database(self) -> str:
         """The name of the database it ran on, or an empty string where DuckDB does not tell."""
-        return "" if self.connection is None else str(self.connection.database)
+        return "" if self.connection is None else self.connection.location.name
 
     @property
     def duration_ns(self) -> int:
@@ -177,6 +179,86 @@ class Operation:
         return self.start_unix_ns + self.last_call_ns - self.start_ns
 
 
+class Connection:
+    """What is known of one live connection.
+
+    Attributes:
+        reference: Weak reference to DuckDB's object.
+        location: The database it is open on.
+        parent: The connection it is a cursor or duplicate of, or None.
+        operation: The operation whose result is open on it, or None.
+        busy_thread: Identity of the thread in which DuckDB works for it, or 0.
+        profiling: What is known of DuckDB's profiling of it, or None.
+        label: The name of its database in the metrics, unique within the process.
+        transaction: What is known of its transaction, or None as long as there was none.
+    """
+
+    connection_inferred = False
+
+    __slots__ = (
+        "__weakref__",
+        "busy_thread",
+        "children",
+        "closed",
+        "key",
+        "label",
+        "location",
+        "operation",
+        "parent",
+        "profiling",
+        "reference",
+        "transaction",
+    )
+
+    def __init__(
+        self, key: int, reference: weakref.ref[Any] | None, where: Location, parent: Connection | None
+    ) -> None:
+        self.key = key
+        self.reference = reference
+        self.location = where
+        self.parent = parent
+        self.children: weakref.WeakSet[Connection] | None = None
+        self.operation: Operation | None = None
+        self.busy_thread = 0
+        self.profiling: ConnectionProfiling | None = None
+        self.closed = False
+        self.label = where.name
+        self.transaction: Transaction | None = None
+
+    @property
+    def database(self) -> str:
+        """The name of the database."""
+        return self.location.name
+
+
+def unregistered() -> Connection:
+    """A record for one call on a connection of which nothing can be learned, such as a closed one."""
+    connection = Connection(0, None, Location("", None), None)
+    connection.closed = True
+    return connection
+
+
+class ConnectionProfiling:
+    """What is known of DuckDB's profiling of one connection.
+
+    Attributes:
+        on: Whether we have switched it on.
+        user_controlled: Whether it is the user's: we neither switch nor read it any more.
+        operation: The operation whose profile the connection holds, or None.
+        exact: Whether that operation's text is the very text DuckDB was given.
+        lock: Held while we switch or read.
+    """
+
+    __slots__ = ("exact", "lock", "on", "operation", "user_controlled")
+
+    def __init__(self) -> None:
+        self.on = False
+        self.user_controlled = False
+        self.operation: Operation | None = None
+        self.exact = False
+        self.lock = Lock()
+
+
 class StreamError(Exception):
     """An Arrow stream failed while somebody else read it; the text is the one DuckDB gave."""
 
@@ -195,16 +277,6 @@ class SampledRun(Protocol):
     operation: Operation
 
 
-class Signals(Protocol):
-    """What an operation is turned into."""
-
-    def open(self, operation: Operation, context: Context) -> None:
-        """Give the operation its shape, span and context."""
-
-    def close(self, operation: Operation) -> None:
-        """Record the ended operation."""
-
-
 class ResultHolder(Protocol):
     """Who holds an operation while its result is open: a connection, or a relation with a result of its own."""
 
@@ -220,83 +292,6 @@ class SlowThreshold:
 
     limit_ns: float
     exceeded: Callable[[Operation], None]
-
-
-class Call:
-    """One DuckDB call in the service of an operation: the operation's span is current while it lasts."""
-
-    __slots__ = ("holder", "operation", "start_ns", "token")
-
-    def __init__(self, operation: Operation, holder: ResultHolder, thread: int) -> None:
-        self.operation = operation
-        self.holder = holder
-        holder.busy_thread = thread
-        context = operation.context
-        self.token: Token[Context] | None = None if context is None else attach(context)
-        self.start_ns = perf_counter_ns()
-
-    def leave(self) -> int:
-        """The call is over; returns the nanoseconds it took."""
-        now = perf_counter_ns()
-        self.holder.busy_thread = 0
-        if self.token is not None:
-            detach(self.token)
-        operation = self.operation
-        operation.last_call_ns = now
-        if now - self.start_ns + operation.execute_ns + operation.fetch_ns > operation.slow_threshold.limit_ns:
-            operation.slow_threshold.exceeded(operation)
-        return now - self.start_ns
-
-
-class Operations:
-    """Begins operations and ends each of them exactly once."""
-
-    def __init__(self, signals: Signals, internal_errors: InternalErrors) -> None:
-        self._signals = signals
-        self._internal_errors = internal_errors
-        self.on_end: list[Callable[[Operation], None]] = []
-        """Called with each operation after its last DuckDB call and before its signals are recorded."""
-        self.slow_threshold = SlowThreshold(inf, lambda _: None)
-        self.attention: Container[object] = ()
-        """The statements, by their redacted text, and the connections whose operations are shown to `prepare`."""
-        self.stand_down: Callable[[Any], None] = lambda _connection: None
-        """Called with a connection whose profiling the user takes into their own hands."""
-        self.prepare: Callable[[Operation, ResultHolder, bool], None] = lambda _operation, _holder, _replaces: None
-        """Called before such an operation begins, and told whether its call gives up the connection's open result."""
-
-    def begin(self, operation: Operation, holder: ResultHolder, thread: int, replaces: bool = False) -> Call:
-        """Open the operation's span and enter its first DuckDB call."""
-        attention = self.attention
-        if attention and (operation.statement.redacted in attention or operation.connection in attention):
-            self.prepare(operation, holder, replaces)
-        operation.slow_threshold = self.slow_threshold
-        self._signals.open(operation, get_current())
-        return Call(operation, holder, thread)
-
-    def end(self, operation: Operation, error: BaseException | None = None) -> None:
-        """Record an operation; a second call does nothing."""
-        if operation.ended:
-            return
-        operation.ended = True
-        if error is not None:
-            operation.error = error
-        if operation.sampled_run is not None:
-            settle_sampled_run(operation.sampled_run)
-        if operation.sampled:
-            # What is extrapolated cannot be more than the time there was.
-            there_was = operation.last_call_ns - operation.start_ns - operation.execute_ns
-            operation.fetch_ns = max(0, min(operation.fetch_ns, there_was))
-        for listener in self.on_end:
-            try:
-                listener(operation)
-            except Exception as fault:
-                self._internal_errors.report("operation end", fault)
-        try:
-            self._signals.close(operation)
-        except Exception as fault:
-            self._internal_errors.report("signals", fault)
-        # Whoever still knows the operation must not keep the caller's objects: a traceback leads to all of them.
-        operation.parameters = operation.error = None
 
 
 def settle_sampled_run(run: SampledRun) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from otel_duckdb import contract
+from otel_duckdb.core.listener import Listener
 from otel_duckdb.engine.cursor import PrivateCursor
 from otel_duckdb.engine.database import Database
 from otel_duckdb.engine.names import Names
+from otel_duckdb.telemetry.gauges import register_count
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
-    from otel_duckdb.core.connection import Connection, Location
-    from otel_duckdb.engine.cursor import Methods
-    from otel_duckdb.telemetry.gauges import Report
+    from otel_duckdb.core.location import Location
+    from otel_duckdb.core.methods import Methods
+    from otel_duckdb.core.operation import Connection
+    from otel_duckdb.telemetry.gauges import CallbackRegistry
 
 
 class _Instance:
@@ -29,17 +33,18 @@ class _Instance:
         self.tried = False
 
 
-class Databases:
+class Databases(Listener):
     """Opens a private cursor into a database with the user's first connection, and closes it with his last.
 
     A connection may be found dead at any moment, in any thread and in the middle of any of these methods, so each of
     them may be entered while another is under way in the same thread.
     """
 
-    def __init__(self, methods: Methods | None, report: Report) -> None:
+    component = "engine"
+
+    def __init__(self, methods: Methods | None) -> None:
         """Use DuckDB's unpatched `methods`; without them no database is observed, and connections are only counted."""
         self._methods = methods
-        self._report = report
         self._lock = RLock()
         self._names = Names()
         self._live: dict[Hashable, _Instance] = {}
@@ -51,18 +56,15 @@ class Databases:
             if instance.database is not None:
                 yield instance.database
 
-    def opened(self, connection: Connection, target: Any) -> None:
+    def connection_opened(self, connection: Connection, target: Any) -> None:
         """Take note of a new connection, in the thread that uses it; `target` is DuckDB's object."""
-        try:
-            with self._lock:
-                instance = self._join(connection)
-                self._of[connection] = instance
-                connection.label = instance.name
-                self._observe(instance, target)
-        except Exception as error:
-            self._report("engine", error)
+        with self._lock:
+            instance = self._join(connection)
+            self._of[connection] = instance
+            connection.label = instance.name
+            self._observe(instance, target)
 
-    def left(self, connection: Connection) -> None:
+    def connection_closing(self, connection: Connection) -> None:
         """Take note that a connection is closed or was collected; from any thread."""
         with self._lock:
             instance = self._of.pop(connection, None)
@@ -88,7 +90,7 @@ class Databases:
     def close(self) -> None:
         """Let go of all databases."""
         for connection in tuple(self._of):
-            self.left(connection)
+            self.connection_closing(connection)
 
     @staticmethod
     def _added(numbers: Iterable[tuple[str, int]]) -> Mapping[str, int]:
@@ -121,3 +123,26 @@ class Databases:
         if self._methods is not None and not instance.tried:
             instance.tried = True
             instance.database = Database(instance.name, instance.path, PrivateCursor.into(target, self._methods))
+
+
+class DatabaseCounts:
+    """How many connections are open on each database, and for how many operations DuckDB works on it."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        working: Callable[[], Iterable[Connection | None]],
+        labels: Callable[[], Mapping[str, str]],
+    ) -> None:
+        """Count `databases`; `working` tells which connections DuckDB works for, `labels` what stands on each point."""
+        self._databases = databases
+        self._working = working
+        self._labels = labels
+
+    def register(self, callbacks: CallbackRegistry) -> None:
+        """Let both be observed."""
+        register_count(callbacks, contract.ACTIVE_CONNECTIONS, self._databases.connections, self._labels)
+        register_count(callbacks, contract.ACTIVE_QUERIES, self._queries, self._labels)
+
+    def _queries(self) -> Mapping[str, int]:
+        return self._databases.queries(self._working())

@@ -14,22 +14,52 @@ typedef struct {
     PyObject *begin;    /* called with (arguments, keywords) before it; None if the call is not to be recorded */
     PyObject *succeed;  /* called with (what `begin` returned, result) after it; returns what the caller gets */
     PyObject *fail;     /* called with (what `begin` returned, error) after it raised */
+    PyObject *report;   /* called with an exception that one of these three raised */
     PyObject *dict;
     PyObject *weak_references;
 } Wrapper;
 
-/* The pending error stays pending while `fail` runs; an error of `fail` itself is printed, never raised. */
+/* Takes the pending error, with its traceback set. */
+static PyObject *
+take_error(PyObject **type, PyObject **traceback)
+{
+    PyObject *error;
+    PyErr_Fetch(type, &error, traceback);
+    PyErr_NormalizeException(type, &error, traceback);
+    if (*traceback != NULL) {
+        PyException_SetTraceback(error, *traceback);
+    }
+    return error;
+}
+
+/* One of ours raised: reports it and returns 1, unless it is no Exception, such as Ctrl-C, which goes on. */
+static int
+report_fault(Wrapper *self)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        return 0;
+    }
+    PyObject *type, *traceback;
+    PyObject *error = take_error(&type, &traceback);
+    PyObject *answer = PyObject_CallFunctionObjArgs(self->report, error, NULL);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    if (answer == NULL) {
+        PyErr_WriteUnraisable(self->report);
+    }
+    Py_XDECREF(answer);
+    return 1;
+}
+
+/* The pending error stays pending while `fail` runs; an error of `fail` itself is reported, never raised. */
 static void
 tell_failure(Wrapper *self, PyObject *entered)
 {
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    if (traceback != NULL) {
-        PyException_SetTraceback(error, traceback);
-    }
+    PyObject *type, *traceback;
+    PyObject *error = take_error(&type, &traceback);
     PyObject *answer = PyObject_CallFunctionObjArgs(self->fail, entered, error, NULL);
-    if (answer == NULL) {
+    if (answer == NULL && !report_fault(self)) {
         PyErr_WriteUnraisable(self->fail);
     }
     Py_XDECREF(answer);
@@ -50,7 +80,10 @@ wrapper_call(Wrapper *self, PyObject *arguments, PyObject *keywords)
     PyObject *entered = PyObject_CallFunctionObjArgs(self->begin, arguments, given, NULL);
     Py_DECREF(given);
     if (entered == NULL) {
-        return NULL;
+        if (!report_fault(self)) {
+            return NULL;
+        }
+        entered = Py_NewRef(Py_None);
     }
     PyObject *result = PyObject_Call(self->original, arguments, keywords);
     if (entered != Py_None) {
@@ -58,7 +91,10 @@ wrapper_call(Wrapper *self, PyObject *arguments, PyObject *keywords)
             tell_failure(self, entered);
         }
         else {
-            Py_SETREF(result, PyObject_CallFunctionObjArgs(self->succeed, entered, result, NULL));
+            PyObject *given_back = PyObject_CallFunctionObjArgs(self->succeed, entered, result, NULL);
+            if (given_back != NULL || !report_fault(self)) {
+                Py_SETREF(result, given_back);
+            }
         }
     }
     Py_DECREF(entered);
@@ -110,6 +146,7 @@ wrapper_traverse(Wrapper *self, visitproc visit, void *arg)
     Py_VISIT(self->begin);
     Py_VISIT(self->succeed);
     Py_VISIT(self->fail);
+    Py_VISIT(self->report);
     Py_VISIT(self->dict);
     return 0;
 }
@@ -121,6 +158,7 @@ wrapper_clear(Wrapper *self)
     Py_CLEAR(self->begin);
     Py_CLEAR(self->succeed);
     Py_CLEAR(self->fail);
+    Py_CLEAR(self->report);
     Py_CLEAR(self->dict);
     return 0;
 }
@@ -141,8 +179,8 @@ wrapper_dealloc(Wrapper *self)
 static PyObject *
 wrapper_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
 {
-    PyObject *original, *begin, *succeed, *fail;
-    if (!PyArg_ParseTuple(arguments, "OOOO", &original, &begin, &succeed, &fail)) {
+    PyObject *original, *begin, *succeed, *fail, *report;
+    if (!PyArg_ParseTuple(arguments, "OOOOO", &original, &begin, &succeed, &fail, &report)) {
         return NULL;
     }
     Wrapper *self = (Wrapper *)type->tp_alloc(type, 0);
@@ -153,6 +191,7 @@ wrapper_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keyword
     self->begin = Py_NewRef(begin);
     self->succeed = Py_NewRef(succeed);
     self->fail = Py_NewRef(fail);
+    self->report = Py_NewRef(report);
     return (PyObject *)self;
 }
 

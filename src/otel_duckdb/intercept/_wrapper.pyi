@@ -8,6 +8,7 @@ class Wrapper:
         begin: Callable[[tuple[Any, ...], dict[str, Any]], Any],
         succeed: Callable[[Any, Any], Any],
         fail: Callable[[Any, BaseException], None],
+        report: Callable[[Exception], None],
         /,
     ) -> None: ...
     def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...

@@ -10,7 +10,7 @@ from otel_duckdb.intercept.connection_methods import ExecuteCall
 from otel_duckdb.intercept.relations import RelationState
 
 if TYPE_CHECKING:
-    from otel_duckdb.core.operation import Call
+    from otel_duckdb.core.dispatcher import Call
     from otel_duckdb.intercept.gate import Gate
 
 
@@ -51,11 +51,8 @@ class NewAppenderCall(ExecuteCall):
 
     def succeed(self, call: Call, result: Any) -> Any:
         """Keep the operation open as long as the appender is."""
-        try:
-            call.operation.execute_ns = call.leave()
-            self._appenders.add(result, call)
-        except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+        call.operation.execute_ns = call.leave()
+        self._appenders.add(result, call)
         return result
 
 
@@ -69,28 +66,18 @@ class AppenderCall:
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> Call | None:
         """Go on with the appender's operation."""
-        try:
-            state = self._appenders.find(arguments[0])
-            return None if state is None else self._gate.resume(state, get_ident())
-        except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
-            return None
+        state = self._appenders.find(arguments[0])
+        return None if state is None else self._gate.resume(state, get_ident())
 
     def succeed(self, call: Call, result: Any) -> Any:
         """Count the time."""
-        try:
-            call.operation.execute_ns += call.leave()
-            if self._last:
-                self._gate.finish(call.holder, call.operation)
-        except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+        call.operation.execute_ns += call.leave()
+        if self._last:
+            self._gate.finish(call.holder, call.operation)
         return result
 
     def fail(self, call: Call, error: BaseException) -> None:
         """End the operation with its error."""
-        try:
-            call.operation.execute_ns += call.leave()
-            if self._last or not self._gate.leaves_open(error):
-                self._gate.finish(call.holder, call.operation, error)
-        except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+        call.operation.execute_ns += call.leave()
+        if self._last or not self._gate.leaves_open(error):
+            self._gate.finish(call.holder, call.operation, error)

@@ -6,7 +6,8 @@ from threading import get_ident
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.core.operation import Call, Operation, settle_sampled_run
+from otel_duckdb.core.listener import Listener
+from otel_duckdb.core.operation import Operation, settle_sampled_run
 from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.fetchone import Fetchone, SampledRun
 from otel_duckdb.intercept.rows import VECTOR_SIZE, one_row
@@ -15,7 +16,8 @@ from otel_duckdb.intercept.wrappers import likened, wrapped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_duckdb.core.connection import Connection
+    from otel_duckdb.core.dispatcher import Call
+    from otel_duckdb.core.operation import Connection
     from otel_duckdb.intercept.gate import Gate
 
     Describe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]
@@ -46,48 +48,38 @@ class ExecuteCall:
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Call | None:
         """Begin an operation, unless the call is one DuckDB's own Python makes inside another."""
         gate = self._gate
-        try:
-            connection = gate.connection_to_record(arguments[0])
-            if connection is None:
-                return None
-            thread = get_ident()
-            if connection.busy_thread == thread:
-                return None
-            operation = self._describe(connection, arguments, keywords)
-            return gate.operations.begin(operation, connection, thread, self._replaces)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        connection = gate.connection_to_record(arguments[0])
+        if connection is None:
             return None
+        thread = get_ident()
+        if connection.busy_thread == thread:
+            return None
+        operation = self._describe(connection, arguments, keywords)
+        return gate.dispatcher.begin(operation, connection, thread, self._replaces)
 
     def succeed(self, call: Call, result: Any) -> Any:
         """Keep the operation open while its result is; end it, and the one whose result it replaced."""
         gate = self._gate
-        try:
-            operation = call.operation
-            operation.execute_ns = call.leave()
-            if self._counts and operation.statement.kind in _COUNTED:
-                operation.affected_rows = _affected_rows(result)
-            keeps = operation.statement.returns_rows and not operation.is_batch and operation.name is None
-            if keeps and not call.holder.closed:
-                gate.hold(call.holder, operation)
-            else:
-                gate.hold(call.holder, None)
-                gate.operations.end(operation)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        operation = call.operation
+        operation.execute_ns = call.leave()
+        if self._counts and operation.statement.kind in _COUNTED:
+            operation.affected_rows = _affected_rows(result)
+        keeps = operation.statement.returns_rows and not operation.is_batch and operation.name is None
+        if keeps and not call.holder.closed:
+            gate.hold(call.holder, operation)
+        else:
+            gate.hold(call.holder, None)
+            gate.dispatcher.end(operation)
         return result
 
     def fail(self, call: Call, error: BaseException) -> None:
         """End the operation with its error; a busy connection keeps the result it had."""
         gate = self._gate
-        try:
-            operation = call.operation
-            operation.execute_ns = call.leave()
-            if not gate.leaves_open(error):
-                gate.hold(call.holder, None)
-            gate.operations.end(operation, error)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        operation = call.operation
+        operation.execute_ns = call.leave()
+        if not gate.leaves_open(error):
+            gate.hold(call.holder, None)
+        gate.dispatcher.end(operation, error)
 
 
 def _affected_rows(connection: Any) -> int | None:
@@ -107,52 +99,44 @@ class FetchCall:
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> tuple[Call, tuple[Any, ...]] | None:
         """Go on with the connection's operation, if it has one."""
-        try:
-            connection = self._gate.connections.find(arguments[0])
-            if connection is None or connection.operation is None:
-                return None
-            call = self._gate.resume(connection, get_ident())
-        except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+        connection = self._gate.connections.find(arguments[0])
+        if connection is None or connection.operation is None:
             return None
+        call = self._gate.resume(connection, get_ident())
         return None if call is None else (call, arguments)
 
     def succeed(self, entered: tuple[Call, tuple[Any, ...]], result: Any) -> Any:
         """Count the rows, and end the operation with the last of them; a reader carries it on."""
         call, arguments = entered
         gate = self._gate
-        try:
-            operation = call.operation
-            operation.fetch_ns += call.leave()
-            if streams.is_stream(result):
-                return streams.observed(result, gate, call.holder, operation)
-            rows, last = self._count(result, arguments)
-            if rows is not None:
-                operation.rows = (operation.rows or 0) + rows
-            if last:
-                gate.finish(call.holder, operation)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        operation = call.operation
+        operation.fetch_ns += call.leave()
+        if streams.is_stream(result):
+            return streams.observed(result, gate, call.holder, operation)
+        rows, last = self._count(result, arguments)
+        if rows is not None:
+            operation.rows = (operation.rows or 0) + rows
+        if last:
+            gate.finish(call.holder, operation)
         return result
 
     def fail(self, entered: tuple[Call, tuple[Any, ...]], error: BaseException) -> None:
         """End the operation with its error, unless the error is of this one call's arguments."""
         call, _ = entered
         gate = self._gate
-        try:
-            call.operation.fetch_ns += call.leave()
-            if not gate.leaves_open(error):
-                gate.finish(call.holder, call.operation, error)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        call.operation.fetch_ns += call.leave()
+        if not gate.leaves_open(error):
+            gate.finish(call.holder, call.operation, error)
 
 
-class FetchOneCall:
+class FetchOneCall(Listener):
     """`fetchone`, whose calls cost less than two readings of the clock: in a long loop only some are measured.
 
     Measured are the first calls, the first of each chunk DuckDB hands over, and one between sampled runs; the time of
     the others is taken to be that of the quickest measured of its chunk. Rows are counted exactly.
     """
+
+    component = "intercept"
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -161,16 +145,16 @@ class FetchOneCall:
 
     def method(self, original: Any) -> Any:
         """What stands in the place of DuckDB's `fetchone`."""
-        wrapped_one = wrapped(original, self)
+        wrapped_one = wrapped(original, self, self._gate.report)
         # DuckDB 1 wraps its C function in an instancemethod, which takes as long as the counting.
         function = getattr(original, "__func__", original)
         self._method = likened(Fetchone(function, wrapped_one, self.over), original)
         return self._method
 
-    def forget(self, key: int) -> None:
-        """The connection with this id is gone."""
+    def connection_closed(self, connection: Connection) -> None:
+        """Forget the run of a connection that is gone: another one may get its id."""
         if self._method is not None:
-            self._method.forget(key)
+            self._method.forget(connection.key)
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Call, int] | None:
         """Go on with the connection's operation, if it has one."""
@@ -182,15 +166,12 @@ class FetchOneCall:
         call, key = entered
         if row is None:
             return self._fetching.succeed((call, ()), row)
-        try:
-            operation = call.operation
-            elapsed = call.leave()
-            operation.fetch_ns += elapsed
-            operation.rows = (operation.rows or 0) + 1
-            if operation.rows > _MEASURED_FIRST and not self._gate.python_inside:
-                self._allow(operation, key, elapsed)
-        except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+        operation = call.operation
+        elapsed = call.leave()
+        operation.fetch_ns += elapsed
+        operation.rows = (operation.rows or 0) + 1
+        if operation.rows > _MEASURED_FIRST and not self._gate.python_inside:
+            self._allow(operation, key, elapsed)
         return row
 
     def fail(self, entered: tuple[Call, int], error: BaseException) -> None:
@@ -227,7 +208,7 @@ class FetchOneCall:
             if connection is not None and (error is None or not self._gate.leaves_open(error)):
                 self._gate.finish(connection, operation, error)
         except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+            self._gate.report(fault)
 
 
 class CloseResultCall:
@@ -242,10 +223,7 @@ class CloseResultCall:
 
     def succeed(self, connection: Connection, result: Any) -> Any:
         """End the operation whose result is gone."""
-        try:
-            self._gate.hold(connection, None)
-        except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+        self._gate.hold(connection, None)
         return result
 
     def fail(self, connection: Connection, error: BaseException) -> None:
@@ -259,10 +237,7 @@ class CloseCall(CloseResultCall):
         """Let go of the database first, so that no lock of ours outlives the user's."""
         connection = self._gate.connections.find(arguments[0])
         if connection is not None:
-            try:
-                self._gate.connections.close(connection)
-            except Exception as fault:
-                self._gate.internal_errors.report("intercept", fault)
+            self._gate.connections.close(connection)
         return None
 
 
@@ -275,18 +250,11 @@ class CursorCall:
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> Connection | None:
         """Find the connection the new one descends from."""
         gate = self._gate
-        try:
-            return gate.connection_to_record(arguments[0])
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
-            return None
+        return gate.connection_to_record(arguments[0])
 
     def succeed(self, parent: Connection, result: Any) -> Any:
         """Register the new connection."""
-        try:
-            self._gate.connections.add(result, parent.location, parent)
-        except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+        self._gate.connections.add(result, parent.location, parent)
         return result
 
     def fail(self, parent: Connection, error: BaseException) -> None:

@@ -6,7 +6,7 @@ from enum import Enum
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from otel_duckdb.core.operation import Call, Operation
+from otel_duckdb.core.operation import Operation
 from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.describe import sql_text
 from otel_duckdb.intercept.relation_texts import (
@@ -27,7 +27,8 @@ from otel_duckdb.statement import parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_duckdb.core.connection import Connection
+    from otel_duckdb.core.dispatcher import Call
+    from otel_duckdb.core.operation import Connection
     from otel_duckdb.intercept.connection_methods import Count
     from otel_duckdb.intercept.gate import Gate
     from otel_duckdb.intercept.relations import Relations
@@ -44,52 +45,42 @@ class SQLCall:
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> StartedSQLCall | None:
         """Begin an operation if something runs; else only take the time, for a query that fails to bind."""
         gate = self._gate
-        try:
-            connection = gate.connection_to_record(arguments[0])
-            thread = get_ident()
-            if connection is None or connection.busy_thread == thread:
-                return None
-            text = sql_text(arguments[1] if len(arguments) > 1 else keywords.get("query"))
-            statement = parse(text)
-            started = StartedSQLCall(connection, Operation(text, statement, connection, keywords.get("params")))
-            if statement.kind != "SELECT" or statement.count > 1 or keywords.get("params"):
-                started.call = gate.operations.begin(started.operation, connection, thread)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        connection = gate.connection_to_record(arguments[0])
+        thread = get_ident()
+        if connection is None or connection.busy_thread == thread:
             return None
+        text = sql_text(arguments[1] if len(arguments) > 1 else keywords.get("query"))
+        statement = parse(text)
+        started = StartedSQLCall(connection, Operation(text, statement, connection, keywords.get("params")))
+        if statement.kind != "SELECT" or statement.count > 1 or keywords.get("params"):
+            started.call = gate.dispatcher.begin(started.operation, connection, thread)
         return started
 
     def succeed(self, started: StartedSQLCall, result: Any) -> Any:
         """Hand the operation on to the relation that holds its result, or end it."""
         gate, call = self._gate, started.call
-        try:
-            if call is not None:
-                started.operation.execute_ns = call.leave()
-                gate.hold(started.connection, None)
-            if isinstance(result, self._relation_type):
-                state = self._relations.add(result, started.connection)
-                state.text = started.operation.text if started.operation.statement.count == 1 else ""
-                lazy = started.operation.statement.kind == "SELECT" and not started.operation.parameters
-                if call is not None and not lazy:
-                    state.operation = started.operation
-                    state.executed = True
-                    return result
-            if call is not None:
-                gate.operations.end(started.operation)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        if call is not None:
+            started.operation.execute_ns = call.leave()
+            gate.hold(started.connection, None)
+        if isinstance(result, self._relation_type):
+            state = self._relations.add(result, started.connection)
+            state.text = started.operation.text if started.operation.statement.count == 1 else ""
+            lazy = started.operation.statement.kind == "SELECT" and not started.operation.parameters
+            if call is not None and not lazy:
+                state.operation = started.operation
+                state.executed = True
+                return result
+        if call is not None:
+            gate.dispatcher.end(started.operation)
         return result
 
     def fail(self, started: StartedSQLCall, error: BaseException) -> None:
         """Record the failed operation, which may not have begun yet."""
         gate = self._gate
-        try:
-            call = started.call or gate.operations.begin(started.operation, started.connection, get_ident())
-            call.leave()
-            started.operation.execute_ns = started.operation.last_call_ns - started.operation.start_ns
-            gate.operations.end(started.operation, error)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        call = started.call or gate.dispatcher.begin(started.operation, started.connection, get_ident())
+        call.leave()
+        started.operation.execute_ns = started.operation.last_call_ns - started.operation.start_ns
+        gate.dispatcher.end(started.operation, error)
 
 
 class StartedSQLCall:
@@ -147,19 +138,15 @@ class TerminalCall:
         gate = self._gate
         if not gate.active or keywords.get("lazy"):
             return None
-        try:
-            state = self._relations.find(arguments[0]) or self._of_unknown_origin(arguments[0])
-            thread = get_ident()
-            if state.busy_thread == thread or not gate.should_record(state.connection):
-                return None
-            if self._mode in {RunMode.FETCH, RunMode.FETCH_ALL}:
-                call = gate.resume(state, thread)
-                if call is not None:
-                    return StartedTerminalCall(state, call, False, arguments)
-            return None if self._runs_nothing(state) else self._first(state, thread, arguments, keywords)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        state = self._relations.find(arguments[0]) or self._of_unknown_origin(arguments[0])
+        thread = get_ident()
+        if state.busy_thread == thread or not gate.should_record(state.connection):
             return None
+        if self._mode in {RunMode.FETCH, RunMode.FETCH_ALL}:
+            call = gate.resume(state, thread)
+            if call is not None:
+                return StartedTerminalCall(state, call, False, arguments)
+        return None if self._runs_nothing(state) else self._first(state, thread, arguments, keywords)
 
     def _runs_nothing(self, state: RelationState) -> bool:
         if self._mode in {RunMode.FETCH, RunMode.FETCH_ALL} and state.exhausted:
@@ -173,7 +160,7 @@ class TerminalCall:
         sql = state.text or rendered(arguments[0].sql_query())
         text = sql if self._text is None else self._text(sql, arguments, keywords)
         operation = Operation(text, parse(text), state.connection)
-        return StartedTerminalCall(state, self._gate.operations.begin(operation, state, thread), True, arguments)
+        return StartedTerminalCall(state, self._gate.dispatcher.begin(operation, state, thread), True, arguments)
 
     def _of_unknown_origin(self, relation: Any) -> RelationState:
         """The state of a relation whose database can only be one where we know of one connection only."""
@@ -185,21 +172,18 @@ class TerminalCall:
     def succeed(self, entered: StartedTerminalCall, result: Any) -> Any:
         """Count rows and time, and end the operation with the result."""
         gate, state, operation = self._gate, entered.state, entered.call.operation
-        try:
-            elapsed = entered.call.leave()
-            if entered.first:
-                operation.execute_ns = elapsed
-                state.executed = True
-            else:
-                operation.fetch_ns += elapsed
-            if streams.is_stream(result):
-                state.operation = None
-                holder = RelationState(state.connection)
-                holder.operation = operation
-                return streams.observed(result, gate, holder, operation)
-            self._settle(entered, operation, result)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        elapsed = entered.call.leave()
+        if entered.first:
+            operation.execute_ns = elapsed
+            state.executed = True
+        else:
+            operation.fetch_ns += elapsed
+        if streams.is_stream(result):
+            state.operation = None
+            holder = RelationState(state.connection)
+            holder.operation = operation
+            return streams.observed(result, gate, holder, operation)
+        self._settle(entered, operation, result)
         return result
 
     def _settle(self, entered: StartedTerminalCall, operation: Operation, result: Any) -> None:
@@ -211,7 +195,7 @@ class TerminalCall:
                 operation.rows = (operation.rows or 0) + rows
         if self._mode in {RunMode.RERUN, RunMode.DISPLAY}:
             state.displayed = state.displayed or self._mode is RunMode.DISPLAY
-            gate.operations.end(operation)
+            gate.dispatcher.end(operation)
         elif last:
             state.exhausted = self._mode is RunMode.FETCH
             gate.finish(state, operation)
@@ -222,16 +206,13 @@ class TerminalCall:
     def fail(self, entered: StartedTerminalCall, error: BaseException) -> None:
         """End the operation with its error."""
         gate, operation = self._gate, entered.call.operation
-        try:
-            elapsed = entered.call.leave()
-            if entered.first:
-                operation.execute_ns = elapsed
-            else:
-                operation.fetch_ns += elapsed
-            if entered.first or not gate.leaves_open(error):
-                gate.finish(entered.state, operation, error)
-        except Exception as fault:
-            gate.internal_errors.report("intercept", fault)
+        elapsed = entered.call.leave()
+        if entered.first:
+            operation.execute_ns = elapsed
+        else:
+            operation.fetch_ns += elapsed
+        if entered.first or not gate.leaves_open(error):
+            gate.finish(entered.state, operation, error)
 
 
 def terminals(gate: Gate, relations: Relations) -> dict[str, TerminalCall]:

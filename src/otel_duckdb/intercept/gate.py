@@ -8,16 +8,15 @@ from opentelemetry import trace
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
 from opentelemetry.metrics import _internal as metrics_api
 
-from otel_duckdb.core.connection import unregistered
-from otel_duckdb.core.operation import Call, settle_sampled_run
+from otel_duckdb.core.dispatcher import Call
+from otel_duckdb.core.operation import settle_sampled_run, unregistered
+from otel_duckdb.intercept.locate import locate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from otel_duckdb.core.connection import Connection, Location
-    from otel_duckdb.core.operation import Operation, Operations, ResultHolder
-    from otel_duckdb.intercept.registry import Connections
-    from otel_duckdb.telemetry.internal_errors import InternalErrors
+    from otel_duckdb.core.dispatcher import Dispatcher, Report
+    from otel_duckdb.core.methods import Methods
+    from otel_duckdb.core.operation import Connection, Operation, ResultHolder
+    from otel_duckdb.intercept.registry import ConnectionRegistry
 
 _SUPPRESSED: Final = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
 """The keys that `opentelemetry.instrumentation.utils.suppress_instrumentation()` sets."""
@@ -41,10 +40,10 @@ class Gate:
 
     def __init__(
         self,
-        connections: Connections,
-        operations: Operations,
-        internal_errors: InternalErrors,
-        locate: Callable[[Any], Location],
+        connections: ConnectionRegistry,
+        dispatcher: Dispatcher,
+        report: Report,
+        methods: Methods,
         resource_in_use: type[BaseException] | None,
         *,
         dormant: bool,
@@ -53,18 +52,25 @@ class Gate:
         self.dormant = dormant
         self.everything = True
         self.connections = connections
-        self.operations = operations
-        self.internal_errors = internal_errors
+        self._put_off = connections.deferred.put_off
+        self.dispatcher = dispatcher
+        self._report = report
         self.python_inside = False
-        self._locate = locate
+        self._methods = methods
         self._passing: tuple[type[BaseException], ...] = (TypeError, ImportError)
         if resource_in_use is not None:
             self._passing += (resource_in_use,)
+
+    def report(self, fault: Exception) -> None:
+        """Count a failure of our own in a call of the user's, which goes on without us."""
+        self._report("intercept", fault)
 
     def connection_to_record(self, target: Any) -> Connection | None:
         """The record of the connection, or None if a call on it is not to be recorded now."""
         if not self.active or (self.dormant and self._nobody_listens()):
             return None
+        if self._put_off:
+            self.connections.deferred.run()
         connection = self.connections.find(target)
         if self._suppressed():
             if connection is not None:
@@ -77,7 +83,7 @@ class Gate:
     def adopt(self, target: Any) -> Connection:
         """The record of a connection made before we listened; a closed one is recorded, but not registered."""
         try:
-            where = self._locate(target)
+            where = locate(target, self._methods)
         except Exception:
             return unregistered()
         return self.connections.add(target, where)
@@ -122,10 +128,10 @@ class Gate:
         previous = holder.operation
         holder.operation = operation
         if previous is not None and previous is not operation:
-            self.operations.end(previous)
+            self.dispatcher.end(previous)
 
     def finish(self, holder: ResultHolder, operation: Operation, error: BaseException | None = None) -> None:
         """The operation's result is used up, or failed."""
         if holder.operation is operation:
             holder.operation = None
-        self.operations.end(operation, error)
+        self.dispatcher.end(operation, error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_duckdb.core.patches import Patches
 from otel_duckdb.intercept import duckdb1 as one
 from otel_duckdb.intercept import duckdb2 as two
+from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.appenders import AppenderCall, Appenders, NewAppenderCall
 from otel_duckdb.intercept.connect import ConnectCall
 from otel_duckdb.intercept.connection_methods import (
@@ -24,12 +25,13 @@ from otel_duckdb.intercept.duckdb1 import SQLCall
 from otel_duckdb.intercept.relations import Relations
 from otel_duckdb.intercept.replacement_scans import ReplacementScan
 from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, chunk_rows, one_row, some_rows
-from otel_duckdb.intercept.wrappers import has_frame, wrapped, wrapped_scanning, wrapped_warning
+from otel_duckdb.intercept.wrappers import BeginOnly, has_frame, wrapped, wrapped_scanning, wrapped_warning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
     from types import ModuleType
 
+    from otel_duckdb.core.operation import Connection
     from otel_duckdb.intercept.gate import Gate
     from otel_duckdb.intercept.wrappers import CallHook
 
@@ -72,7 +74,7 @@ class DefaultConnection:
         self._kept = None
 
 
-class SetDefaultCall:
+class SetDefaultCall(BeginOnly):
     """`set_default_connection`: the one before is not ours to keep."""
 
     def __init__(self, default: DefaultConnection) -> None:
@@ -81,13 +83,6 @@ class SetDefaultCall:
     def begin(self, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> None:
         """Let go of the connection."""
         self._default.release()
-
-    def succeed(self, _call: Any, result: Any) -> Any:
-        """Never called."""
-        return result
-
-    def fail(self, _call: Any, _error: BaseException) -> None:
-        """Never called."""
 
 
 class OnDefaultConnection:
@@ -117,7 +112,7 @@ class OnDefaultConnectionResult(OnDefaultConnection):
         return None if arguments else super().begin(arguments, keywords)
 
 
-class PythonInsideCall:
+class PythonInsideCall(BeginOnly):
     """`create_function` and `register_filesystem`: from now on Python code of the user runs inside DuckDB."""
 
     def __init__(self, gate: Gate) -> None:
@@ -127,15 +122,8 @@ class PythonInsideCall:
         """Measure every fetch from now on, so that the span is current whenever the user's code runs."""
         self._gate.python_inside = True
 
-    def succeed(self, _call: Any, result: Any) -> Any:
-        """Never called."""
-        return result
 
-    def fail(self, _call: Any, _error: BaseException) -> None:
-        """Never called."""
-
-
-class ProfilingCall:
+class ProfilingCall(BeginOnly):
     """`enable_profiling` and `disable_profiling`: from now on the connection's profiling is the user's."""
 
     def __init__(self, gate: Gate) -> None:
@@ -145,27 +133,21 @@ class ProfilingCall:
         """Stand down."""
         connection = self._gate.connections.find(arguments[0])
         if connection is not None:
-            self._gate.operations.stand_down(connection)
-
-    def succeed(self, _call: Any, result: Any) -> Any:
-        """Never called."""
-        return result
-
-    def fail(self, _call: Any, _error: BaseException) -> None:
-        """Never called."""
+            self._gate.dispatcher.profiling_taken(connection)
 
 
 class PatchTable:
     """The patched attributes of one DuckDB module."""
 
-    def __init__(self, duckdb: ModuleType, gate: Gate, failed: Callable[[BaseException], None]) -> None:
+    def __init__(self, duckdb: ModuleType, gate: Gate) -> None:
         self._duckdb = duckdb
         self._gate = gate
-        self._failed = failed
         self._patches = Patches()
         self._default = DefaultConnection(duckdb)
         self._generation = generation(duckdb.__version__)
-        self.fetching_one: FetchOneCall | None = None
+        self._fetch_one = FetchOneCall(gate)
+        gate.dispatcher.listen(self._fetch_one)
+        self._scopes: two.Scopes = {}
         self._functions: Mapping[str, CallHook] = {}
         self.relations = Relations(gate)
         self.appenders = Appenders(gate)
@@ -205,6 +187,18 @@ class PatchTable:
         self._patches.restore()
         self._default.release()
 
+    def drain(self) -> None:
+        """End the operations whose results are still open."""
+        gate = self._gate
+        for holder in (*gate.connections, *self.relations.open(), *self.appenders.open()):
+            gate.hold(holder, None)
+        streams.end_all()
+
+    def working(self) -> Iterator[Connection | None]:
+        """The connections DuckDB works for at the moment, once for each operation."""
+        yield from (connection for connection in self._gate.connections if connection.busy_thread)
+        yield from (state.connection for state in self.relations.working())
+
     def _replace(self, owner: Any, hooks: Mapping[str, CallHook], *, module: bool) -> None:
         missing = (self._duckdb.CatalogException, self._duckdb.BinderException)
         scan = ReplacementScan(missing, 0 if module else 1, lambda: self._gate.python_inside)
@@ -227,16 +221,16 @@ class PatchTable:
 
     def _wrap(self, name: str, original: Any, hook: CallHook, scan: ReplacementScan) -> Any:
         inner = hook.hook if isinstance(hook, OnDefaultConnection) else hook
+        report = self._gate.report
         if self._generation == 1 and has_frame(original):
             if name in _WARNING:
-                return wrapped_warning(original, hook)
+                return wrapped_warning(original, hook, report)
             if isinstance(inner, ExecuteCall | SQLCall | one.TerminalCall):
-                return wrapped_scanning(original, hook, scan)
-        return wrapped(original, hook)
+                return wrapped_scanning(original, hook, report, scan)
+        return wrapped(original, hook, report)
 
     def _connection_hooks(self) -> dict[str, CallHook]:
         gate = self._gate
-        self.fetching_one = FetchOneCall(gate)
         fetch, closing, descending = FetchCall(gate, all_rows), CloseCall(gate), CursorCall(gate)
         inside, theirs = PythonInsideCall(gate), ProfilingCall(gate)
         counts = self._generation != 1  # on DuckDB 1 `rowcount` is always -1
@@ -250,7 +244,7 @@ class PatchTable:
             "checkpoint": ExecuteCall(gate, named("CHECKPOINT")),
             "appender": NewAppenderCall(gate, into_table("appender", "INSERT"), self.appenders),
             "query_appender": NewAppenderCall(gate, given_query, self.appenders),
-            "fetchone": self.fetching_one,
+            "fetchone": self._fetch_one,
             "fetchmany": FetchCall(gate, some_rows),
             "fetch_df_chunk": FetchCall(gate, chunk_rows),
             **dict.fromkeys(_FETCH_CALLS, fetch),
@@ -269,14 +263,17 @@ class PatchTable:
         if self._generation == 1:
             hooks.update(dict.fromkeys(_SQL_CALLS, SQLCall(gate, self.relations, relation_type)))
         else:
-            hooks.update(dict.fromkeys(_SQL_CALLS, two.PublicSQLCall(gate, self.relations, relation_type)))
-            hooks["_submit"] = two.SubmitCall(gate, self.relations)
-            hooks["_prepare_script"] = two.SubmitCall(gate, self.relations, script=True)
+            hooks.update(
+                dict.fromkeys(_SQL_CALLS, two.PublicSQLCall(gate, self.relations, self._scopes, relation_type))
+            )
+            hooks["_submit"] = two.SubmitCall(gate, self.relations, self._scopes)
+            hooks["_prepare_script"] = two.SubmitCall(gate, self.relations, self._scopes, script=True)
         return hooks
 
     def _relation_hooks(self) -> Mapping[str, CallHook]:
-        make = one.terminals if self._generation == 1 else two.terminals
-        return make(self._gate, self.relations)
+        if self._generation == 1:
+            return one.terminals(self._gate, self.relations)
+        return two.terminals(self._gate, self.relations, self._scopes)
 
     def _appender_hooks(self) -> dict[str, CallHook]:
         serve = AppenderCall(self._gate, self.appenders)
@@ -292,5 +289,5 @@ class PatchTable:
             hooks[name] = (OnDefaultConnectionResult if name in _FETCH_CALLS else OnDefaultConnection)(hook, default)
         hooks["fetchone"] = OnDefaultConnection(FetchCall(self._gate, one_row), default)
         hooks["set_default_connection"] = SetDefaultCall(default)
-        hooks["connect"] = ConnectCall(self._gate, self._failed)
+        hooks["connect"] = ConnectCall(self._gate)
         return hooks

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from otel_duckdb.core.connection import Connection
+from otel_duckdb.core.operation import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from otel_duckdb.core.connection import Location
     from otel_duckdb.core.deferred import Deferred
+    from otel_duckdb.core.dispatcher import Dispatcher
+    from otel_duckdb.core.location import Location
 
 
-class Watcher(Protocol):
-    """Who wants to know of connections at once."""
-
-    def opened(self, connection: Connection, target: Any) -> None:
-        """DuckDB's object `target` was registered, in the thread that uses it."""
-
-    def left(self, connection: Connection) -> None:
-        """A connection is about to be closed, or was collected: inside a garbage collection, and in any thread."""
-
-
-class Connections:
+class ConnectionRegistry:
     """The registry of live connections, by the identity of DuckDB's objects."""
 
-    def __init__(self, deferred: Deferred, gone: Callable[[Connection], None], watcher: Watcher) -> None:
+    def __init__(self, deferred: Deferred, dispatcher: Dispatcher) -> None:
         self.deferred = deferred
-        self._gone = gone
-        self._watcher = watcher
+        self._dispatcher = dispatcher
         self._live: dict[int, Connection] = {}
 
     def __iter__(self) -> Iterator[Connection]:
@@ -52,7 +42,7 @@ class Connections:
                 parent.children = weakref.WeakSet()
             parent.children.add(connection)
         self._live[key] = connection
-        self._watcher.opened(connection, target)
+        self._dispatcher.connection_opened(connection, target)
         return connection
 
     def close(self, connection: Connection) -> None:
@@ -64,8 +54,8 @@ class Connections:
             self.close(child)
         if self._live.get(connection.key) is connection:
             del self._live[connection.key]
-        self._watcher.left(connection)
-        self._gone(connection)
+        self._dispatcher.connection_closing(connection)
+        self._dispatcher.connection_closed(connection)
 
     def _collected(self, key: int, connection: Connection) -> None:
         # Its cursors stay open: only close() closes them.
@@ -73,8 +63,8 @@ class Connections:
             del self._live[key]
         if not connection.closed:
             connection.closed = True
-            self._watcher.left(connection)
-            self.deferred(lambda: self._gone(connection))
+            self._dispatcher.connection_closing(connection)
+            self.deferred(lambda: self._dispatcher.connection_closed(connection))
 
     def clear(self) -> None:
         """Forget all connections."""

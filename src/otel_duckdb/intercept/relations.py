@@ -6,8 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_duckdb.core.connection import Connection
-    from otel_duckdb.core.operation import Operation
+    from otel_duckdb.core.operation import Connection, Operation
     from otel_duckdb.intercept.gate import Gate
 
 

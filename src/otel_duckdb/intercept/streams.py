@@ -21,7 +21,8 @@ except ImportError:
     listen = None  # type: ignore[assignment] # as the module says
 
 if TYPE_CHECKING:
-    from otel_duckdb.core.operation import Call, Operation, ResultHolder
+    from otel_duckdb.core.dispatcher import Call
+    from otel_duckdb.core.operation import Operation, ResultHolder
     from otel_duckdb.intercept.gate import Gate
 
 
@@ -40,7 +41,7 @@ class _OpenStream:
             if holder is not None and holder.operation is self._operation:
                 return self._gate.resume(holder, get_ident())
         except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+            self._gate.report(fault)
         return None
 
     def leave(self, call: Call | None, rows: int, message: bytes | None) -> None:
@@ -58,7 +59,7 @@ class _OpenStream:
             else:
                 self._gate.finish(call.holder, operation)
         except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+            self._gate.report(fault)
 
     def done(self) -> None:
         """The stream is released, or given up: end the operation, and keep none of DuckDB's objects."""
@@ -70,7 +71,7 @@ class _OpenStream:
                 gate = self._gate
                 gate.connections.deferred(lambda: gate.finish(holder, operation))
         except Exception as fault:
-            self._gate.internal_errors.report("intercept", fault)
+            self._gate.report(fault)
 
 
 _live: weakref.WeakSet[_OpenStream] = weakref.WeakSet()

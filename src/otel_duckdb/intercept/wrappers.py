@@ -34,12 +34,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    Report = Callable[[Exception], None]
+
 _GLOBALS = {"__name__": "duckdb._relation", "__builtins__": builtins}
 _CALL = compile("_otel_original(*_otel_arguments, **_otel_keywords)", "<otel_duckdb>", "eval")
 
 
 class CallHook(Protocol):
-    """What is done around one DuckDB call; none of the methods raises. A method's first argument is its object."""
+    """What is done around one DuckDB call. A method's first argument is its object.
+
+    Any of the methods may raise: the wrapper counts that, and the user's call goes on as if it were not recorded. So
+    one that raises in the middle must have undone its own half.
+    """
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Before the call; None if the call is not to be recorded."""
@@ -49,6 +55,17 @@ class CallHook(Protocol):
 
     def fail(self, call: Any, error: BaseException) -> None:
         """After the call raised."""
+
+
+class BeginOnly:
+    """Base of hooks that act before the call alone: their `begin` returns None, so nothing comes after it."""
+
+    def succeed(self, _call: Any, result: Any) -> Any:
+        """Change nothing."""
+        return result
+
+    def fail(self, _call: Any, _error: BaseException) -> None:
+        """Do nothing."""
 
 
 class Scan(Protocol):
@@ -94,41 +111,66 @@ def has_frame(original: Any) -> bool:
     return Wrapper is None or isinstance(original, FunctionType)
 
 
-def wrapped(original: Any, hook: CallHook) -> Any:
-    """A function that calls the original with `hook` around it."""
+def wrapped(original: Any, hook: CallHook, report: Report) -> Any:
+    """A function that calls the original with `hook` around it; what the hook raises goes to `report`."""
     if has_frame(original):
-        return _closure(original, hook)
+        return _closure(original, hook, report)
     # DuckDB 1 wraps its C functions in an instancemethod, which is one call more.
     function = getattr(original, "__func__", original)
-    return likened(Wrapper(function, hook.begin, hook.succeed, hook.fail), original)
+    return likened(Wrapper(function, hook.begin, hook.succeed, hook.fail, report), original)
 
 
-def _closure(_otel_original: Callable[..., Any], hook: CallHook, _otel_frames: int = 1) -> Any:
+def _safely(action: Callable[[Any, Any], Any], call: Any, outcome: Any, report: Report) -> Any:
+    try:
+        return action(call, outcome)
+    except Exception as fault:
+        report(fault)
+        return outcome
+
+
+def _closure(_otel_original: Callable[..., Any], hook: CallHook, _otel_report: Report, _otel_frames: int = 1) -> Any:
     """The closure in Python; of so many `frames` of ours, the original adds all but one."""
-    _otel_begin, _otel_succeed, _otel_fail, _otel_take_off = hook.begin, hook.succeed, hook.fail, _take_off
+    _otel_begin, _otel_succeed, _otel_fail = hook.begin, hook.succeed, hook.fail
+    _otel_take_off, _otel_safely = _take_off, _safely
 
     def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
-        _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
+        try:
+            _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
+        except Exception as _otel_fault:
+            _otel_call = None
+            _otel_report(_otel_fault)
         try:
             _otel_result = _otel_original(*_otel_arguments, **_otel_keywords)
         except BaseException as _otel_error:
             _otel_take_off(_otel_error, _otel_frames)
             if _otel_call is not None:
-                _otel_fail(_otel_call, _otel_error)
+                _otel_safely(_otel_fail, _otel_call, _otel_error, _otel_report)
             raise
-        return _otel_result if _otel_call is None else _otel_succeed(_otel_call, _otel_result)
+        if _otel_call is None:
+            return _otel_result
+        try:
+            return _otel_succeed(_otel_call, _otel_result)
+        except Exception as _otel_fault:
+            _otel_report(_otel_fault)
+            return _otel_result
 
     return _placed(call, _otel_original)
 
 
-def wrapped_scanning(_otel_original: Callable[..., Any], hook: CallHook, scan: Scan) -> Any:
+def wrapped_scanning(  # noqa: C901 - a helper would cost every call a frame, and come between DuckDB and the caller's
+    _otel_original: Callable[..., Any], hook: CallHook, _otel_report: Report, scan: Scan
+) -> Any:
     """The closure for DuckDB 1, where a query may mean variables of the caller."""
     _otel_begin, _otel_succeed, _otel_fail = hook.begin, hook.succeed, hook.fail
     _otel_first, _otel_missed, _otel_again = scan.first, scan.missed, scan.again
-    _otel_frame, _otel_take_off = sys._getframe, _take_off
+    _otel_frame, _otel_take_off, _otel_safely = sys._getframe, _take_off, _safely
 
-    def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
-        _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
+    def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:  # noqa: C901 - the same
+        try:
+            _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
+        except Exception as _otel_fault:
+            _otel_call = None
+            _otel_report(_otel_fault)
         if not _otel_first(_otel_arguments, _otel_frame(1)):
             try:
                 _otel_result = _otel_original(*_otel_arguments, **_otel_keywords)
@@ -136,24 +178,32 @@ def wrapped_scanning(_otel_original: Callable[..., Any], hook: CallHook, scan: S
                 if not _otel_missed(_otel_error, _otel_arguments, _otel_frame(1)):
                     _otel_take_off(_otel_error, 1)
                     if _otel_call is not None:
-                        _otel_fail(_otel_call, _otel_error)
+                        _otel_safely(_otel_fail, _otel_call, _otel_error, _otel_report)
                     raise
             else:
-                return _otel_result if _otel_call is None else _otel_succeed(_otel_call, _otel_result)
+                if _otel_call is None:
+                    return _otel_result
+                try:
+                    return _otel_succeed(_otel_call, _otel_result)
+                except Exception as _otel_fault:
+                    _otel_report(_otel_fault)
+                    return _otel_result
         try:
             _otel_result = _otel_again(_otel_frame(1), _otel_original, _otel_arguments, _otel_keywords)
         except BaseException as _otel_error:
             _otel_take_off(_otel_error, 3)
             if _otel_call is not None:
-                _otel_fail(_otel_call, _otel_error)
+                _otel_safely(_otel_fail, _otel_call, _otel_error, _otel_report)
             raise
-        return _otel_result if _otel_call is None else _otel_succeed(_otel_call, _otel_result)
+        if _otel_call is None:
+            return _otel_result
+        return _otel_safely(_otel_succeed, _otel_call, _otel_result, _otel_report)
 
     return _placed(call, _otel_original)
 
 
-def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook) -> Any:
-    """The closure for a method of DuckDB 1 that warns: the warning has to name the caller's file and line.
+def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook, report: Report) -> Any:
+    """The closure for a method of DuckDB 1 that warns: its warning names the caller's file and line.
 
     DuckDB warns of the innermost Python frame; the call is made from code that says it stands where the caller stands.
     """
@@ -162,7 +212,7 @@ def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook) -> Any:
     def original(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         return _otel_there(_otel_frame(2), _otel_original, _otel_arguments, _otel_keywords)
 
-    return likened(_closure(_placed(original, _otel_original), hook, 4), _otel_original)
+    return likened(_closure(_placed(original, _otel_original), hook, report, 4), _otel_original)
 
 
 def call_from(

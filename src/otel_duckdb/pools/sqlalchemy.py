@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wrapt import register_post_import_hook
 
 from otel_duckdb import contract
-from otel_duckdb.core.connection import location
+from otel_duckdb.core.location import location
 from otel_duckdb.core.patches import Patches
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
+from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.profile import COLLECTOR
 from otel_duckdb.profiling.plan_details import remark, scan_target
 from otel_duckdb.telemetry.counter import Counter
@@ -112,8 +113,10 @@ def hottest(profile: Profile) -> str:
     return f"{found.kind} {found.seconds / total:.0%} {_duration(found.seconds)}" if found.seconds else ""
 
 
-class Plans:
+class Plans(Listener):
     """Writes profiles to spans, and adds them up in metrics."""
+
+    component = "plans"
 
     def __init__(self, meter: Meter, labels: Callable[[], Mapping[str, AttributeValue]], *, raw: bool) -> None:
         """Take the labels of every point; `raw` shows literals."""
@@ -134,13 +137,13 @@ class Plans:
     def _shown_text(self, operation: Operation) -> str | None:
         return None if self._raw else operation.statement.redacted
 
-    def describe(self, span: Span, operation: Operation) -> None:
+    def describe(self, operation: Operation, span: Span) -> None:
         """Put the operation's profile on its span: figures as attributes, the plan as one event."""
         if operation.profile is not None:
             span.set_attributes(figures(operation.profile))
             span.add_event(contract.EVENT_PLAN, {contract.DUCKDB_PLAN: self.tree(operation)}, operation.end_unix_ns)
 
-    def count(self, operation: Operation) -> None:
+    def record(self, operation: Operation) -> None:
         """Add the operation's profile up."""
         profile = operation.profile
         if profile is None:

@@ -7,47 +7,30 @@ connection's `description` stays, no transaction is aborted, and settings of the
 
 from __future__ import annotations
 
-import threading
-from time import perf_counter_ns
+import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakSet
 
+from otel_duckdb.core.listener import Listener
+from otel_duckdb.core.operation import ConnectionProfiling
 from otel_duckdb.profiling.reader import is_disabled, read_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from types import ModuleType
 
-    from otel_duckdb.core.operation import Operation, ResultHolder
+    from otel_duckdb.core.operation import Connection, Operation, ResultHolder
     from otel_duckdb.core.profile import Profile
-    from otel_duckdb.telemetry.internal_errors import InternalErrors
+    from otel_duckdb.settings import Settings
+
+logger: Final = logging.getLogger("otel_duckdb")
 
 _ON: Final = "PRAGMA enable_profiling='no_output'"
 _OFF: Final = "PRAGMA disable_profiling"
 _LOCKED: Final = "SELECT current_setting('lock_configuration')"
 _KEPT: Final = 256
 _QUICK_IN_A_ROW: Final = 10
-
-
-class Profiling:
-    """What is known of the profiling of one connection.
-
-    Attributes:
-        on: Whether we have switched it on.
-        user_controlled: Whether it is the user's: we neither switch nor read it any more.
-        operation: The operation whose profile the connection holds, or None.
-        exact: Whether that operation's text is the very text DuckDB was given.
-        lock: Held while we switch or read.
-    """
-
-    __slots__ = ("exact", "lock", "on", "operation", "user_controlled")
-
-    def __init__(self) -> None:
-        self.on = False
-        self.user_controlled = False
-        self.operation: Operation | None = None
-        self.exact = False
-        self.lock = threading.Lock()
 
 
 class _Everything:
@@ -64,94 +47,99 @@ class Run(Protocol):
         """Run it."""
 
 
-class Profiler:
+class Profiler(Listener):
     """Switches profiling before an operation begins, and reads the profile when it has ended.
 
-    Attributes:
-        attention: The statements and connections an operation of which must be shown to `prepare` before it begins.
+    `watched` holds the statements that were slow, and the connections that are profiled at the moment.
     """
 
-    def __init__(self, mode: str, slow_ns: float, duckdb: ModuleType, internal_errors: InternalErrors) -> None:
+    component = "profile"
+
+    def __init__(self, mode: str, slow_ns: float, duckdb: ModuleType) -> None:
         self._all = mode == "all"
         self._slow_ns = slow_ns
-        self._internal_errors = internal_errors
         self._slow: dict[str, int] = {}
-        self._on: WeakSet[Any] = WeakSet()
+        self._on: WeakSet[Connection] = WeakSet()
         self._marks: set[object] = set()
-        self.attention: Container[object] = _Everything() if self._all else self._marks
+        self.watched: Container[object] = _Everything() if self._all else self._marks
         self._stopped = False
         self._refused: type[BaseException] = duckdb.Error
         self._connection = vars(duckdb.DuckDBPyConnection)
 
     # Before an operation begins.
 
-    def prepare(self, operation: Operation, holder: ResultHolder, replaces: bool) -> None:
-        """Switch profiling on or off for the operation, whose clock starts afterwards.
+    def before_execute(self, operation: Operation, holder: ResultHolder, replaces: bool) -> None:
+        """Switch profiling on or off for the operation.
 
         `replaces` says that its call gives up the connection's open result before it runs.
         """
-        began = perf_counter_ns()
-        try:
-            if holder.connection_inferred or operation.connection is None:
-                self._forget_all()
-            else:
-                self._prepare(operation, replaces)
-        except self._refused:
-            pass  # an aborted transaction, an open result we do not know of, a closed connection
-        except Exception as fault:
-            self._internal_errors.report("profile", fault)
-        spent = perf_counter_ns() - began
-        operation.start_unix_ns += spent
-        operation.start_ns += spent
-        operation.last_call_ns += spent
-
-    def _prepare(self, operation: Operation, replaces: bool) -> None:
         connection = operation.connection
+        if holder.connection_inferred or connection is None:
+            self._forget_all()
+            return
+        # Refused by an aborted transaction, an open result we do not know of, or a closed connection.
+        with suppress(self._refused):
+            self._prepare(connection, operation, replaces)
+
+    def _prepare(self, connection: Connection, operation: Operation, replaces: bool) -> None:
         target = None if connection.closed or connection.reference is None else connection.reference()
         if target is None:
             return
         profiling = connection.profiling
         if profiling is None:
-            profiling = connection.profiling = Profiling()
+            profiling = connection.profiling = ConnectionProfiling()
         if connection.busy_thread or not profiling.lock.acquire(blocking=False):
             profiling.operation = None  # two threads on one connection: nobody knows whose profile it will be
             return
         try:
             self._settle(profiling, target)
             if operation.statement.profiling:
-                self._stand_down(connection, operation, replaces, target)
+                self._stand_down(connection, profiling, operation, replaces, target)
             elif not profiling.user_controlled:
-                self._switch(connection, operation, replaces, target)
+                self._switch(connection, profiling, operation, replaces, target)
         finally:
             profiling.lock.release()
 
     def _forget_all(self) -> None:
         """A relation of unknown connection runs: what any connection holds may be its profile from now on."""
         for connection in tuple(self._on):
-            connection.profiling.operation = None
+            if connection.profiling is not None:
+                connection.profiling.operation = None
 
-    def _stand_down(self, connection: Any, operation: Operation, replaces: bool, target: Any) -> None:
-        profiling = connection.profiling
+    def _stand_down(
+        self, connection: Connection, profiling: ConnectionProfiling, operation: Operation, replaces: bool, target: Any
+    ) -> None:
         if profiling.on:
-            self._set(connection, operation, replaces, target, on=False)
+            self._set(connection, profiling, operation, replaces, target, on=False)
         profiling.user_controlled = True
 
-    def _switch(self, connection: Any, operation: Operation, replaces: bool, target: Any) -> None:
-        profiling = connection.profiling
+    def _switch(
+        self, connection: Connection, profiling: ConnectionProfiling, operation: Operation, replaces: bool, target: Any
+    ) -> None:
         # On DuckDB 1.5 a relation's explain(ANALYZE) says something else on a connection that is profiled.
-        wanted = operation.statement.kind != "EXPLAIN" and (
-            self._all or (operation.statement.redacted in self._slow and _is_one_statement(operation))
+        wanted = (
+            operation.accepted
+            and operation.statement.kind != "EXPLAIN"
+            and (self._all or (operation.statement.redacted in self._slow and _is_one_statement(operation)))
         )
         if wanted is not profiling.on:
-            self._set(connection, operation, replaces, target, on=wanted)
-        if profiling.on and _is_one_statement(operation):
+            self._set(connection, profiling, operation, replaces, target, on=wanted)
+        if profiling.on and operation.accepted and _is_one_statement(operation):
             profiling.operation, profiling.exact = operation, replaces
 
-    def _set(self, connection: Any, operation: Operation, replaces: bool, target: Any, *, on: bool) -> None:
+    def _set(
+        self,
+        connection: Connection,
+        profiling: ConnectionProfiling,
+        operation: Operation,
+        replaces: bool,
+        target: Any,
+        *,
+        on: bool,
+    ) -> None:
         run = self._runner(connection, operation, replaces)
         if run is None:
             return
-        profiling = connection.profiling
         if on and not is_disabled(self._original("get_profiling_information")(target)):
             profiling.user_controlled = True
             return
@@ -166,7 +154,7 @@ class Profiler:
             self._on.discard(connection)
             self._marks.discard(connection)
 
-    def _runner(self, connection: Any, operation: Operation, replaces: bool) -> Run | None:
+    def _runner(self, connection: Connection, operation: Operation, replaces: bool) -> Run | None:
         """How to run a PRAGMA that no open result and no `description` of the connection suffers from."""
         submit = self._connection.get("_submit")
         if connection.operation is None:
@@ -191,20 +179,23 @@ class Profiler:
 
     # When an operation has ended.
 
-    def ended(self, operation: Operation) -> None:
+    def became_slow(self, operation: Operation) -> None:
+        """Have the statement profiled from its next execution on."""
+        self._remember(operation)
+
+    def finished(self, operation: Operation) -> None:
         """Give the ended operation its profile, and remember its statement if it was slow."""
-        if operation.duration_ns > self._slow_ns:
-            self.remember(operation)
+        if operation.accepted and operation.duration_ns > self._slow_ns:
+            self._remember(operation)
         connection = operation.connection
         if connection is None:
             return
         if operation.statement.profiling:
-            self.stand_down(connection)
+            self.profiling_taken(connection)
         elif connection.profiling is not None and connection.profiling.operation is operation:
-            self._finish(operation, connection.profiling)
+            self._finish(operation, connection, connection.profiling)
 
-    def _finish(self, operation: Operation, profiling: Profiling) -> None:
-        connection = operation.connection
+    def _finish(self, operation: Operation, connection: Connection, profiling: ConnectionProfiling) -> None:
         target = None if connection.reference is None else connection.reference()
         if self._stopped or target is None or connection.busy_thread or not profiling.lock.acquire(blocking=False):
             profiling.operation = None
@@ -218,8 +209,7 @@ class Profiler:
         if not self._all and operation.duration_ns <= self._slow_ns:
             self._was_quick(operation.statement.redacted)
 
-    def remember(self, operation: Operation) -> None:
-        """The operation is slow: its statement is profiled from its next execution on."""
+    def _remember(self, operation: Operation) -> None:
         if self._all or operation.name is not None:
             return
         key = operation.statement.redacted
@@ -239,22 +229,22 @@ class Profiler:
         self._slow.pop(key, None)
         self._marks.discard(key)
 
-    def stand_down(self, connection: Any) -> None:
+    def profiling_taken(self, connection: Connection) -> None:
         """The user has taken the profiling of the connection into their own hands."""
         if connection.profiling is None:
-            connection.profiling = Profiling()
+            connection.profiling = ConnectionProfiling()
         connection.profiling.user_controlled = True
 
     def stop(self) -> None:
         """Read no more: calls of other threads go unheard from now on, so nobody knows whose profile it would be."""
         self._stopped = True
 
-    def gone(self, connection: Any) -> None:
+    def connection_closed(self, connection: Connection) -> None:
         """The connection is closed or collected."""
         self._marks.discard(connection)
         self._on.discard(connection)
 
-    def _settle(self, profiling: Profiling, target: Any) -> None:
+    def _settle(self, profiling: ConnectionProfiling, target: Any) -> None:
         """Read the profile for the operation it belongs to, before the next statement takes its place."""
         operation, profiling.operation = profiling.operation, None
         if (
@@ -271,6 +261,19 @@ class Profiler:
         profile = read_profile(text)
         if profile is not None and _belongs(profile, operation, profiling.exact):
             operation.profile = profile
+
+
+def make_profiler(settings: Settings, duckdb: ModuleType) -> Profiler | None:
+    """The profiler that the settings ask for, or None where nothing is to be profiled, or nothing can be."""
+    if settings.profile == "off":
+        return None
+    if not hasattr(duckdb.DuckDBPyConnection, "get_profiling_information"):
+        logger.info(
+            "otel_duckdb: no query profiles on DuckDB %s, whose client cannot read them; they need DuckDB 1.5 or later",
+            duckdb.__version__,
+        )
+        return None
+    return Profiler(settings.profile, settings.slow_threshold_ms * 1e6, duckdb)
 
 
 def _is_one_statement(operation: Operation) -> bool:

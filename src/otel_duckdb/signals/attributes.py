@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
+from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.operation import OperationAttributes
 from otel_duckdb.signals.parameters import has_values
 from otel_duckdb.statement import BATCH, SUMMARY_LIMIT
@@ -12,6 +13,7 @@ from otel_duckdb.statement.text import bounded
 from otel_duckdb.telemetry.cardinality import CardinalityLimit
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 
     from otel_duckdb.core.operation import Operation
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 _KEPT: Final = 1000
 
 
-class AttributeCache:
+class AttributeCache(Listener):
     """Makes the attributes of an operation, or finds the one made before."""
+
+    component = "attributes"
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -30,8 +34,8 @@ class AttributeCache:
         self._tables = CardinalityLimit()
         self._summaries = CardinalityLimit()
 
-    def find(self, operation: Operation) -> OperationAttributes:
-        """Return the attributes of `operation`."""
+    def started(self, operation: Operation, _context: Context) -> None:
+        """Give the operation its attributes."""
         key = (
             operation.text,
             operation.database,
@@ -44,7 +48,7 @@ class AttributeCache:
             if len(self._attributes) >= _KEPT or len(operation.text) > self._settings.query_text_limit * 4:
                 self._attributes.clear()
             attributes = self._attributes[key] = self._make(operation)
-        return attributes
+        operation.attributes = attributes
 
     def _make(self, operation: Operation) -> OperationAttributes:
         statement = operation.statement

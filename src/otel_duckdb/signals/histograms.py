@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from otel_duckdb import contract
 from otel_duckdb.core.errors import error_type
+from otel_duckdb.core.listener import Listener
 from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.histogram import create_histogram
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from otel_duckdb.core.operation import Operation
 
 
-class Histograms:
+class Histograms(Listener):
     """The histograms every operation is recorded in."""
+
+    component = "histograms"
 
     def __init__(self, meter: Meter) -> None:
         self._duration = create_histogram(meter, contract.OPERATION_DURATION)

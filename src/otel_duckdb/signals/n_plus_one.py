@@ -6,6 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
+from otel_duckdb.core.listener import Listener
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 _KEPT: Final = 4096
 
 
-class NPlusOne:
+class NPlusOne(Listener):
     """Counts the executions of each statement under each parent, and marks the parent.
 
     At the threshold the parent gets one event with the count and the time so far. From then on its attributes hold the
     count and the time of the statement that took most, and are kept up to date until the parent ends: what is read
     afterwards are the final figures.
     """
+
+    component = "n_plus_one"
 
     def __init__(self, threshold: int) -> None:
         """Take the number of executions from which on the parent is marked; 0 marks none."""
@@ -30,7 +33,7 @@ class NPlusOne:
         self._worst: dict[int, int] = {}
         self._lock = Lock()
 
-    def count(self, operation: Operation) -> None:
+    def record(self, operation: Operation) -> None:
         """Count the ended operation."""
         parent = operation.parent
         if parent is None or not self._threshold or operation.is_batch:

@@ -9,7 +9,9 @@ from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import attach, detach, get_current
 
 from otel_duckdb import contract
+from otel_duckdb.core.caller import find_caller
 from otel_duckdb.core.errors import error_type
+from otel_duckdb.core.listener import Listener
 from otel_duckdb.profiling.plan import figures, hottest
 from otel_duckdb.telemetry.compatibility import emit_log
 from otel_duckdb.text import printable
@@ -26,20 +28,26 @@ log: Final = logging.getLogger("otel_duckdb.slow_query")
 log.addHandler(logging.NullHandler())  # a program without logging must not find lines on its stderr
 
 
-class SlowQueries:
+class SlowQueries(Listener):
     """Tells of operations that took longer than the threshold."""
+
+    component = "slow_queries"
 
     def __init__(self, logger: Logger, plans: Plans, threshold_ms: float) -> None:
         self._logger = logger
         self._plans = plans
         self._limit_ns = threshold_ms * 1e6
 
-    def describe(self, span: Span, operation: Operation) -> None:
+    def became_slow(self, operation: Operation) -> None:
+        """Take down who called."""
+        operation.caller = find_caller()
+
+    def describe(self, operation: Operation, span: Span) -> None:
         """Put the caller of a slow operation on its span."""
         if operation.caller is not None and operation.duration_ns > self._limit_ns:
             span.set_attributes(operation.caller.attributes)
 
-    def tell(self, operation: Operation) -> None:
+    def record(self, operation: Operation) -> None:
         """Log the operation if it was slow, in the context of its span."""
         if operation.duration_ns <= self._limit_ns:
             return

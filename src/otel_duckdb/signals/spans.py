@@ -15,6 +15,7 @@ from otel_duckdb.core.errors import (
     safe_message,
     safe_stacktrace,
 )
+from otel_duckdb.core.listener import Listener
 from otel_duckdb.signals.parameters import captured
 
 if TYPE_CHECKING:
@@ -24,39 +25,44 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
 
+    from otel_duckdb.core.dispatcher import Dispatcher, Report
     from otel_duckdb.core.operation import Operation
     from otel_duckdb.settings import Settings
-    from otel_duckdb.telemetry.internal_errors import InternalErrors
 
     Hook = Callable[[Span, Operation], None]
 
 
-class Spans:
+class Spans(Listener):
     """Opens and ends the spans of operations."""
+
+    component = "spans"
 
     def __init__(
         self,
         tracer: Tracer,
         settings: Settings,
-        internal_errors: InternalErrors,
+        dispatcher: Dispatcher,
+        report: Report,
         request_hook: Hook | None = None,
         response_hook: Hook | None = None,
     ) -> None:
+        """Let `dispatcher` have each span described before it ends; what the user's hooks raise goes to `report`."""
         self._tracer = tracer
         self._settings = settings
-        self._internal_errors = internal_errors
+        self._describe = dispatcher.describe
+        self._report = report
         self._request_hook = request_hook
         self._response_hook = response_hook
-        self.describers: list[Callable[[Span, Operation], None]] = []
-        """What else is said of an operation on its recording span before it ends."""
         self._late = settings.min_duration_ms > 0
 
-    def open(self, operation: Operation, context: Context) -> None:
+    def started(self, operation: Operation, context: Context) -> None:
         """Start the operation's span, unless it can be started only at its end or not at all.
 
         With a minimum duration the span is made when the operation has lasted that long, so it cannot be current
         while DuckDB works, and what a Python UDF does becomes a child of the caller's span.
         """
+        if context:
+            operation.parent = get_current_span(context)
         if self._settings.require_parent and not get_current_span(context).get_span_context().is_valid:
             return
         operation.context = context
@@ -84,7 +90,7 @@ class Spans:
         if self._request_hook is not None:
             self._call(self._request_hook, span, operation)
 
-    def close(self, operation: Operation) -> None:
+    def record(self, operation: Operation) -> None:
         """End the operation's span at the moment DuckDB last worked for it."""
         if self._late and operation.context is not None:
             long_enough = operation.duration_ns >= self._settings.min_duration_ms * 1e6
@@ -100,8 +106,7 @@ class Spans:
                 self._fail(span, failure, operation)
             elif operation.error is not None:
                 span.set_attribute(contract.DUCKDB_NO_TRANSACTION, True)
-            for describe in self.describers:
-                self._call(describe, span, operation)
+            self._describe(operation, span)
             if self._response_hook is not None:
                 self._call(self._response_hook, span, operation)
         span.end(operation.end_unix_ns)
@@ -127,7 +132,7 @@ class Spans:
         try:
             hook(span, operation)
         except Exception as fault:
-            self._internal_errors.report("hook", fault)
+            self._report("hook", fault)
 
 
 def _names(operation: Operation) -> str:

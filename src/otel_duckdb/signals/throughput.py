@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
+from otel_duckdb.core.listener import Listener
 from otel_duckdb.telemetry.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from otel_duckdb.core.operation import Operation
     from otel_duckdb.telemetry.gauges import CallbackRegistry
 
     Key = tuple[str, str | None]
@@ -57,14 +59,21 @@ class _Counts:
             yield key, step() - looks
 
 
-class Throughput:
+class Throughput(Listener):
     """Counts operations as they end, and tells how many did per second, the same to every reader."""
+
+    component = "throughput"
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Start the window now."""
         self._known: dict[Key, int] = {}
         self._window = Window(lambda: _Counts(self._known), clock)
         self._lock = Lock()
+
+    def record(self, operation: Operation) -> None:
+        """Count the ended operation."""
+        table = operation.attributes.by_table_name[contract.TABLE_NAME]
+        self._window.current().add((operation.statement.kind, str(table)))
 
     def count(self, query_type: str, table_name: str | None = None) -> None:
         """Count an operation of the type, and of the table it was about, whose names the caller limits."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
+from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.transaction import READ, WRITE, Rules, Step, Transaction
 from otel_duckdb.telemetry.window import Average
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
-    from otel_duckdb.core.connection import Connection
-    from otel_duckdb.core.operation import Operation
+    from otel_duckdb.core.operation import Connection, Operation
     from otel_duckdb.core.transaction import Outcome
     from otel_duckdb.statement import Statement
     from otel_duckdb.telemetry.gauges import CallbackRegistry
@@ -72,8 +72,10 @@ class _Tallies(dict[str, _Tally]):
                 other.is_told = False
 
 
-class Transactions:
+class Transactions(Listener):
     """Follows the transaction of every connection; what it counts is read when metrics are collected."""
+
+    component = "transactions"
 
     def __init__(self, duckdb: ModuleType, labels: Callable[[], Mapping[str, str]]) -> None:
         """Put what `labels` returns on every point."""
@@ -87,11 +89,11 @@ class Transactions:
         callbacks.add(contract.TRANSACTION_FAILURE, partial(self._points, _told))
         callbacks.add(contract.TRANSACTION_LATENCY, partial(self._points, lambda tally: tally.latency.read()))
 
-    def opened(self, connection: Connection) -> None:
+    def connection_opened(self, connection: Connection, _target: object) -> None:
         """Let the counters of a database start at 0."""
         self._tallies[connection.label].used = monotonic()
 
-    def ended(self, operation: Operation) -> None:
+    def finished(self, operation: Operation) -> None:
         """Take note of an operation's end."""
         connection, statement, error = operation.connection, operation.statement, operation.error
         if connection is None:
@@ -114,7 +116,7 @@ class Transactions:
         )
         self._count(connection, transaction.finished(step))
 
-    def left(self, connection: Connection) -> None:
+    def connection_closed(self, connection: Connection) -> None:
         """Take note that a connection is gone, and with it its open transaction."""
         if connection.transaction is not None:
             self._count(connection, connection.transaction.closed(perf_counter_ns()))

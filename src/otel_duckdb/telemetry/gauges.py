@@ -7,7 +7,7 @@ the same name. So each metric has one callback a meter, which asks whoever obser
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from opentelemetry.metrics import Observation
@@ -31,6 +31,13 @@ _CREATE = {
     Kind.OBSERVABLE_COUNTER: "create_observable_counter",
     Kind.OBSERVABLE_UP_DOWN_COUNTER: "create_observable_up_down_counter",
 }
+
+
+class Gauges(Protocol):
+    """What is read when metrics are collected."""
+
+    def register(self, callbacks: CallbackRegistry) -> None:
+        """Add a callback for each of its metrics."""
 
 
 class _Metric:

@@ -1,0 +1,194 @@
+"""Begins operations, ends each of them once, and tells the listeners, none of which can disturb another."""
+
+from __future__ import annotations
+
+from math import inf
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import attach, detach, get_current
+
+from otel_duckdb.core.listener import Listener
+from otel_duckdb.core.operation import SlowThreshold, settle_sampled_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from otel_duckdb.core.operation import Connection, Operation, ResultHolder
+
+    Report = Callable[[str, BaseException], None]
+    Told = tuple[Callable[..., Any], ...]
+
+_NEVER_SLOW = SlowThreshold(inf, lambda _: None)
+
+
+class Call:
+    """One DuckDB call in the service of an operation: the operation's span is current while it lasts."""
+
+    __slots__ = ("holder", "operation", "start_ns", "token")
+
+    def __init__(self, operation: Operation, holder: ResultHolder, thread: int) -> None:
+        self.operation = operation
+        self.holder = holder
+        holder.busy_thread = thread
+        context = operation.context
+        self.token: Token[Context] | None = None if context is None else attach(context)
+        self.start_ns = perf_counter_ns()
+
+    def leave(self) -> int:
+        """The call is over; returns the nanoseconds it took."""
+        now = perf_counter_ns()
+        self.holder.busy_thread = 0
+        if self.token is not None:
+            detach(self.token)
+        operation = self.operation
+        operation.last_call_ns = now
+        if now - self.start_ns + operation.execute_ns + operation.fetch_ns > operation.slow_threshold.limit_ns:
+            operation.slow_threshold.exceeded(operation)
+        return now - self.start_ns
+
+
+class Dispatcher:
+    """Tells listeners of connections and operations; each event goes to those only that define it."""
+
+    def __init__(self, report: Report, slow_ns: float = inf) -> None:
+        """Count what listeners raise by `report`; an operation of more than `slow_ns` nanoseconds is slow."""
+        self._report = report
+        self._slow_ns = slow_ns
+        self._slow_threshold = _NEVER_SLOW
+        self._listeners: list[Listener] = []
+        self._bind()
+
+    def listen(self, *listeners: Listener) -> None:
+        """Tell these listeners from now on, after those that listen already."""
+        self._listeners += listeners
+        self._bind()
+
+    def _bind(self) -> None:
+        self._opened, self._closing, self._closed, self._connect_failed, self._profiling_taken = (
+            self._defined(name)
+            for name in (
+                "connection_opened",
+                "connection_closing",
+                "connection_closed",
+                "connect_failed",
+                "profiling_taken",
+            )
+        )
+        self._accepts, self._started, self._slow = map(self._defined, ("accepts", "started", "became_slow"))
+        self._finished, self._describe, record = map(self._defined, ("finished", "describe", "record"))
+        self._ended = self._finished + record
+        self._watching: tuple[tuple[Container[object], Callable[..., None]], ...] = tuple(
+            (before.__self__.watched, before) for before in self._defined("before_execute")
+        )
+        self._slow_threshold = SlowThreshold(self._slow_ns, self._became_slow) if self._slow else _NEVER_SLOW
+
+    def _defined(self, event: str) -> tuple[Any, ...]:
+        inherited = getattr(Listener, event)
+        return tuple(getattr(each, event) for each in self._listeners if getattr(type(each), event) is not inherited)
+
+    def _tell(self, told: Told, *arguments: Any) -> None:
+        for listener in told:
+            try:
+                listener(*arguments)
+            except Exception as fault:
+                self._fault(listener, fault)
+
+    def _fault(self, listener: Any, fault: Exception) -> None:
+        self._report(listener.__self__.component, fault)
+
+    def connection_opened(self, connection: Connection, target: Any) -> None:
+        """A connection was opened, or is seen for the first time."""
+        self._tell(self._opened, connection, target)
+
+    def connection_closing(self, connection: Connection) -> None:
+        """A connection is about to be closed, or was collected."""
+        self._tell(self._closing, connection)
+
+    def connection_closed(self, connection: Connection) -> None:
+        """A connection is gone; ends the operation whose result was open on it, outside any garbage collection."""
+        operation, connection.operation = connection.operation, None
+        if operation is not None:
+            self.end(operation)
+        self._tell(self._closed, connection)
+
+    def connect_failed(self, error: BaseException) -> None:
+        """`duckdb.connect` raised."""
+        self._tell(self._connect_failed, error)
+
+    def profiling_taken(self, connection: Connection) -> None:
+        """The user took the connection's profiling into their own hands."""
+        self._tell(self._profiling_taken, connection)
+
+    def begin(self, operation: Operation, holder: ResultHolder, thread: int, replaces: bool = False) -> Call:
+        """Enter the operation's first DuckDB call; `replaces` says that it gives up its connection's open result."""
+        operation.slow_threshold = self._slow_threshold
+        if self._accepts:
+            self._ask(operation)
+        for watched, before_execute in self._watching:
+            if watched and (operation.statement.redacted in watched or operation.connection in watched):
+                self._prepare(before_execute, operation, holder, replaces)
+        if operation.accepted:
+            context = get_current()
+            for started in self._started:
+                try:
+                    started(operation, context)
+                except Exception as fault:
+                    self._fault(started, fault)
+        return Call(operation, holder, thread)
+
+    def _ask(self, operation: Operation) -> None:
+        for accepts in self._accepts:
+            try:
+                operation.accepted = bool(accepts(operation))
+            except Exception as fault:
+                self._fault(accepts, fault)
+            if not operation.accepted:
+                operation.slow_threshold = _NEVER_SLOW
+                return
+
+    def _prepare(
+        self, before_execute: Callable[..., None], operation: Operation, holder: ResultHolder, replaces: bool
+    ) -> None:
+        began = perf_counter_ns()
+        try:
+            before_execute(operation, holder, replaces)
+        except Exception as fault:
+            self._fault(before_execute, fault)
+        spent = perf_counter_ns() - began
+        operation.start_unix_ns += spent
+        operation.start_ns += spent
+        operation.last_call_ns += spent
+
+    def _became_slow(self, operation: Operation) -> None:
+        operation.slow_threshold = _NEVER_SLOW
+        self._tell(self._slow, operation)
+
+    def describe(self, operation: Operation, span: Span) -> None:
+        """Let listeners say on the operation's span what they know of it."""
+        self._tell(self._describe, operation, span)
+
+    def end(self, operation: Operation, error: BaseException | None = None) -> None:
+        """The operation is over; a second call does nothing."""
+        if operation.ended:
+            return
+        operation.ended = True
+        if error is not None:
+            operation.error = error
+        if operation.sampled_run is not None:
+            settle_sampled_run(operation.sampled_run)
+        if operation.sampled:
+            # What is extrapolated cannot be more than the time there was.
+            there_was = operation.last_call_ns - operation.start_ns - operation.execute_ns
+            operation.fetch_ns = max(0, min(operation.fetch_ns, there_was))
+        for listener in self._ended if operation.accepted else self._finished:
+            try:
+                listener(operation)
+            except Exception as fault:
+                self._fault(listener, fault)
+        # Whoever still knows the operation must not keep the caller's objects: a traceback leads to all of them.
+        operation.parameters = operation.error = None

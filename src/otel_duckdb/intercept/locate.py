@@ -1,0 +1,29 @@
+"""Asks DuckDB which database a connection is open on that was made before we listened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_duckdb.core.location import Location
+
+if TYPE_CHECKING:
+    from otel_duckdb.core.methods import Methods
+
+_FIRST_DATABASE: Final = (
+    "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal ORDER BY database_oid LIMIT 1"
+)
+
+
+def locate(target: Any, methods: Methods) -> Location:
+    """Return where a connection is open, through a cursor of its own.
+
+    Raises:
+        duckdb.Error: the connection is closed.
+    """
+    cursor = methods.cursor(target)
+    try:
+        methods.execute(cursor, _FIRST_DATABASE)
+        rows = methods.fetchall(cursor)
+        return Location(*rows[0]) if rows else Location("", None)
+    finally:
+        methods.close(cursor)
