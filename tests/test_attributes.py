@@ -7,8 +7,9 @@ import contextlib
 import duckdb
 import pandas as pd
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
+from log_records import InMemoryLogRecordExporter
 from otel_duckdb import contract
 from otel_duckdb.contract.attributes import ATTRIBUTES
 

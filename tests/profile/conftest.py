@@ -3,17 +3,15 @@
 import duckdb
 import pytest
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs import export as log_export
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from log_records import InMemoryLogRecordExporter
 from otel_duckdb import DuckDBInstrumentor
-
-_LogExporter = getattr(log_export, "InMemoryLogRecordExporter", None) or log_export.InMemoryLogExporter
-"""It had the second name until OpenTelemetry 1.38."""
 
 
 class Telemetry:
@@ -25,9 +23,9 @@ class Telemetry:
         self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
         self._reader = InMemoryMetricReader()
         self._meters = MeterProvider([self._reader])
-        self._records = _LogExporter()
+        self._records = InMemoryLogRecordExporter()
         self._loggers = LoggerProvider()
-        self._loggers.add_log_record_processor(log_export.SimpleLogRecordProcessor(self._records))
+        self._loggers.add_log_record_processor(SimpleLogRecordProcessor(self._records))
 
     def instrument(self, **options):
         providers = {"meter_provider": self._meters, "logger_provider": self._loggers}

@@ -6,8 +6,9 @@ import logging
 import duckdb
 import pytest
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
+from log_records import InMemoryLogRecordExporter
 from planted.statements import filled, prepare, texts
 
 MARKER = "q7hunterq7"
