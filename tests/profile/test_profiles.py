@@ -97,9 +97,28 @@ def test_cursors_are_profiled_too(con, telemetry):
     assert profiled(telemetry.spans) == [True]
 
 
-def test_scripts_batches_and_calls_without_text_are_not_profiled(con, telemetry):
+def test_a_script_has_the_profile_of_its_last_statement(con, telemetry):
     telemetry.instrument(profile="all")
-    con.execute("SELECT 1; " + QUERY).fetchall()
+    con.execute("CREATE TEMP TABLE n AS SELECT 1; " + QUERY + "; -- the end").fetchall()
+    con.execute(QUERY + "; SET threads = 2").fetchall()
+    con.execute(QUERY + ";\n" + QUERY).fetchall()
+    con.sql("SELECT 1; " + QUERY).fetchall()
+    spans = telemetry.spans
+    assert profiled(spans)[:3] == [True, False, True]
+    assert spans[0].attributes["db.operation.batch.size"] == 2
+    assert spans[0].attributes["duckdb.profile.rows_scanned"] == 200_000
+    assert spans[-1].attributes.get("duckdb.profile.rows_scanned", 200_000) == 200_000
+
+
+def test_a_script_is_not_profiled_because_it_was_slow(con, telemetry):
+    telemetry.instrument(slow_threshold_ms=0)
+    for _ in range(3):
+        con.execute("SELECT 1; " + QUERY).fetchall()
+    assert not any(profiled(telemetry.spans))
+
+
+def test_batches_and_calls_without_text_are_not_profiled(con, telemetry):
+    telemetry.instrument(profile="all")
     con.execute("CREATE TEMP TABLE n (i INT)")
     con.executemany("INSERT INTO n SELECT ?", [[1], [2]])
     con.begin()

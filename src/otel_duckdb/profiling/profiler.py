@@ -124,7 +124,8 @@ class Profiler(Listener):
         )
         if wanted is not profiling.on:
             self._set(connection, profiling, operation, replaces, target, on=wanted)
-        if profiling.on and operation.accepted and _is_one_statement(operation):
+        covers = _is_one_statement(operation) or (self._all and _is_script(operation))
+        if profiling.on and operation.accepted and covers:
             profiling.operation, profiling.exact = operation, replaces
 
     def _set(
@@ -281,10 +282,16 @@ def _is_one_statement(operation: Operation) -> bool:
     return operation.name is None and not operation.is_batch and operation.statement.count == 1
 
 
+def _is_script(operation: Operation) -> bool:
+    return operation.name is None and not operation.is_batch and operation.statement.count > 1
+
+
 def _belongs(profile: Profile, operation: Operation, exact: bool) -> bool:
     if not profile.sql:
         return profile.partial or not exact
     sql = profile.sql.strip().rstrip(";").strip()
+    if _is_script(operation):  # of which the last statement may be one that is not profiled
+        return operation.text.strip().rstrip(";").strip().endswith(sql)
     if sql in operation.text:
         return True
     # DuckDB renders a relation's SQL anew: then at least every table must be found in it.

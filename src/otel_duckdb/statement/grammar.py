@@ -36,7 +36,12 @@ def _open(reader: Reader, index: int) -> None:
         outer.declared |= outer.declaring
     reader.levels.append(outer)
     reader.level = Level(
-        "", is_join, of_cte=outer.of_cte or outer.in_with, is_cte=outer.in_with, declared=outer.declared
+        "",
+        is_join,
+        of_cte=outer.of_cte or outer.in_with,
+        is_cte=outer.in_with,
+        declared=outer.declared,
+        own=outer.declaring if outer.in_with and outer.is_recursive else frozenset(),
     )
     reader.start = index + 1 if reader.words[index - 1] != "TRIM" else -1
     if is_join:
@@ -117,8 +122,11 @@ def _end_from(reader: Reader, _index: int) -> None:
 
 
 def _unite(reader: Reader, index: int) -> None:
-    reader.level.operation = "UNION"
-    reader.level.in_from = False
+    level = reader.level
+    level.operation = "UNION"
+    level.in_from = False
+    if reader.words[index] == "UNION":
+        level.declared |= level.own
     reader.start = index + 1
 
 

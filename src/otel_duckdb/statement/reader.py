@@ -35,6 +35,8 @@ class Level:
     used_using: bool = False
     declared: frozenset[str] = frozenset()
     declaring: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
+    """The name of the recursive CTE whose query this bracket holds: from its UNION on it is no table."""
 
 
 @dataclass(slots=True)
@@ -89,15 +91,13 @@ class Reader:
             self.inner_kind = kind
 
     def declare(self, index: int) -> None:
-        """Note a name that WITH gives; it hides a table only after its own query, unless recursive."""
+        """Note a name that WITH gives; it hides a table only after its own query, unless that is recursive."""
         level = self.level
         level.declared |= level.declaring
         is_string = self.words[index][:1] == "'"
         level.declaring = (
             frozenset((_folded(self.tokens[index]),)) if self._is_name(index) or is_string else frozenset()
         )
-        if level.is_recursive:
-            level.declared |= level.declaring
 
     def name(self, index: int) -> None:
         """Note a name for the summary that is no table."""
