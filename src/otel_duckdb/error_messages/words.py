@@ -14,7 +14,7 @@ HIDDEN: Final = "?"
 _tokens = re.compile(r"""'[^']*'?|"[^"]*"?|[^\W\d]\w*|\s+|.""", re.DOTALL).findall
 _words = re.compile(r'"[^"]*"?|[^\W\d]\w*').findall
 _STRUCTURE: Final = frozenset("()[]{}<>,.;:*=-+|!&@")
-_DIGITS: Final = 12
+_DIGITS: Final = 7
 
 
 class Words:
