@@ -11,39 +11,21 @@ import duckdb
 import pytest
 import sqlalchemy
 import sqlalchemy.exc
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
 
 from otel_duckdb import contract
 from otel_duckdb.instrumentor import DuckDBInstrumentor
+from otel_duckdb.testing import RecordedTelemetry
 
 
-class Instrumented:
+class Instrumented(RecordedTelemetry):
     """An instrumented program and the one who reads its metrics."""
 
     def __init__(self, **options):
-        self.reader = InMemoryMetricReader()
-        resource = Resource({"service.instance.id": "gateway-1"})
-        self.provider = MeterProvider([self.reader], resource)
-        self.instrumentor = DuckDBInstrumentor()
-        self.options = {"tracer_provider": TracerProvider(), "meter_provider": self.provider, **options}
-        self.instrumentor.instrument(**self.options)
-
-    def stop(self):
-        self.instrumentor.uninstrument()
+        super().__init__({"service.instance.id": "gateway-1"})
+        self.instrument(**options)
 
     def points(self, metric):
-        data = self.reader.get_metrics_data()
-        return {
-            tuple(sorted(point.attributes.items())): point
-            for resource in (data.resource_metrics if data else ())
-            for scope in resource.scope_metrics
-            for found in scope.metrics
-            if found.name == metric.name
-            for point in found.data.data_points
-        }
+        return {tuple(sorted(point.attributes.items())): point for point in super().points(metric.name)}
 
     def read(self, metric, **labels):
         """The value of the point with these labels, and `instance_id`, which all of them carry; None without one."""
@@ -57,7 +39,7 @@ def instrumented():
     instrumented = Instrumented()
     yield instrumented
     faults = instrumented.points(contract.INTERNAL_ERRORS)
-    instrumented.stop()
+    instrumented.close()
     assert not any(point.value for point in faults.values())
 
 
@@ -148,14 +130,14 @@ def test_a_connection_made_before_is_observed_from_its_first_query_on(path):
     assert instrumented.read(contract.DISK_USAGE, database="trades") > 0
     connection.close()
     assert opens_elsewhere(path)
-    instrumented.stop()
+    instrumented.uninstrument()
 
 
 def test_the_end_of_the_instrumentation_lets_go_of_every_database(path):
     instrumented = Instrumented()
     connection = duckdb.connect(path)
     assert instrumented.read(contract.MEMORY_USED, database="trades") is not None
-    instrumented.stop()
+    instrumented.uninstrument()
     assert instrumented.points(contract.MEMORY_USED) == {}
     connection.close()
     assert opens_elsewhere(path)
@@ -163,12 +145,12 @@ def test_the_end_of_the_instrumentation_lets_go_of_every_database(path):
 
 def test_instrumenting_again_observes_again(path):
     instrumented = Instrumented()
-    instrumented.stop()
-    instrumented.instrumentor.instrument(**instrumented.options)
+    instrumented.uninstrument()
+    instrumented.instrument()
     with duckdb.connect(path):
         assert instrumented.read(contract.MEMORY_USED, database="trades") is not None
         assert instrumented.read(contract.ACTIVE_CONNECTIONS, database="trades") == 1
-    instrumented.stop()
+    instrumented.uninstrument()
 
 
 def test_without_engine_metrics_no_cursor_is_opened_and_connections_are_counted(path):
@@ -176,7 +158,7 @@ def test_without_engine_metrics_no_cursor_is_opened_and_connections_are_counted(
     with duckdb.connect(path):
         assert instrumented.points(contract.MEMORY_USED) == {}
         assert instrumented.read(contract.ACTIVE_CONNECTIONS, database="trades") == 1
-    instrumented.stop()
+    instrumented.uninstrument()
 
 
 def test_a_running_query_is_active_and_delays_no_collection(instrumented, path):
@@ -267,7 +249,7 @@ def test_every_failing_connect_is_counted_by_its_class_and_raises_as_before(tmp_
         for labels, point in instrumented.points(contract.FAILED_CONNECTIONS).items()
     }
     assert found == expected
-    instrumented.stop()
+    instrumented.uninstrument()
 
 
 def test_a_file_locked_by_another_process_is_a_failed_connection(instrumented, path):
@@ -515,12 +497,12 @@ def test_the_end_of_the_instrumentation_is_not_the_end_of_a_transaction(path):
     instrumented = Instrumented()
     connection = duckdb.connect(path)
     connection.begin()
-    instrumented.stop()
-    instrumented.instrumentor.instrument(**instrumented.options)
+    instrumented.uninstrument()
+    instrumented.instrument()
     connection.commit()  # of a transaction whose beginning was not heard
     assert counted(instrumented) == (0, 0)
     connection.close()
-    instrumented.stop()
+    instrumented.uninstrument()
 
 
 def test_a_transaction_open_at_the_end_of_the_process_is_a_failure(path):
@@ -584,7 +566,7 @@ class Pool:
 
 def test_a_pool_is_shown_to_the_instrumentor(instrumented):
     pool = Pool()
-    instrumented.instrumentor.observe_pool("orders", pool)
+    DuckDBInstrumentor().observe_pool("orders", pool)
     states = {
         dict(labels)[contract.DB_CONNECTION_STATE]: point.value
         for labels, point in instrumented.points(contract.POOL_CONNECTIONS).items()

@@ -7,25 +7,8 @@ installed. Errors are one line on stderr.
 from __future__ import annotations
 
 import sys
-from typing import Final
 
-from otel_duckdb.installation import install_command
-
-_EXTRAS: Final = {
-    "chdb": ("chdb",),
-    "sync": ("clickhouse_connect", "pyarrow", "tenacity"),
-    "cli": ("click", "rich", "h11"),
-    "prometheus": ("prometheus_client",),
-    "otlp": ("opentelemetry", "google"),
-}
-"""The smallest extra that brings a package."""
-
-
-def advice(module: str) -> str:
-    """Return the command that installs the smallest extra with `module`, or `module` itself where none has it."""
-    package = module.partition(".")[0]
-    extras = [extra for extra, packages in _EXTRAS.items() if package in packages]
-    return f"run: {install_command(extras[0]) if extras else f'pip install {package}'}"
+from otel_duckdb.installation import advice
 
 
 def main() -> int:

@@ -9,6 +9,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _NAME: Final = "otel-duckdb"
+_EXTRAS: Final = {
+    "chdb": ("chdb",),
+    "sync": ("clickhouse_connect", "pyarrow", "tenacity"),
+    "cli": ("click", "rich", "h11"),
+    "prometheus": ("prometheus_client",),
+    "otlp": ("opentelemetry", "google"),
+}
+"""The smallest extra that brings a package."""
 
 
 def version() -> str:
@@ -27,6 +35,13 @@ def install_command(*extras: str) -> str:
         return f"pip install {_from(origin, wanted)}"
     except (metadata.PackageNotFoundError, ValueError, KeyError):
         return f"pip install '{_NAME}{wanted}'"
+
+
+def advice(module: str) -> str:
+    """Return the command that installs the smallest extra with `module`, or `module` itself where none has it."""
+    package = module.partition(".")[0]
+    extras = [extra for extra, packages in _EXTRAS.items() if package in packages]
+    return f"run: {install_command(extras[0]) if extras else f'pip install {package}'}"
 
 
 def _from(origin: dict[str, dict[str, str | bool]], wanted: str) -> str:

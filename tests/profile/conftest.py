@@ -2,63 +2,31 @@
 
 import duckdb
 import pytest
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from log_records import InMemoryLogRecordExporter
-from otel_duckdb import DuckDBInstrumentor
+from otel_duckdb import contract
+from otel_duckdb.testing import RecordedTelemetry
 
 
-class Telemetry:
-    """An instrumented DuckDB and what it has told."""
-
-    def __init__(self):
-        self._exporter = InMemorySpanExporter()
-        self.tracers = TracerProvider()
-        self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self._reader = InMemoryMetricReader()
-        self._meters = MeterProvider([self._reader])
-        self._records = InMemoryLogRecordExporter()
-        self._loggers = LoggerProvider()
-        self._loggers.add_log_record_processor(SimpleLogRecordProcessor(self._records))
-
-    def instrument(self, **options):
-        providers = {"meter_provider": self._meters, "logger_provider": self._loggers}
-        DuckDBInstrumentor().instrument(tracer_provider=self.tracers, **providers, **options)
+class Telemetry(RecordedTelemetry):
+    """An instrumented DuckDB and what it has told, the spans of the program among it."""
 
     @property
-    def spans(self):
-        return self._exporter.get_finished_spans()
+    def ended(self):
+        """The spans of all, in the order of their end."""
+        return self.exporter.get_finished_spans()
 
     @property
-    def span(self):
-        return self.spans[-1]
+    def last(self):
+        return self.ended[-1]
 
-    @property
-    def records(self):
-        return [each.log_record for each in self._records.get_finished_logs()]
+    def told(self, metric):
+        """The labels and the value of each point."""
+        return [(dict(point.attributes), point.value) for point in self.points(metric)]
 
     def plan(self, span=None):
-        events = [event for event in (span or self.span).events if event.name == "duckdb.query_plan"]
-        return events[0].attributes["duckdb.plan"] if events else None
-
-    def points(self, name):
-        return [
-            (dict(point.attributes), point.value)
-            for resource in self._reader.get_metrics_data().resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if metric.name == name
-            for point in metric.data.data_points
-        ]
-
-    def faults(self):
-        return sum(value for _, value in self.points("otel_duckdb_internal_errors"))
+        """The plan on a span, the last one if none is given."""
+        events = [event for event in (span or self.last).events if event.name == contract.EVENT_PLAN]
+        return events[0].attributes[contract.DUCKDB_PLAN] if events else None
 
 
 @pytest.fixture
@@ -72,8 +40,8 @@ def profiles():
 def telemetry():
     found = Telemetry()
     yield found
-    DuckDBInstrumentor().uninstrument()
-    assert not found.faults()
+    assert not found.internal_errors()
+    found.close()
 
 
 @pytest.fixture(scope="session")

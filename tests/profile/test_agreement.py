@@ -78,7 +78,7 @@ def test_operators_agree_with_the_text_duckdb_renders_of_the_same_run(con, telem
     assert names_of(text, {each.kind for each in operators}) == Counter(each.kind for each in operators)
     times = sorted(each.seconds for each in operators)
     assert times_of(text) == pytest.approx(times, abs=0.0051)  # the text is rounded to 10 ms
-    span = telemetry.span
+    span = telemetry.last
     cpu_time = span.attributes["duckdb.profile.cpu_time_ms"]
     if TWO:
         assert cpu_time == pytest.approx(total * 1000, rel=0.02, abs=0.5)
@@ -100,7 +100,7 @@ def test_rows_agree_with_explain_analyze(con, telemetry, name):
     operators = [each for each in read_profile(con.get_profiling_information()).walk() if each.kind != COLLECTOR]
     assert same_rows(text.replace("│           0 rows          │", "", 1), operators)  # EXPLAIN_ANALYZE itself, on 1.5
     scanned = sum(each.scanned for each in operators)
-    assert telemetry.span.attributes["duckdb.profile.rows_scanned"] == scanned
+    assert telemetry.last.attributes["duckdb.profile.rows_scanned"] == scanned
 
 
 def test_the_example_of_a_join_that_spills_shows_it_on_its_second_span(telemetry):
@@ -112,7 +112,7 @@ def test_the_example_of_a_join_that_spills_shows_it_on_its_second_span(telemetry
         con.execute("SET memory_limit = '45MB'")
         for _ in range(2):
             con.execute(example["REPORT"]).fetchall()
-    span = telemetry.span
+    span = telemetry.last
     assert span.attributes["duckdb.profile.peak_temporary_bytes"] > 1_000_000
     assert span.attributes["duckdb.profile.rows_scanned"] == 800_000
     assert "HASH_JOIN" in telemetry.plan()

@@ -36,7 +36,7 @@ def test_a_statement_is_profiled_from_the_execution_after_the_one_that_was_slow(
     telemetry.instrument(slow_threshold_ms=0.1)
     for number in (7, 8, 9):
         con.execute(f"SELECT max(comment) FROM lineitem WHERE quantity > {number}").fetchall()
-    assert profiled(telemetry.spans) == [False, True, True]
+    assert profiled(telemetry.ended) == [False, True, True]
 
 
 def test_quick_statements_are_never_profiled(con, telemetry):
@@ -44,7 +44,7 @@ def test_quick_statements_are_never_profiled(con, telemetry):
     for _ in range(3):
         con.execute(QUERY).fetchall()
         assert not is_on(con)
-    assert profiled(telemetry.spans) == [False, False, False]
+    assert profiled(telemetry.ended) == [False, False, False]
 
 
 def test_profiling_is_off_again_when_the_next_statement_runs(con, telemetry):
@@ -60,14 +60,14 @@ def test_a_statement_that_was_quick_ten_times_is_forgotten(con, telemetry):
     telemetry.instrument(slow_threshold_ms=500)
     for seconds in [0.6] + [0.0] * 12:
         con.execute("SELECT nap(?)", [seconds]).fetchall()
-    assert profiled(telemetry.spans) == [False] + [True] * 10 + [False] * 2
+    assert profiled(telemetry.ended) == [False] + [True] * 10 + [False] * 2
 
 
 def test_mode_off_profiles_nothing(con, telemetry):
     telemetry.instrument(profile="off", slow_threshold_ms=0)
     for _ in range(3):
         con.execute(QUERY).fetchall()
-    assert profiled(telemetry.spans) == [False] * 3
+    assert profiled(telemetry.ended) == [False] * 3
     assert not is_on(con)
 
 
@@ -77,7 +77,7 @@ def test_mode_all_profiles_at_once(con, telemetry):
     con.sql(QUERY).fetchall()
     con.execute("CREATE TEMP TABLE copied AS FROM orders")
     con.execute("UPDATE copied SET priority = 'x' WHERE custkey = 1")
-    assert profiled(telemetry.spans) == [True] * 4
+    assert profiled(telemetry.ended) == [True] * 4
 
 
 def test_a_relation_whose_connection_is_not_known_touches_no_other(telemetry):
@@ -87,14 +87,14 @@ def test_a_relation_whose_connection_is_not_known_touches_no_other(telemetry):
             assert unknown.table_function("range", [5]).filter("range > 2").fetchall() == [(3,), (4,)]
             assert not is_on(known)
             assert known.execute("SELECT max(i) FROM range(9) t(i)").fetchall() == [(8,)]
-    assert len(telemetry.spans) == 2
+    assert len(telemetry.ended) == 2
 
 
 def test_cursors_are_profiled_too(con, telemetry):
     telemetry.instrument(profile="all")
     with con.cursor() as cursor:
         cursor.execute(QUERY).fetchall()
-    assert profiled(telemetry.spans) == [True]
+    assert profiled(telemetry.ended) == [True]
 
 
 def test_a_script_has_the_profile_of_its_last_statement(con, telemetry):
@@ -123,7 +123,7 @@ def test_batches_and_calls_without_text_are_not_profiled(con, telemetry):
     con.executemany("INSERT INTO n SELECT ?", [[1], [2]])
     con.begin()
     con.rollback()
-    assert not any(profiled(span for span in telemetry.spans if not span.name.startswith("CREATE")))
+    assert not any(profiled(span for span in telemetry.ended if not span.name.startswith("CREATE")))
 
 
 def test_a_failed_operation_has_no_profile(con, telemetry):
@@ -131,14 +131,14 @@ def test_a_failed_operation_has_no_profile(con, telemetry):
     con.execute(QUERY).fetchall()
     with pytest.raises(duckdb.Error):
         con.execute("SELECT error('x') FROM lineitem").fetchall()
-    assert profiled(telemetry.spans) == [True, False]
+    assert profiled(telemetry.ended) == [True, False]
 
 
 def test_a_result_that_was_not_used_up_gives_a_partial_profile(con, telemetry):
     telemetry.instrument(profile="all")
     con.execute(QUERY).fetchone()
     con.execute("SELECT 1")
-    span = telemetry.spans[0]
+    span = telemetry.ended[0]
     assert span.attributes["duckdb.profile.partial"] is True
     assert span.attributes["duckdb.profile.rows_scanned"] == 200_000
     assert "scanned 200,000 of lineitem" in telemetry.plan(span)
@@ -149,7 +149,7 @@ def test_a_connection_closed_before_its_result_was_used_up_gives_a_partial_profi
     con = duckdb.connect()
     con.execute("SELECT max(i) FROM range(1000) t(i) WHERE i > 3").fetchone()
     con.close()
-    assert telemetry.span.attributes["duckdb.profile.partial"] is True
+    assert telemetry.last.attributes["duckdb.profile.partial"] is True
 
 
 def test_the_profile_of_an_unheard_statement_is_nobodys(con, telemetry):
@@ -158,7 +158,7 @@ def test_the_profile_of_an_unheard_statement_is_nobodys(con, telemetry):
     with suppress_instrumentation():
         con.execute("SELECT sum(custkey) FROM orders")
     con.execute("SELECT 1").fetchall()
-    assert profiled(telemetry.spans) == [False, True]
+    assert profiled(telemetry.ended) == [False, True]
 
 
 def test_description_and_results_are_as_without_profiling(con, telemetry):
@@ -167,7 +167,7 @@ def test_description_and_results_are_as_without_profiling(con, telemetry):
     described = con.execute("SELECT 1 AS a").description
     assert con.fetchall() == [(1,)]
     con.sql(QUERY).fetchall()  # runs with profiling switched on for it
-    assert profiled(telemetry.spans[-1:]) == [True]
+    assert profiled(telemetry.ended[-1:]) == [True]
     assert con.description == described
 
 
@@ -206,8 +206,8 @@ def test_a_locked_configuration_does_not_abort_the_users_transaction(telemetry):
         con.begin()
         assert con.execute("SELECT max(i) FROM range(10) t(i)").fetchall() == [(9,)]
         con.commit()
-    assert len(telemetry.spans) == 3
-    assert not any(profiled(telemetry.spans))
+    assert len(telemetry.ended) == 3
+    assert not any(profiled(telemetry.ended))
 
 
 def test_profiling_works_inside_a_transaction_and_leaves_an_aborted_one_as_it_is(con, telemetry):
@@ -215,7 +215,7 @@ def test_profiling_works_inside_a_transaction_and_leaves_an_aborted_one_as_it_is
     con.execute(QUERY).fetchall()
     con.begin()
     con.execute(QUERY).fetchall()
-    assert profiled(telemetry.spans[-1:]) == [True]
+    assert profiled(telemetry.ended[-1:]) == [True]
     with pytest.raises(duckdb.ConversionException):
         con.execute("SELECT 'a'::INT").fetchall()
     with pytest.raises(duckdb.TransactionException, match="aborted"):
@@ -246,7 +246,7 @@ def test_profiling_the_user_switched_on_before_is_left_alone(con, telemetry):
     for _ in range(3):
         con.execute(QUERY).fetchall()
     assert con.execute(SETTING).fetchall() == [("no_output",)]
-    assert not any(profiled(telemetry.spans))
+    assert not any(profiled(telemetry.ended))
 
 
 def test_profiling_switched_by_method_is_the_users(con, telemetry):
@@ -254,7 +254,7 @@ def test_profiling_switched_by_method_is_the_users(con, telemetry):
     con.execute(QUERY).fetchall()
     con.disable_profiling()
     con.execute(QUERY).fetchall()
-    assert profiled(telemetry.spans) == [True, False]
+    assert profiled(telemetry.ended) == [True, False]
     assert not is_on(con)
 
 
@@ -299,13 +299,13 @@ def test_metrics_add_up_what_operators_did(con, telemetry):
     telemetry.instrument(profile="all", instance_id="one")
     con.execute(QUERY).fetchall()
     con.execute(QUERY).fetchall()
-    rows = {labels["operator_type"]: value for labels, value in telemetry.points("duckdb_operator_rows")}
+    rows = {labels["operator_type"]: value for labels, value in telemetry.told("duckdb_operator_rows")}
     assert rows["UNGROUPED_AGGREGATE"] == 2
-    times = telemetry.points("duckdb_operator_thread_time_ms")
-    total = sum(span.attributes["duckdb.profile.cpu_time_ms"] for span in telemetry.spans)
+    times = telemetry.told("duckdb_operator_thread_time_ms")
+    total = sum(span.attributes["duckdb.profile.cpu_time_ms"] for span in telemetry.ended)
     assert sum(value for _, value in times) == pytest.approx(total, rel=0.05)
-    spilled = sum(span.attributes["duckdb.profile.peak_temporary_bytes"] for span in telemetry.spans)
-    [(labels, value)] = telemetry.points("duckdb_query_spilled_bytes")
+    spilled = sum(span.attributes["duckdb.profile.peak_temporary_bytes"] for span in telemetry.ended)
+    [(labels, value)] = telemetry.told("duckdb_query_spilled_bytes")
     assert labels.keys() == {"instance_id", "database"}
     assert value == spilled
 
@@ -313,7 +313,7 @@ def test_metrics_add_up_what_operators_did(con, telemetry):
 def test_the_span_begins_after_profiling_was_switched(con, telemetry):
     telemetry.instrument(profile="all")
     con.sql(QUERY).fetchall()
-    span = telemetry.span
+    span = telemetry.last
     assert (span.end_time - span.start_time) / 1e6 >= span.attributes["duckdb.execute_time_ms"]
 
 
@@ -327,7 +327,7 @@ def test_uninstrumenting_while_profiling_leaves_the_connection_usable(con, telem
     telemetry.instrument(profile="all")
     con.execute(QUERY).fetchone()
     DuckDBInstrumentor().uninstrument()
-    assert profiled(telemetry.spans) == [False]
+    assert profiled(telemetry.ended) == [False]
     assert con.fetchone() is None
     assert len(con.execute("FROM orders").fetchall()) == 50_000
 

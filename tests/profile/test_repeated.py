@@ -12,7 +12,7 @@ def nap(number):
 
 @pytest.fixture
 def tracer(telemetry):
-    return telemetry.tracers.get_tracer("program")
+    return telemetry.tracer_provider.get_tracer("program")
 
 
 def events(span):
@@ -28,7 +28,7 @@ def test_the_parent_of_a_repeated_statement_is_marked_once_with_final_figures(co
     with tracer.start_as_current_span("request"):
         for number in range(12):
             lookup(con, number)
-    request = telemetry.span
+    request = telemetry.last
     [event] = events(request)
     assert event.attributes["duckdb.repeated.count"] == 5
     assert event.attributes["db.query.summary"] == "SELECT customer"
@@ -37,7 +37,7 @@ def test_the_parent_of_a_repeated_statement_is_marked_once_with_final_figures(co
     assert request.attributes["duckdb.repeated.summary"] == "SELECT customer"
     total = sum(
         span.attributes["duckdb.execute_time_ms"] + span.attributes["duckdb.fetch_time_ms"]
-        for span in telemetry.spans[:-1]
+        for span in telemetry.ended[:-1]
     )
     assert request.attributes["duckdb.repeated.total_time_ms"] == pytest.approx(total)
 
@@ -49,8 +49,8 @@ def test_fewer_executions_and_different_statements_mark_nothing(con, telemetry, 
             lookup(con, number)
         for columns in ("custkey", "name", "segment", "custkey, name", "name, segment"):
             con.execute(f"SELECT {columns} FROM customer LIMIT 1").fetchall()
-    assert not events(telemetry.span)
-    assert "duckdb.repeated.count" not in telemetry.span.attributes
+    assert not events(telemetry.last)
+    assert "duckdb.repeated.count" not in telemetry.last.attributes
 
 
 def test_each_parent_counts_for_itself(con, telemetry, tracer):
@@ -59,7 +59,7 @@ def test_each_parent_counts_for_itself(con, telemetry, tracer):
         with tracer.start_as_current_span("request"):
             for number in range(4):
                 lookup(con, number)
-    assert not any(events(span) for span in telemetry.spans)
+    assert not any(events(span) for span in telemetry.ended)
 
 
 def test_two_repeated_statements_are_two_events_and_the_attributes_name_the_costlier(con, telemetry, tracer):
@@ -70,8 +70,8 @@ def test_two_repeated_statements_are_two_events_and_the_attributes_name_the_cost
             lookup(con, number)
             con.execute("SELECT nap(?)", [number]).fetchall()
             lookup(con, number)
-    assert len(events(telemetry.span)) == 2
-    assert telemetry.span.attributes["duckdb.repeated.summary"] == "SELECT"
+    assert len(events(telemetry.last)) == 2
+    assert telemetry.last.attributes["duckdb.repeated.summary"] == "SELECT"
 
 
 def test_statements_without_a_parent_and_a_threshold_of_none_mark_nothing(con, telemetry, tracer):
@@ -79,4 +79,4 @@ def test_statements_without_a_parent_and_a_threshold_of_none_mark_nothing(con, t
     with tracer.start_as_current_span("request"):
         for number in range(30):
             lookup(con, number)
-    assert not events(telemetry.span)
+    assert not events(telemetry.last)

@@ -31,8 +31,8 @@ def test_a_slow_query_leaves_one_record_in_the_context_of_its_span(con, telemetr
     telemetry.instrument(slow_threshold_ms=400)
     con.execute(NAP, [0.5]).fetchall()
     con.execute(NAP, [0.0]).fetchall()
-    [record] = telemetry.records
-    span = telemetry.spans[0]
+    [record] = telemetry.records()
+    span = telemetry.ended[0]
     named = record.event_name if hasattr(record, "event_name") else record.attributes["event.name"]  # until 1.34
     assert named == "duckdb.slow_query"
     assert record.severity_text == "WARN"
@@ -48,7 +48,7 @@ def test_a_slow_query_leaves_one_record_in_the_context_of_its_span(con, telemetr
 def test_literals_are_hidden_in_the_record_and_in_the_line(con, telemetry, caplog):
     telemetry.instrument(slow_threshold_ms=20)
     con.execute("SELECT nap(0.03), 'secret' AS word").fetchall()
-    [record] = telemetry.records
+    [record] = telemetry.records()
     assert record.attributes["db.query.text"] == "SELECT nap(?), ? AS word"
     assert "secret" not in f"{record.body} {caplog.text}"
 
@@ -71,7 +71,7 @@ def test_a_slow_query_leaves_a_line_of_python_logging_inside_its_span(con, telem
     assert message.startswith("slow query: SELECT took ")
     assert f"({__file__}:" in message
     assert message.endswith(": SELECT nap(?)")
-    assert span_id == telemetry.span.context.span_id
+    assert span_id == telemetry.last.context.span_id
 
 
 def test_a_slow_query_that_fails_says_with_what(con, telemetry):
@@ -79,22 +79,22 @@ def test_a_slow_query_that_fails_says_with_what(con, telemetry):
     con.execute("CREATE TABLE naps AS SELECT 0.03 AS seconds")
     with pytest.raises(duckdb.Error):
         con.execute("SELECT error(nap(seconds)::VARCHAR) FROM naps").fetchall()
-    record = telemetry.records[-1]
+    record = telemetry.records()[-1]
     assert record.attributes["error.type"] == "InvalidInputException"
     assert "failed with InvalidInputException" in record.body
 
 
 def test_a_slow_query_is_logged_though_its_span_is_not_sampled(con, telemetry):
-    telemetry.tracers = TracerProvider(sampler=ALWAYS_OFF)
+    telemetry.tracer_provider = TracerProvider(sampler=ALWAYS_OFF)
     telemetry.instrument(slow_threshold_ms=20)
     con.execute("SELECT nap(0.03)").fetchall()
-    assert len(telemetry.records) == 1
+    assert len(telemetry.records()) == 1
 
 
 def test_a_span_made_at_its_end_is_the_one_the_record_leads_to(con, telemetry):
     telemetry.instrument(slow_threshold_ms=20, min_duration_ms=1)
     con.execute("SELECT nap(0.03)").fetchall()
-    assert telemetry.records[0].span_id == telemetry.span.context.span_id
+    assert telemetry.records()[0].span_id == telemetry.last.context.span_id
 
 
 def test_a_program_without_logging_finds_nothing_on_its_stderr():
@@ -118,7 +118,7 @@ def test_the_caller_is_the_users_frame_behind_those_of_libraries(con, telemetry)
     load()
     line = load.__code__.co_firstlineno + 1
     con.close()
-    attributes = telemetry.span.attributes
+    attributes = telemetry.last.attributes
     assert attributes["code.file.path"] == __file__
     assert line <= attributes["code.line.number"] <= line + 1
     assert attributes["code.function.name"].endswith("libraries.<locals>.load")
@@ -136,14 +136,14 @@ def test_the_caller_is_whoever_made_it_slow_not_whoever_ended_it(con, telemetry)
 
     starts()
     ends()
-    assert telemetry.spans[0].attributes["code.function.name"].endswith("<locals>.starts")
+    assert telemetry.ended[0].attributes["code.function.name"].endswith("<locals>.starts")
 
 
 def test_quick_queries_carry_no_caller(con, telemetry):
     telemetry.instrument()
     con.execute("SELECT 1").fetchall()
-    assert "code.file.path" not in telemetry.span.attributes
-    assert telemetry.records == []
+    assert "code.file.path" not in telemetry.last.attributes
+    assert telemetry.records() == []
 
 
 def test_duckdb_without_profiles_says_so_in_one_line(telemetry, caplog):

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from otel_duckdb import commands
-from otel_duckdb.cli import advice
-from otel_duckdb.installation import version
+from otel_duckdb.installation import advice, version
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
