@@ -6,10 +6,7 @@ import contextlib
 
 import duckdb
 import pandas as pd
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
-from log_records import InMemoryLogRecordExporter
 from otel_duckdb import contract
 from otel_duckdb.contract.attributes import ATTRIBUTES
 
@@ -52,16 +49,13 @@ def program(parent):
 
 
 def test_what_is_emitted_is_in_the_table_with_its_type(telemetry):
-    logs = InMemoryLogRecordExporter()
-    provider = LoggerProvider()
-    provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
-    telemetry.instrument(capture_parameters=True, profile="all", slow_threshold_ms=0, logger_provider=provider)
+    telemetry.instrument(capture_parameters=True, profile="all", slow_threshold_ms=0)
     with telemetry.tracer().start_as_current_span("parent") as parent:
         program(parent)
     spans = telemetry.exporter.get_finished_spans()
     told = [span.attributes for span in spans]
     told += [event.attributes for span in spans for event in span.events if event.name != "exception"]
-    told += [one.log_record.attributes for one in logs.get_finished_logs()]
+    told += [one.log_record.attributes for one in telemetry.log_exporter.get_finished_logs()]
     for name, value in (pair for attributes in told for pair in attributes.items()):
         described = find(name)
         assert described is not None, name

@@ -47,6 +47,7 @@ class RecordedTelemetry:
         meter_provider: Makes meters whose points `points` reads.
         logger_provider: Makes loggers whose records are kept.
         exporter: The SDK's exporter that keeps the spans, those of your program as well.
+        log_exporter: The SDK's exporter that keeps the log records.
         reader: The SDK's reader that collects the points.
     """
 
@@ -58,9 +59,9 @@ class RecordedTelemetry:
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.reader = InMemoryMetricReader()
         self.meter_provider = MeterProvider([self.reader], of, shutdown_on_exit=False)
-        self._records = _LogExporter()
+        self.log_exporter = _LogExporter()
         self.logger_provider = LoggerProvider(of, shutdown_on_exit=False)
-        self.logger_provider.add_log_record_processor(log_export.SimpleLogRecordProcessor(self._records))
+        self.logger_provider.add_log_record_processor(log_export.SimpleLogRecordProcessor(self.log_exporter))
 
     def instrument(self, **options: Any) -> RecordedTelemetry:
         """Instrument DuckDB with these providers and the options of `DuckDBInstrumentor().instrument()`.
@@ -68,12 +69,12 @@ class RecordedTelemetry:
         Raises:
             SettingError: an option is unknown or its value is not allowed.
         """
-        DuckDBInstrumentor().instrument(
-            tracer_provider=self.tracer_provider,
-            meter_provider=self.meter_provider,
-            logger_provider=self.logger_provider,
-            **options,
-        )
+        providers = {
+            "tracer_provider": self.tracer_provider,
+            "meter_provider": self.meter_provider,
+            "logger_provider": self.logger_provider,
+        }
+        DuckDBInstrumentor().instrument(**{**providers, **options})
         return self
 
     def tracer(self) -> Tracer:
@@ -108,7 +109,7 @@ class RecordedTelemetry:
 
     def records(self) -> list[Any]:
         """The log records, such as those of slow queries."""
-        return [each.log_record for each in self._records.get_finished_logs()]
+        return [each.log_record for each in self.log_exporter.get_finished_logs()]
 
     def points(self, metric: str) -> list[Any]:
         """The data points of a metric as the SDK gives them, collected now; empty where it has none."""
@@ -141,7 +142,7 @@ class RecordedTelemetry:
     def clear(self) -> None:
         """Forget the spans and log records that were kept so far."""
         self.exporter.clear()
-        self._records.clear()
+        self.log_exporter.clear()
 
     def uninstrument(self) -> None:
         """End the instrumentation, if it has not ended; operations whose results are open end with it."""

@@ -5,10 +5,7 @@ import logging
 
 import duckdb
 import pytest
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
-from log_records import InMemoryLogRecordExporter
 from planted.statements import filled, prepare, texts
 
 MARKER = "q7hunterq7"
@@ -64,14 +61,10 @@ def everything(telemetry, records, lines):
 def test_no_marker_is_told(telemetry, lines, tmp_path, monkeypatch, kind):
     value = VALUES[kind]
     monkeypatch.chdir(tmp_path)
-    records = InMemoryLogRecordExporter()
-    logs = LoggerProvider()
-    logs.add_log_record_processor(SimpleLogRecordProcessor(records))
+    records = telemetry.log_exporter
     connection = duckdb.connect()
     prepare(connection, value, tmp_path)
-    telemetry.instrument(
-        logger_provider=logs, engine_metrics=True, profile="all", slow_threshold_ms=1e-6, repeated_threshold=2
-    )
+    telemetry.instrument(engine_metrics=True, profile="all", slow_threshold_ms=1e-6, repeated_threshold=2)
     ways = (
         lambda text: connection.execute(text).fetchall(),
         lambda text: connection.sql(text).fetchall(),
