@@ -76,7 +76,7 @@ def test_no_marker_is_told(telemetry, lines, tmp_path, monkeypatch, kind):
     seen = set()
     for turn, text in enumerate(texts()):
         written = filled(text, value, tmp_path)
-        bound = filled(text.replace("{v}", "?").replace("{f}", "f"), value, tmp_path)
+        bound = filled(text.replace("{v}", "?"), value, tmp_path)
         with telemetry.tracer().start_as_current_span("the program"):
             for way in (ways[turn % 4], ways[turn % 4], ways[4]):
                 run += 1
