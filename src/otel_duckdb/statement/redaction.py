@@ -149,9 +149,10 @@ def _of_call(tokens: list[str], words: list[str]) -> list[str]:
 
 
 def _of_attach(tokens: list[str], words: list[str]) -> list[str]:
-    start = _position(words, ("(",))
-    path = [HIDDEN if token[0] in QUOTES_OF_NAMES else token for token in tokens[:start]]
-    return hide_option_values(path + tokens[start:], start)
+    start = words.index("ATTACH") if "ATTACH" in words else 0
+    options = start + _position(words[start:], ("(",))
+    path = [HIDDEN if token[0] in QUOTES_OF_NAMES else token for token in tokens[:options]]
+    return hide_option_values(path + tokens[options:], options, all_lists=True)
 
 
 def _of_copy(tokens: list[str], words: list[str]) -> list[str]:
@@ -180,8 +181,9 @@ def _without_file(tokens: list[str], words: list[str], index: int) -> list[str]:
 
 def _of_definition(tokens: list[str], words: list[str]) -> list[str]:
     """CREATE and ALTER: the options of a secret or a resource, and those in the brackets after WITH or SET."""
-    if _is_of_secret(words) or "EXTERNAL" in words[1:5]:
-        return hide_option_values(tokens, _position(words, ("(",)))
+    if _is_of_secret(words) or "EXTERNAL RESOURCE" in " ".join([word for word in words if word.strip()]):
+        start = _position(words, ("SECRET", "RESOURCE"))
+        return hide_option_values(tokens, start, all_lists=True)
     for index, word in enumerate(words[:-1]):
         if word in ("WITH", "SET") and words[index + 1] == "(":
             return hide_option_values(tokens, index + 1)

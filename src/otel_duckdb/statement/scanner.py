@@ -97,7 +97,7 @@ _has_file_pattern = re.compile(
         | file | s3[an]? | gcs? | gs | r2 | az | azure | abfss? | hf | https? ):
     | \b(?: password | passwd | pwd | host | hostaddr | dbname | user )\s?=
     | \.(?: parquet | [ct]sv | psv | txt | json | jsonl | ndjson | geojson | xlsx? | arrows? | feather | ipc | avro
-        | orc | db | ddb | duckdb | sqlite3? | shp | gpkg | vortex | lance | xml | ya?ml | log | dat
+        | orc | db | ddb | duckdb_extension | duckdb | sqlite3? | shp | gpkg | vortex | lance | xml | ya?ml | log | dat
         | gz | gzip | zst | zstd | bz2 | xz | lz4 | zip | tar | tgz )(?: [/\\?#].* )?["`]$"""
 ).search
 
