@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -66,7 +67,7 @@ def find_caller() -> Caller | None:
 def _place(frame: FrameType) -> Caller:
     code = frame.f_code
     module = frame.f_globals.get("__name__", "")
-    return Caller(code.co_filename, frame.f_lineno, f"{module}.{code.co_qualname}")
+    return Caller(encodable(code.co_filename), frame.f_lineno, encodable(f"{module}.{code.co_qualname}"))
 
 
 @lru_cache(4096)

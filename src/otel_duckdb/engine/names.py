@@ -8,6 +8,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from otel_duckdb.contract import OTHER, TABLE_NAME_LIMIT
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,8 @@ class Names:
         with self._lock:
             if len(self._taken) > self._limit:
                 return OTHER
-            free = next(candidate for candidate in _candidates(name, path) if candidate not in self._taken)
+            candidates = map(encodable, _candidates(name, path))
+            free = next(candidate for candidate in candidates if candidate not in self._taken)
             self._taken.add(free)
             return free
 

@@ -9,6 +9,7 @@ from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.profile import COLLECTOR
 from otel_duckdb.profiling.plan_details import remark, scan_target
 from otel_duckdb.telemetry.counter import Counter
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -128,11 +129,9 @@ class Plans(Listener):
 
     def tree(self, operation: Operation) -> str:
         """The operation's plan, with literals hidden like those of its text."""
-        return (
-            ""
-            if operation.profile is None
-            else tree(operation.profile, operation.database, self._shown_text(operation))
-        )
+        if operation.profile is None:
+            return ""
+        return encodable(tree(operation.profile, operation.database, self._shown_text(operation)))
 
     def _shown_text(self, operation: Operation) -> str | None:
         return None if self._raw else operation.statement.redacted
@@ -153,5 +152,5 @@ class Plans(Listener):
             labels = {**common, contract.OPERATOR_TYPE: operator.kind}
             self._time.add(operator.seconds * 1000, labels)
             self._rows.add(operator.rows, labels)
-        database = {**common, contract.DATABASE: operation.database}
+        database = {**common, contract.DATABASE: encodable(operation.database)}
         self._spilled.add(profile.peak_temporary or 0, database)

@@ -11,6 +11,7 @@ from otel_duckdb.signals.parameters import has_values
 from otel_duckdb.statement import BATCH, SUMMARY_LIMIT
 from otel_duckdb.statement.text import bounded
 from otel_duckdb.telemetry.cardinality import CardinalityLimit
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -61,13 +62,13 @@ class AttributeCache(Listener):
         if operation.collection:
             collection = common[contract.DB_COLLECTION_NAME] = bounded(operation.collection, contract.NAME_LENGTH_LIMIT)
             measured[contract.DB_COLLECTION_NAME] = self._tables(collection)
-        summary = "" if operation.name else _summary(operation)
+        summary = "" if operation.name else encodable(_summary(operation))
         if summary:
             common[contract.DB_QUERY_SUMMARY] = summary
             measured[contract.DB_QUERY_SUMMARY] = self._summaries(summary)
         if statement.count > 1:
             common[contract.DB_OPERATION_BATCH_SIZE] = statement.count
-        text = self._text(operation)
+        text = encodable(self._text(operation))
         attributes = {**common, contract.DB_QUERY_TEXT: text} if text else common
         attributes = {**attributes, contract.DUCKDB_QUERY_TYPE: statement.kind, **self._comment(statement)}
         return OperationAttributes(
@@ -77,7 +78,7 @@ class AttributeCache(Listener):
             {contract.QUERY_TYPE: statement.kind},
             {
                 contract.TABLE_NAME: self._tables(
-                    bounded(operation.collection or "", contract.NAME_LENGTH_LIMIT) or statement.table_name
+                    bounded(operation.collection or "", contract.NAME_LENGTH_LIMIT) or encodable(statement.table_name)
                 )
             },
         )

@@ -65,7 +65,8 @@ class SlowQueries(Listener):
         )
         token = attach(context)
         try:
-            log.warning("%s: %s", text, attributes.get(contract.DB_QUERY_TEXT) or operation.attributes.span_name)
+            query = attributes.get(contract.DB_QUERY_TEXT) or operation.attributes.span_name
+            log.warning("%s: %s", text, printable(query))
         finally:
             detach(token)
 
@@ -101,7 +102,7 @@ def _sentence(operation: Operation) -> str:
     if operation.caller is not None:
         caller = operation.caller
         parts.append(f"called by {caller.function} ({caller.path}:{caller.line})")
-    return ", ".join(parts + _asked_by(operation))
+    return printable(", ".join(parts + _asked_by(operation)))
 
 
 def _asked_by(operation: Operation) -> list[str]:

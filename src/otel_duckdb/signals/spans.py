@@ -17,6 +17,7 @@ from otel_duckdb.core.errors import (
 )
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.signals.parameters import captured
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,14 +115,14 @@ class Spans(Listener):
     def _fail(self, span: Span, error: BaseException, operation: Operation) -> None:
         # DuckDB quotes the statement in its errors: one that holds a secret is never quoted.
         raw = self._settings.raw_query_text and operation.statement.safe == operation.text
-        message = raw_message(error) if raw else safe_message(error, _names(operation))
+        message = encodable(raw_message(error) if raw else safe_message(error, _names(operation)))
         stacktrace = raw_stacktrace(error) if raw else safe_stacktrace(error, message)
         span.add_event(
             "exception",
             {
-                "exception.type": qualified_type(error),
+                "exception.type": encodable(qualified_type(error)),
                 "exception.message": message,
-                "exception.stacktrace": stacktrace,
+                "exception.stacktrace": encodable(stacktrace),
             },
             operation.end_unix_ns,
         )

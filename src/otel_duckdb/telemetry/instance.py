@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics
 
 from otel_duckdb import contract
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ class InstanceLabels:
             found = self._given or self._of_the_resource()
             if not found:
                 return {}
-            self._labels = {contract.INSTANCE_ID: found}
+            self._labels = {contract.INSTANCE_ID: encodable(found)}
         return self._labels
 
     def _of_the_resource(self) -> str | None:
