@@ -51,7 +51,8 @@ def _number(low: float, high: float = float("inf"), unit: str = "") -> Callable[
     return parse
 
 
-def _whole(low: int, high: int | None = None) -> Callable[[str, object], int]:
+def whole(low: int, high: int | None = None) -> Callable[[str, object], int]:
+    """Return what reads a whole number of that range from an option's value, or raises a `SettingError`."""
     allowed = f"a whole number from {low}" + ("" if high is None else f" to {high}")
 
     def parse(name: str, value: object) -> int:
@@ -159,7 +160,7 @@ class Settings:
         "Keys that dbt's and sqlcommenter's comments may put on a span, as `duckdb.comment.<key>`, or `none`.",
     )
     query_text_limit: int = _option(
-        _whole(0), 4096, "OTEL_DUCKDB_QUERY_TEXT_LIMIT", "Characters of query text kept on a span; 0 keeps none."
+        whole(0), 4096, "OTEL_DUCKDB_QUERY_TEXT_LIMIT", "Characters of query text kept on a span; 0 keeps none."
     )
     min_duration_ms: float = _option(
         _number(0, unit="milliseconds"),
@@ -192,7 +193,7 @@ class Settings:
         "An operation that takes longer is slow: it is logged, and profiled when it comes again.",
     )
     repeated_threshold: int = _option(
-        _whole(0),
+        whole(0),
         20,
         "OTEL_DUCKDB_REPEATED_THRESHOLD",
         "Executions of one statement under one parent span that are reported as an N+1 pattern; 0 reports none.",
@@ -201,7 +202,7 @@ class Settings:
         _bytes, None, "OTEL_DUCKDB_MAX_DISK_BYTES", "Limit reported as `duckdb_max_disk_usage_bytes`."
     )
     max_connections: int | None = _option(
-        _whole(1), None, "DUCKDB_MAX_CONNECTIONS", "Limit reported as `db.client.connection.max`."
+        whole(1), None, "DUCKDB_MAX_CONNECTIONS", "Limit reported as `db.client.connection.max`."
     )
     memory_limit: int | None = _option(
         _bytes,

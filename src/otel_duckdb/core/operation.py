@@ -74,6 +74,9 @@ class Operation:
         caller: Where the user's code called when it had become slow, or None.
         profile: What DuckDB's profiler says of it, or None.
         parent: The span it was called in, or None.
+        start_unix_ns: When it began, in nanoseconds since 1970.
+        start_ns: The same moment on the clock of `time.perf_counter_ns()`.
+        last_call_ns: When the last DuckDB call that served it ended, on that clock.
         accepted: Whether it is recorded; False where a filter refused it.
     """
 
@@ -282,7 +285,6 @@ class ResultHolder(Protocol):
 
     operation: Operation | None
     busy_thread: int
-    closed: bool
     connection_inferred: bool
 
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from otel_duckdb.exporters._exposition import Exposition
-from otel_duckdb.settings import ALLOWED_HOSTS_VARIABLE, SettingError, _whole
+from otel_duckdb.settings import ALLOWED_HOSTS_VARIABLE, SettingError, whole
 from otel_duckdb.text import encodable, printable
 from otel_duckdb.web.exchange import PLAIN, Response
 from otel_duckdb.web.hosts import Hosts, is_loopback
@@ -171,7 +171,7 @@ def pull_exporter(**options: Any) -> PrometheusReader:
 
 
 def _address(host: str | None, port: int | None) -> tuple[str, int]:
-    check: Callable[[str, object], int] = _whole(0, 65_535)
+    check: Callable[[str, object], int] = whole(0, 65_535)
     if port is not None:
         number = check("port", port)
     else:

@@ -65,7 +65,7 @@ class ExecuteCall:
         if self._counts and operation.statement.kind in _COUNTED:
             operation.affected_rows = _affected_rows(result)
         keeps = operation.statement.returns_rows and not operation.is_batch and operation.name is None
-        if keeps and not call.holder.closed:
+        if keeps and operation.connection is not None and not operation.connection.closed:
             gate.hold(call.holder, operation)
         else:
             gate.hold(call.holder, None)

@@ -24,13 +24,13 @@ def _argument(position: int, name: str, arguments: tuple[Any, ...], keywords: di
 
 
 def given_query(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:
-    """Of `execute(query, parameters)`."""
+    """The operation of `execute(query, parameters)`."""
     text = sql_text(_argument(1, "query", arguments, keywords))
     return Operation(text, parse(text), connection, _argument(2, "parameters", arguments, keywords))
 
 
 def batch(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:
-    """Of `executemany(query, parameters)`."""
+    """The operation of `executemany(query, parameters)`."""
     text = sql_text(_argument(1, "query", arguments, keywords))
     parameters = _argument(2, "parameters", arguments, keywords)
     size = len(parameters) if hasattr(parameters, "__len__") else None  # DuckDB takes an iterator, too
@@ -40,7 +40,7 @@ def batch(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any])
 
 
 def named(sql: str) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]:
-    """Of a method that runs one fixed statement, such as `begin`."""
+    """Return what makes the operation of a method that runs one fixed statement, such as `begin`."""
     statement = parse(sql)
 
     def describe(connection: Any, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> Operation:
@@ -50,7 +50,7 @@ def named(sql: str) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], Operatio
 
 
 def into_table(name: str, sql: str, argument: str = "table_name") -> Callable[..., Operation]:
-    """Of a method that names its table, such as `append(table_name, df)`."""
+    """Return what makes the operation of a method that names its table, such as `append(table_name, df)`."""
     statement = parse(sql)
 
     def describe(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:

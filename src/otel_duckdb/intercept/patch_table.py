@@ -105,7 +105,7 @@ class OnDefaultConnection:
 
 
 class OnDefaultConnectionResult(OnDefaultConnection):
-    """The same for a name that fetches only when it is called without arguments, such as `duckdb.df()`."""
+    """A hook of a module-level function that fetches only when called without arguments, such as `duckdb.df()`."""
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Begin the hook, unless the call makes a relation of its argument."""

@@ -20,42 +20,42 @@ def _first_argument(arguments: tuple[Any, ...], keywords: dict[str, Any], name: 
 
 
 def create_text(sql: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str:
-    """Of `create(table_name)`."""
+    """The statement that a relation's `create(table_name)` runs."""
     return f"CREATE TABLE {_first_argument(arguments, keywords)} AS {sql}"
 
 
 def insert_into_text(sql: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str:
-    """Of `insert_into(table_name)`."""
+    """The statement that a relation's `insert_into(table_name)` runs."""
     return f"INSERT INTO {_first_argument(arguments, keywords)} {sql}"
 
 
 def insert_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
-    """Of `insert(values)`."""
+    """The statement that a relation's `insert(values)` runs."""
     return f"INSERT INTO {_table(sql)} VALUES (?)"
 
 
 def update_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
-    """Of `update(set, condition)`."""
+    """The statement that a relation's `update(set, condition)` runs."""
     return f"UPDATE {_table(sql)} SET"
 
 
 def copy_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
-    """Of `write_csv` and `write_parquet`."""
+    """The statement that a relation's `write_csv` or `write_parquet` runs."""
     return f"COPY ({sql}) TO '?'"
 
 
 def explain_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
-    """Of `explain`."""
+    """The statement that a relation's `explain` runs."""
     return f"EXPLAIN {sql}"
 
 
 def count_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
-    """Of `__len__` and `shape`."""
+    """The statement that a relation's `__len__` or `shape` runs."""
     return f"SELECT count(*) FROM ({sql})"
 
 
 def closing_text(sql: str, _arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> str:
-    """Of `close`, which runs a relation that has never run."""
+    """The statement that a relation's `close` runs: its own query, if that has never run."""
     return sql
 
 

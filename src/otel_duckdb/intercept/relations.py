@@ -27,7 +27,6 @@ class RelationState:
     __slots__ = (
         "__weakref__",
         "busy_thread",
-        "closed",
         "connection",
         "connection_inferred",
         "displayed",
@@ -47,7 +46,6 @@ class RelationState:
         self.executed = False
         self.exhausted = False
         self.displayed = False
-        self.closed = False
         self.reference: weakref.ref[Any] | None = None
 
 

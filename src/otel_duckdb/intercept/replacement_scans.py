@@ -13,6 +13,7 @@ from functools import lru_cache
 from inspect import CO_OPTIMIZED
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.intercept.wrappers import CALL
 from otel_duckdb.statement import parse
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ _TABLE_FUNCTION: Final = re.compile(r"(?:\b(?:from|join|call|lateral)\b|,)\s*[\w
 _FUNCTION: Final = re.compile(r"\w\s*\(")
 _WORD: Final = re.compile(r"\w+")
 _MISSED: Final = re.compile(r'Table with name "?(.+?)"? (?:does not exist|is not)|Circular reference to CTE "(.+?)"')
-_CALL = compile("_otel_original(*_otel_arguments, **_otel_keywords)", "<otel_duckdb>", "eval")
 
 
 class ReplacementScan:
@@ -76,7 +76,7 @@ class ReplacementScan:
             "_otel_keywords": keywords,
         }
         try:
-            return eval(_CALL, frame.f_globals, names)  # noqa: S307 - the code is the constant above
+            return eval(CALL, frame.f_globals, names)  # noqa: S307 - the code is the constant above
         finally:
             # A traceback that holds these frames must not keep the caller's objects.
             names.clear()

@@ -25,24 +25,24 @@ WHOLE_RESULT: Final = (
 
 
 def all_rows(result: Any, _arguments: tuple[Any, ...]) -> tuple[int | None, bool]:
-    """Of a fetch that returns all rows that are left, in any of Python's forms of a table."""
+    """The rows that a fetch of all that are left returned, in any of Python's forms of a table; always the last."""
     return _length(result), True
 
 
 def some_rows(result: Any, arguments: tuple[Any, ...]) -> tuple[int | None, bool]:
-    """Of `fetchmany`: fewer rows than asked for are the last."""
+    """The rows that `fetchmany` returned; fewer than asked for are the last."""
     size = arguments[1] if len(arguments) > 1 else 1
     return len(result), len(result) < size if isinstance(size, int) else not result
 
 
 def chunk_rows(result: Any, _arguments: tuple[Any, ...]) -> tuple[int | None, bool]:
-    """Of `fetch_df_chunk`: an empty chunk is the last."""
+    """The rows that `fetch_df_chunk` returned; an empty chunk is the last."""
     count = _length(result)
     return count, count == 0
 
 
 def one_row(result: Any, _arguments: tuple[Any, ...]) -> tuple[int | None, bool]:
-    """Of `fetchone`."""
+    """The row that `fetchone` returned; None comes after the last."""
     return (0, True) if result is None else (1, False)
 
 

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     Report = Callable[[Exception], None]
 
 _GLOBALS = {"__name__": "duckdb._relation", "__builtins__": builtins}
-_CALL = compile("_otel_original(*_otel_arguments, **_otel_keywords)", "<otel_duckdb>", "eval")
+CALL = compile("_otel_original(*_otel_arguments, **_otel_keywords)", "<otel_duckdb>", "eval")
+"""The call of what is wrapped, evaluated with other names than those of this module."""
 
 
 class CallHook(Protocol):
@@ -220,7 +221,7 @@ def call_from(
 ) -> Any:
     """Make a call from the line, and with the globals, of `frame`."""
     place = frame.f_code
-    code = _CALL.replace(co_filename=place.co_filename, co_name=place.co_name, co_firstlineno=frame.f_lineno)
+    code = CALL.replace(co_filename=place.co_filename, co_name=place.co_name, co_firstlineno=frame.f_lineno)
     names = {"_otel_original": original, "_otel_arguments": arguments, "_otel_keywords": keywords}
     try:
         return eval(code, frame.f_globals, names)  # noqa: S307 - the code is the constant above

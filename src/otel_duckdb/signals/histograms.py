@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from otel_duckdb import contract
 from otel_duckdb.core.errors import error_type
 from otel_duckdb.core.listener import Listener
+from otel_duckdb.signals.kinds import BY_TABLE
 from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.histogram import create_histogram
 
@@ -25,12 +26,7 @@ class Histograms(Listener):
         self._duration = create_histogram(meter, contract.OPERATION_DURATION)
         self._returned_rows = create_histogram(meter, contract.RETURNED_ROWS)
         self._latency = create_histogram(meter, contract.QUERY_LATENCY)
-        self._latency_by_kind = {
-            "SELECT": create_histogram(meter, contract.SELECT_LATENCY),
-            "INSERT": create_histogram(meter, contract.INSERT_LATENCY),
-            "UPDATE": create_histogram(meter, contract.UPDATE_LATENCY),
-            "DELETE": create_histogram(meter, contract.DELETE_LATENCY),
-        }
+        self._latency_by_kind = {kind: create_histogram(meter, metrics.latency) for kind, metrics in BY_TABLE.items()}
 
         self._errors = CardinalityLimit()
 

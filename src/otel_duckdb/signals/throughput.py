@@ -12,6 +12,7 @@ from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
 from otel_duckdb.core.listener import Listener
+from otel_duckdb.signals.kinds import BY_TABLE
 from otel_duckdb.telemetry.window import Window
 
 if TYPE_CHECKING:
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
 
     Key = tuple[str, str | None]
     """A query type, and the table an operation of that type was about."""
-
-_BY_TABLE = {
-    "SELECT": contract.SELECT_PER_SECOND,
-    "INSERT": contract.INSERT_PER_SECOND,
-    "UPDATE": contract.UPDATE_PER_SECOND,
-    "DELETE": contract.DELETE_PER_SECOND,
-}
 
 
 class _Counts:
@@ -82,8 +76,8 @@ class Throughput(Listener):
     def register(self, callbacks: CallbackRegistry) -> None:
         """Let the rates be observed."""
         callbacks.add(contract.QUERIES_PER_SECOND, self._by_type)
-        for query_type, metric in _BY_TABLE.items():
-            callbacks.add(metric, partial(self._by_table, query_type))
+        for query_type, metrics in BY_TABLE.items():
+            callbacks.add(metrics.per_second, partial(self._by_table, query_type))
 
     def _by_type(self) -> Iterable[Observation]:
         return _points(contract.QUERY_TYPE, ((query_type, rate) for (query_type, _), rate in self._rates().items()))
