@@ -31,6 +31,7 @@ class AttributeCache(Listener):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._keeps_parameterized = settings.parameterized_query_text
         self._attributes: dict[tuple[str, str, str | None, bool, bool], OperationAttributes] = {}
         self._tables = CardinalityLimit()
         self._summaries = CardinalityLimit()
@@ -41,8 +42,8 @@ class AttributeCache(Listener):
             operation.text,
             operation.database,
             operation.name and f"{operation.name} {operation.collection}",
-            self._settings.parameterized_query_text and has_values(operation.parameters),
-            _is_of_several(operation),
+            self._keeps_parameterized and has_values(operation.parameters),
+            operation.is_batch and operation.batch_size != 1,
         )
         attributes = self._attributes.get(key)
         if attributes is None:

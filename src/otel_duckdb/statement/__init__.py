@@ -116,7 +116,7 @@ def _analyse(text: str) -> Statement:
         safe,
         is_cut,
         comment=carried(_comments(tokens) + last_comment(tail)) if has_comments or tail else {},
-        has_placeholders=_has_placeholder(tokens),
+        has_placeholders=("?" in text or "$" in text) and _has_placeholder(tokens),
         sensitive=sensitive,
     )
 
