@@ -26,6 +26,7 @@ KINDS_AND_SUMMARIES = [
     ("select * from (a join b on true) join c on true, d", "SELECT", "a b c d", "SELECT a b c d"),
     ("select * from t a join t b on a.x = b.y", "SELECT", "t", "SELECT t"),
     ("select * from t positional join u asof join v on true", "SELECT", "t u v", "SELECT t u v"),
+    ("from t join u on case when a then b end > 1 join v on true", "SELECT", "t u v", "SELECT t u v"),
     ("select * from t semi join u using (id) anti join v using (id)", "SELECT", "t u v", "SELECT t u v"),
     ("select * from t, lateral (select * from u) x, w", "SELECT", "t u w", "SELECT t SELECT u w"),
     ("select (select max(a) from x), exists (from y) from t", "SELECT", "x y t", "SELECT SELECT x SELECT y t"),

@@ -121,6 +121,11 @@ def _end_from(reader: Reader, _index: int) -> None:
     reader.level.in_from = False
 
 
+def _when(reader: Reader, index: int) -> None:
+    if reader.level.operation == "MERGE_INTO":  # and no CASE WHEN in the condition of a join
+        _end_from(reader, index)
+
+
 def _unite(reader: Reader, index: int) -> None:
     level = reader.level
     level.operation = "UNION"
@@ -212,7 +217,8 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "WITH": _with,
     "RETURNING": _returning,
     **dict.fromkeys(("UNION", "EXCEPT", "INTERSECT"), _unite),
-    **dict.fromkeys(("WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "QUALIFY", "WINDOW", "WHEN"), _end_from),
+    **dict.fromkeys(("WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "QUALIFY", "WINDOW"), _end_from),
+    "WHEN": _when,
     "INSERT": plain("INSERT"),
     "DELETE": plain("DELETE"),
     "MERGE": plain("MERGE_INTO"),
