@@ -9,8 +9,6 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from sqlalchemy.pool import Pool, QueuePool
 
 from otel_duckdb import contract
@@ -18,14 +16,14 @@ from otel_duckdb.pools.pools import Pools
 from otel_duckdb.pools.sqlalchemy import SQLAlchemyPools
 from otel_duckdb.settings import Settings
 from otel_duckdb.telemetry.gauges import CallbackRegistry
+from otel_duckdb.testing import RecordedTelemetry
 
 
-class Setup:
+class Setup(RecordedTelemetry):
     def __init__(self, settings):
+        super().__init__()
         self.faults = []
-        self.reader = InMemoryMetricReader()
-        self.provider = MeterProvider([self.reader])
-        meter = self.provider.get_meter(contract.SCOPE)
+        meter = self.meter_provider.get_meter(contract.SCOPE)
         self.callbacks = CallbackRegistry(meter, self.report)
         self.pools = Pools(meter, self.callbacks, settings)
         self.watcher = SQLAlchemyPools(self.pools, self.report, lambda action: action())
@@ -34,16 +32,13 @@ class Setup:
         self.faults.append((component, error))
 
     def collect(self):
-        data = self.reader.get_metrics_data()
         found = {}
-        for resource in data.resource_metrics if data else ():
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    for point in metric.data.data_points:
-                        labels = dict(point.attributes)
-                        pool, state = labels.pop(contract.DB_POOL_NAME), labels.pop(contract.DB_CONNECTION_STATE, None)
-                        assert not labels
-                        found[metric.name, pool, state] = getattr(point, "count", None) or getattr(point, "value", 0)
+        for name, points in self.metrics().items():
+            for point in points:
+                labels = dict(point.attributes)
+                pool, state = labels.pop(contract.DB_POOL_NAME), labels.pop(contract.DB_CONNECTION_STATE, None)
+                assert not labels
+                found[name, pool, state] = getattr(point, "count", None) or getattr(point, "value", 0)
         return found
 
 
@@ -54,7 +49,7 @@ def setup():
     yield setup
     setup.watcher.stop()
     setup.callbacks.stop()
-    setup.provider.shutdown()
+    setup.close()
     assert not setup.faults
 
 

@@ -111,17 +111,19 @@ class RecordedTelemetry:
         """The log records, such as those of slow queries."""
         return [each.log_record for each in self.log_exporter.get_finished_logs()]
 
-    def points(self, metric: str) -> list[Any]:
-        """The data points of a metric as the SDK gives them, collected now; empty where it has none."""
+    def metrics(self) -> dict[str, list[Any]]:
+        """The data points of every metric as the SDK gives them, collected now."""
         data = self.reader.get_metrics_data()
-        return [
-            point
+        return {
+            found.name: list(found.data.data_points)
             for resource in (data.resource_metrics if data else ())
             for scope in resource.scope_metrics
             for found in scope.metrics
-            if found.name == metric
-            for point in found.data.data_points
-        ]
+        }
+
+    def points(self, metric: str) -> list[Any]:
+        """The data points of one metric, collected now; empty where it has none."""
+        return self.metrics().get(metric, [])
 
     def value(self, metric: str, **labels: str) -> float | None:
         """The value of a metric's point that has these labels, of a histogram its count; None without such a point.

@@ -10,8 +10,6 @@ import pytest
 from opentelemetry import metrics
 from opentelemetry.metrics import Observation
 from opentelemetry.metrics import _internal as api
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_duckdb import contract
 from otel_duckdb.core.methods import Methods
@@ -21,18 +19,18 @@ from otel_duckdb.engine.gauges import EngineGauges, Readings
 from otel_duckdb.engine.process import ProcessGauges
 from otel_duckdb.settings import Settings
 from otel_duckdb.telemetry.gauges import CallbackRegistry, register_count
+from otel_duckdb.testing import RecordedTelemetry
 
 METHODS = Methods.of(duckdb.DuckDBPyConnection)
 LABELS = {contract.INSTANCE_ID: "gateway-1"}
 
 
-class Setup:
+class Setup(RecordedTelemetry):
     """Gauges over two databases, collected by one reader."""
 
     def __init__(self, databases, settings):
+        super().__init__()
         self.faults = []
-        self.reader = InMemoryMetricReader()
-        self.provider = MeterProvider([self.reader])
         self.readings = Readings(lambda: databases, self.report)
         self.callbacks = self.observe(settings)
 
@@ -40,24 +38,21 @@ class Setup:
         self.faults.append((component, type(error).__name__))
 
     def observe(self, settings):
-        callbacks = CallbackRegistry(self.provider.get_meter(contract.SCOPE), self.report)
+        callbacks = CallbackRegistry(self.meter_provider.get_meter(contract.SCOPE), self.report)
         EngineGauges(self.readings, settings, LABELS.copy).register(callbacks)
         ProcessGauges(self.readings, LABELS.copy).register(callbacks)
         return callbacks
 
     def collect(self):
-        return points(self.reader)
+        return values(self)
 
 
-def points(reader):
-    data = reader.get_metrics_data()
-    found = {}
-    for resource in data.resource_metrics if data else ():
-        for scope in resource.scope_metrics:
-            for metric in scope.metrics:
-                for point in metric.data.data_points:
-                    found[metric.name, tuple(sorted(point.attributes.items()))] = point.value
-    return found
+def values(telemetry):
+    return {
+        (name, tuple(sorted(point.attributes.items()))): point.value
+        for name, points in telemetry.metrics().items()
+        for point in points
+    }
 
 
 def of(metric, database, **labels):
@@ -91,7 +86,7 @@ def setup(databases):
     setup = Setup(databases, Settings())
     yield setup
     setup.callbacks.stop()
-    setup.provider.shutdown()
+    setup.close()
 
 
 def test_every_gauge_has_the_value_duckdb_itself_gives(setup, connection, tmp_path):
@@ -218,9 +213,9 @@ def test_gauges_taken_before_the_provider_is_set_are_observed_once(monkeypatch):
     early.add(contract.ACTIVE_QUERIES, lambda: [Observation(1)])
     early.stop()
     later.add(contract.ACTIVE_QUERIES, lambda: [Observation(2)])
-    reader = InMemoryMetricReader()
-    metrics.set_meter_provider(MeterProvider([reader]))
-    assert points(reader) == {(contract.ACTIVE_QUERIES.name, ()): 2}
+    told = RecordedTelemetry()
+    metrics.set_meter_provider(told.meter_provider)
+    assert values(told) == {(contract.ACTIVE_QUERIES.name, ()): 2}
     later.stop()
 
 

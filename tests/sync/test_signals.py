@@ -3,48 +3,40 @@
 import asyncio
 
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from clickhouse_standin import Fault, Kind
 from otel_duckdb import DuckDBInstrumentor, contract
 from otel_duckdb.sync import Limits, Retry, Sync
 from otel_duckdb.sync.signals import SyncSignals, trace_sync
+from otel_duckdb.testing import RecordedTelemetry
 
 INSERT = "^INSERT INTO .*ticks"
 
 
-class Telemetry:
+class Telemetry(RecordedTelemetry):
     def __init__(self):
-        self.exporter, self.reader = InMemorySpanExporter(), InMemoryMetricReader()
-        self.tracers, self.meters = TracerProvider(shutdown_on_exit=False), MeterProvider([self.reader])
-        self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.signals = SyncSignals(self.tracers, self.meters)
+        super().__init__()
+        self.signals = SyncSignals(self.tracer_provider, self.meter_provider)
 
-    def spans(self, prefix=""):
+    def ended(self, prefix=""):
+        """The ended spans, in the order of their end."""
         return [span for span in self.exporter.get_finished_spans() if span.name.startswith(prefix)]
 
-    def metrics(self, label="ticks"):
-        data = self.reader.get_metrics_data()
-        found = {}
-        for resource in data.resource_metrics if data else ():
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    for point in metric.data.data_points:
-                        if point.attributes[contract.TABLE_NAME] == label:
-                            found[metric.name] = point.value
-        return found
+    def told(self, label="ticks"):
+        """The value of each metric of one table."""
+        return {
+            name: point.value
+            for name, points in self.metrics().items()
+            for point in points
+            if point.attributes[contract.TABLE_NAME] == label
+        }
 
 
 @pytest.fixture
 def telemetry():
     one = Telemetry()
     yield one
-    one.meters.shutdown()
-    one.tracers.shutdown()
+    one.close()
 
 
 @pytest.fixture
@@ -57,8 +49,8 @@ def sync(buffer, served, telemetry):
 
 def test_a_pass_is_a_span_with_a_child_for_each_batch(sync, telemetry):
     sync.run_once()
-    (whole,) = telemetry.spans("duckdb.sync ticks")
-    batches = telemetry.spans("duckdb.sync.batch ticks")
+    (whole,) = telemetry.ended("duckdb.sync ticks")
+    batches = telemetry.ended("duckdb.sync.batch ticks")
     assert len(batches) == 3
     assert {span.parent.span_id for span in batches} == {whole.context.span_id}
     assert sum(span.attributes[contract.SYNC_ROWS] for span in batches) == 2500
@@ -70,12 +62,12 @@ def test_a_pass_is_a_span_with_a_child_for_each_batch(sync, telemetry):
 def test_each_retry_is_an_event_with_its_attempt_delay_and_error(server, sync, telemetry):
     with server.fault(Fault(Kind.ERROR, INSERT, after=1, times=2, code=252)):
         sync.run_once()
-    second = telemetry.spans("duckdb.sync.batch ticks")[1]
+    second = telemetry.ended("duckdb.sync.batch ticks")[1]
     events = [event for event in second.events if event.name == contract.EVENT_SYNC_RETRY]
     assert [event.attributes[contract.SYNC_ATTEMPT] for event in events] == [2, 3]
     assert events[0].attributes[contract.SYNC_RETRY_DELAY] >= 10
     assert "252" in events[0].attributes["exception.message"]
-    metrics = telemetry.metrics()
+    metrics = telemetry.told()
     assert metrics["duckdb_sync_retry_attempts"] == 2
     assert metrics["duckdb_sync_failure_count"] == 2
     assert metrics["duckdb_sync_success_count"] == 3
@@ -86,25 +78,25 @@ def test_each_retry_is_an_event_with_its_attempt_delay_and_error(server, sync, t
 def test_a_failed_batch_is_an_error_and_the_next_pass_links_to_it(server, sync, telemetry):
     with server.fault(Fault(Kind.ERROR, INSERT, after=1, code=60)):
         sync.run_once()
-    (whole,) = telemetry.spans("duckdb.sync ticks")
-    failed = telemetry.spans("duckdb.sync.batch ticks")[1]
+    (whole,) = telemetry.ended("duckdb.sync ticks")
+    failed = telemetry.ended("duckdb.sync.batch ticks")[1]
     for span in (whole, failed):
         assert span.status.status_code.name == "ERROR"
         assert span.attributes[contract.ERROR_TYPE] == "TargetError"
         assert [event.name for event in span.events] == ["exception"]
-    metrics = telemetry.metrics()
+    metrics = telemetry.told()
     assert metrics["duckdb_sync_pending_rows"] == 1500
     assert metrics["duckdb_sync_lag_seconds"] > 0
     sync.run_once()
-    again = telemetry.spans("duckdb.sync.batch ticks")[2]
+    again = telemetry.ended("duckdb.sync.batch ticks")[2]
     assert [link.context.trace_id for link in again.links] == [whole.context.trace_id]
-    metrics = telemetry.metrics()
+    metrics = telemetry.told()
     assert (metrics["duckdb_sync_pending_rows"], metrics["duckdb_sync_lag_seconds"]) == (0, 0)
 
 
 def test_counters_start_at_zero(sync, telemetry):
     telemetry.signals.table("ticks")
-    metrics = telemetry.metrics()
+    metrics = telemetry.told()
     assert [metrics[f"duckdb_sync_{name}"] for name in ("success_count", "failure_count", "retry_attempts")] == [
         0,
         0,
@@ -128,10 +120,10 @@ def test_trace_sync_reports_a_block(telemetry):
         sync.retry(2, 0.5, TimeoutError("slow"))
         with sync.batch("token-1", rows=10):
             pass
-    (span,) = telemetry.spans("duckdb.sync ticks")
+    (span,) = telemetry.ended("duckdb.sync ticks")
     assert (span.attributes[contract.SYNC_ROWS], span.events[0].name) == (10, contract.EVENT_SYNC_RETRY)
-    assert telemetry.spans("duckdb.sync.batch ticks")[0].parent.span_id == span.context.span_id
-    metrics = telemetry.metrics()
+    assert telemetry.ended("duckdb.sync.batch ticks")[0].parent.span_id == span.context.span_id
+    metrics = telemetry.told()
     assert (metrics["duckdb_sync_success_count"], metrics["duckdb_sync_failure_count"]) == (1, 0)
     assert (metrics["duckdb_sync_rows"], metrics["duckdb_sync_bytes"]) == (10, 80)
 
@@ -139,9 +131,9 @@ def test_trace_sync_reports_a_block(telemetry):
 def test_trace_sync_counts_a_failure_and_lets_it_go_on(telemetry):
     with pytest.raises(KeyError), trace_sync("ticks", signals=telemetry.signals):
         raise KeyError("gone")
-    (span,) = telemetry.spans("duckdb.sync ticks")
+    (span,) = telemetry.ended("duckdb.sync ticks")
     assert (span.status.status_code.name, span.attributes[contract.ERROR_TYPE]) == ("ERROR", "KeyError")
-    assert telemetry.metrics()["duckdb_sync_failure_count"] == 1
+    assert telemetry.told()["duckdb_sync_failure_count"] == 1
 
 
 def test_trace_sync_decorates_functions_and_coroutines(telemetry):
@@ -156,8 +148,8 @@ def test_trace_sync_decorates_functions_and_coroutines(telemetry):
         return rows * 3
 
     assert (copy(4), copy.__doc__, asyncio.run(copy_soon(4))) == (8, "Copy.", 12)
-    assert telemetry.metrics()["duckdb_sync_success_count"] == 2
-    assert len(telemetry.spans("duckdb.sync ticks")) == 2
+    assert telemetry.told()["duckdb_sync_success_count"] == 2
+    assert len(telemetry.ended("duckdb.sync ticks")) == 2
 
 
 def test_without_an_sdk_the_sync_works_and_tells_nothing(buffer, target):
@@ -169,7 +161,7 @@ def test_without_an_sdk_the_sync_works_and_tells_nothing(buffer, target):
 def test_an_instrumented_program_sees_its_own_queries_and_none_of_the_sync(buffer, target, telemetry):
     buffer.execute("CREATE TABLE ticks AS SELECT 1 AS a")
     instrumentor = DuckDBInstrumentor()
-    instrumentor.instrument(tracer_provider=telemetry.tracers, meter_provider=telemetry.meters)
+    instrumentor.instrument(tracer_provider=telemetry.tracer_provider, meter_provider=telemetry.meter_provider)
     try:
         with Sync(buffer, ["ticks"], target, signals=telemetry.signals) as one:
             assert one.run_once()[0].rows == 1
@@ -177,5 +169,5 @@ def test_an_instrumented_program_sees_its_own_queries_and_none_of_the_sync(buffe
         buffer.execute("SELECT count(*) FROM ticks").fetchall()
     finally:
         instrumentor.uninstrument()
-    names = [span.name for span in telemetry.spans()]
+    names = [span.name for span in telemetry.ended()]
     assert names == ["duckdb.sync.batch ticks", "duckdb.sync ticks", "SELECT ticks"]
