@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
@@ -45,9 +46,10 @@ from otel_duckdb.telemetry.gauges import CallbackRegistry
 from otel_duckdb.telemetry.instance import InstanceLabels
 from otel_duckdb.telemetry.internal_errors import InternalErrors
 from otel_duckdb.telemetry.providers import lacks_an_sdk
+from otel_duckdb.telemetry.section import in_section
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from opentelemetry._logs import Logger
     from opentelemetry.metrics import Meter
@@ -76,7 +78,7 @@ class _Running:
         provided = {name: options.pop(name, None) for name in _PROVIDED}
         settings = Settings.load(options)
         tracer, meter, logger = _scope(provided)
-        report = InternalErrors(meter).report
+        self._report = report = InternalErrors(meter).report
         labels = InstanceLabels(settings, provided["meter_provider"])
 
         # Who listens, in the order in which they are told.
@@ -164,12 +166,15 @@ class _Running:
 
     def _exit(self) -> None:
         """The process ends: results are given up, and open transactions are rolled back."""
-        self._drain()
-        for connection in self.connections:
-            self._dispatcher.connection_closed(connection)
+        steps: list[Callable[[], None]] = [self._drain]
+        steps += [partial(self._dispatcher.connection_closed, each) for each in self.connections]
         # What DuckDB's classes hold is never freed: they would keep all of this alive, and with it the open databases.
-        self._patch_table.remove()
-        self._deferred.stop()
+        steps += [self._reload.stop, self._patch_table.remove, self._deferred.stop]
+        for step in steps:
+            try:
+                in_section(step)()
+            except Exception as fault:
+                self._report("exit", fault)
 
     def _drain(self) -> None:
         self._patch_table.drain()
@@ -240,13 +245,13 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
                 install_command("otlp"),
             )
         running = _Running(duckdb, options, everything=everything)
-        running.start()
+        in_section(running.start)()
         self._running = running
 
     def _uninstrument(self, **_options: Any) -> None:
         running, self._running, self._awaiting = self._running, None, None
         if running is not None:
-            running.stop()
+            in_section(running.stop)()
 
     def observe_pool(self, name: str, pool: Pool) -> None:
         """Observe a connection pool for as long as it lives; SQLAlchemy's are observed by themselves.

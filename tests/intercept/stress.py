@@ -1,7 +1,8 @@
-"""Queries in eight threads amid signals, forks, collections of garbage, hooks that query, held streams and uninstrument().
+"""Queries in eight threads amid signals, forks, collections of garbage, hooks that query and held streams.
 
-Run it for as many seconds as wanted: `python tests/intercept/stress.py 600`. It exits with 1 if anything went wrong, and
-with the stacks of all threads if it hangs. With `--bare` nothing is instrumented, to see what DuckDB does by itself.
+Run it for as many seconds as wanted: `python tests/intercept/stress.py 600`. In between the instrumentation is switched
+off and on. It exits with 1 if anything went wrong, and with the stacks of all threads if it hangs. With `--bare`
+nothing is instrumented, to see what DuckDB does by itself.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ class Stress:
         self.resumed = threading.Barrier(THREADS + 1)
         self.reader = InMemoryMetricReader()
         self.tracers, self.meters = TracerProvider(), MeterProvider([self.reader])
-        self.of_signals, self.of_hooks = duckdb.connect(), threading.local()
+        self.of_signals, self.of_hooks = duckdb.connect(), {}
 
     def hook(self, span, operation):
         """Look something up in DuckDB, as a hook may."""
-        connection = getattr(self.of_hooks, "connection", None)
+        connection = self.of_hooks.get(threading.get_ident())
         if connection is None:
-            connection = self.of_hooks.connection = duckdb.connect()
+            connection = self.of_hooks[threading.get_ident()] = duckdb.connect()
         span.set_attribute("looked.up", connection.execute("select 42").fetchone()[0])
         next(self.hooked)
 
@@ -112,7 +113,7 @@ class Stress:
         cycle.append(cycle)
 
     def fork(self):
-        """Fork while every thread is between two steps, with results and streams open: the child has a life of its own."""
+        """Fork while every thread is between two steps, with results and streams open."""
         self.pause.set()
         self.paused.wait(HANG_SECONDS)
         self.pause.clear()

@@ -7,15 +7,18 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from otel_duckdb.telemetry.section import INSIDE, in_section
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class Deferred:
-    """Runs what a collected object left to do, but never inside a garbage collection.
+    """Runs what a collected object left to do, but never inside a garbage collection or a section of our own.
 
     A collection may start in a thread that holds any lock, one of the SDK's among them; what ends a span would wait for
-    that lock for ever. What comes up meanwhile is put off to the next call of `run`.
+    that lock for ever. In the middle of our own code an object may go as well. What comes up meanwhile is put off to
+    the next call of `run`.
 
     Attributes:
         put_off: What is left to do; the hooks look at it, and call `run` where there is something.
@@ -40,11 +43,11 @@ class Deferred:
         self._collecting = threading.get_ident() if phase == "start" else 0
 
     def __call__(self, action: Callable[[], None]) -> None:
-        """Do `action` now, or after the collection this thread is in."""
-        if self._collecting == threading.get_ident():
+        """Do `action` now, or after the collection or the section this thread is in."""
+        if self._collecting == threading.get_ident() or INSIDE.get():
             self.put_off.append(action)
         else:
-            action()
+            in_section(action)()
 
     def run(self) -> None:
         """Do what is left."""
@@ -53,4 +56,4 @@ class Deferred:
                 action = self.put_off.popleft()
             except IndexError:
                 return
-            action()
+            in_section(action)()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import Lock
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
 from otel_duckdb.core.location import Location
 from otel_duckdb.core.transaction import NO_TRANSACTION, ROLLBACK
+from otel_duckdb.telemetry.locks import make_lock
 
 if TYPE_CHECKING:
     import weakref
@@ -259,7 +259,7 @@ class ConnectionProfiling:
         self.user_controlled = False
         self.operation: Operation | None = None
         self.exact = False
-        self.lock = Lock()
+        self.lock = make_lock()
 
 
 class StreamError(Exception):

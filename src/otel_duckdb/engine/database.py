@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from otel_duckdb.engine import state
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
     from otel_duckdb.engine.cursor import PrivateCursor
@@ -30,7 +30,7 @@ class Database:
         self.name = name
         self.path = path
         self._cursor: PrivateCursor | None = cursor
-        self._lock = threading.RLock()
+        self._lock = make_reentrant_lock()
         self._process = os.getpid()
         self._prepared = False
         self._reading = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from otel_duckdb import contract
@@ -11,6 +10,7 @@ from otel_duckdb.engine.cursor import PrivateCursor
 from otel_duckdb.engine.database import Database
 from otel_duckdb.engine.names import Names
 from otel_duckdb.telemetry.gauges import register_count
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -45,7 +45,7 @@ class Databases(Listener):
     def __init__(self, methods: Methods | None) -> None:
         """Use DuckDB's unpatched `methods`; without them no database is observed, and connections are only counted."""
         self._methods = methods
-        self._lock = RLock()
+        self._lock = make_reentrant_lock()
         self._names = Names()
         self._live: dict[Hashable, _Instance] = {}
         self._of: dict[Connection, _Instance] = {}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
+from otel_duckdb.telemetry.locks import make_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,7 +45,7 @@ class Readings:
         self._databases = databases
         self._report = report
         self._clock = clock
-        self._lock = Lock()
+        self._lock = make_lock()
         self._latest: Mapping[str, States] = {}
         self._taken = float("-inf")
 

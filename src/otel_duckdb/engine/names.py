@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import count
 from pathlib import PurePath
-from threading import RLock
 from typing import TYPE_CHECKING
 
 from otel_duckdb.contract import OTHER, TABLE_NAME_LIMIT
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Names:
     def __init__(self, limit: int = TABLE_NAME_LIMIT) -> None:
         """Give at most `limit` different names at a time; every further database is `_other`."""
         self._limit = limit
-        self._lock = RLock()
+        self._lock = make_reentrant_lock()
         self._taken: set[str] = {OTHER}
 
     def take(self, name: str, path: str | None) -> str:

@@ -15,9 +15,29 @@ typedef struct {
     PyObject *succeed;  /* called with (what `begin` returned, result) after it; returns what the caller gets */
     PyObject *fail;     /* called with (what `begin` returned, error) after it raised */
     PyObject *report;   /* called with an exception that one of these three raised */
+    PyObject *inside;   /* the context variable that is True while code of ours runs (telemetry/section.py) */
     PyObject *dict;
     PyObject *weak_references;
 } Wrapper;
+
+/* Calls a function of ours, marked as such while it runs. */
+static PyObject *
+call_inside(Wrapper *self, PyObject *callable, PyObject *first, PyObject *second)
+{
+    PyObject *token = PyContextVar_Set(self->inside, Py_True);
+    if (token == NULL) {
+        return NULL;
+    }
+    PyObject *answer = PyObject_CallFunctionObjArgs(callable, first, second, NULL);
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    if (PyContextVar_Reset(self->inside, token) < 0) {
+        PyErr_WriteUnraisable(self->inside);
+    }
+    Py_DECREF(token);
+    PyErr_Restore(type, error, traceback);
+    return answer;
+}
 
 /* Takes the pending error, with its traceback set. */
 static PyObject *
@@ -41,7 +61,7 @@ report_fault(Wrapper *self)
     }
     PyObject *type, *traceback;
     PyObject *error = take_error(&type, &traceback);
-    PyObject *answer = PyObject_CallFunctionObjArgs(self->report, error, NULL);
+    PyObject *answer = call_inside(self, self->report, error, NULL);
     Py_XDECREF(type);
     Py_XDECREF(error);
     Py_XDECREF(traceback);
@@ -58,7 +78,7 @@ tell_failure(Wrapper *self, PyObject *entered)
 {
     PyObject *type, *traceback;
     PyObject *error = take_error(&type, &traceback);
-    PyObject *answer = PyObject_CallFunctionObjArgs(self->fail, entered, error, NULL);
+    PyObject *answer = call_inside(self, self->fail, entered, error);
     if (answer == NULL && !report_fault(self)) {
         PyErr_WriteUnraisable(self->fail);
     }
@@ -66,18 +86,32 @@ tell_failure(Wrapper *self, PyObject *entered)
     PyErr_Restore(type, error, traceback);
 }
 
+/* Whether the call is made in the middle of code of ours, by a hook, an exporter or a signal handler; -1 on an error. */
+static int
+is_inside(Wrapper *self)
+{
+    PyObject *value;
+    if (PyContextVar_Get(self->inside, NULL, &value) < 0) {
+        return -1;
+    }
+    int inside = value == Py_True;
+    Py_XDECREF(value);
+    return inside;
+}
+
 static PyObject *
 wrapper_call(Wrapper *self, PyObject *arguments, PyObject *keywords)
 {
-    if (PyErr_Occurred()) {
-        /* DuckDB 1.5 calls on after a warning that was made an error: no Python code may run now. */
-        return PyObject_Call(self->original, arguments, keywords);
+    /* DuckDB 1.5 calls on after a warning that was made an error: no Python code may run then. */
+    int alone = PyErr_Occurred() ? 1 : is_inside(self);
+    if (alone) {
+        return alone < 0 ? NULL : PyObject_Call(self->original, arguments, keywords);
     }
     PyObject *given = keywords == NULL ? PyDict_New() : Py_NewRef(keywords);
     if (given == NULL) {
         return NULL;
     }
-    PyObject *entered = PyObject_CallFunctionObjArgs(self->begin, arguments, given, NULL);
+    PyObject *entered = call_inside(self, self->begin, arguments, given);
     Py_DECREF(given);
     if (entered == NULL) {
         if (!report_fault(self)) {
@@ -91,7 +125,7 @@ wrapper_call(Wrapper *self, PyObject *arguments, PyObject *keywords)
             tell_failure(self, entered);
         }
         else {
-            PyObject *given_back = PyObject_CallFunctionObjArgs(self->succeed, entered, result, NULL);
+            PyObject *given_back = call_inside(self, self->succeed, entered, result);
             if (given_back != NULL || !report_fault(self)) {
                 Py_SETREF(result, given_back);
             }
@@ -147,6 +181,7 @@ wrapper_traverse(Wrapper *self, visitproc visit, void *arg)
     Py_VISIT(self->succeed);
     Py_VISIT(self->fail);
     Py_VISIT(self->report);
+    Py_VISIT(self->inside);
     Py_VISIT(self->dict);
     return 0;
 }
@@ -159,6 +194,7 @@ wrapper_clear(Wrapper *self)
     Py_CLEAR(self->succeed);
     Py_CLEAR(self->fail);
     Py_CLEAR(self->report);
+    Py_CLEAR(self->inside);
     Py_CLEAR(self->dict);
     return 0;
 }
@@ -179,8 +215,8 @@ wrapper_dealloc(Wrapper *self)
 static PyObject *
 wrapper_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
 {
-    PyObject *original, *begin, *succeed, *fail, *report;
-    if (!PyArg_ParseTuple(arguments, "OOOOO", &original, &begin, &succeed, &fail, &report)) {
+    PyObject *original, *begin, *succeed, *fail, *report, *inside;
+    if (!PyArg_ParseTuple(arguments, "OOOOOO", &original, &begin, &succeed, &fail, &report, &inside)) {
         return NULL;
     }
     Wrapper *self = (Wrapper *)type->tp_alloc(type, 0);
@@ -192,6 +228,7 @@ wrapper_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keyword
     self->succeed = Py_NewRef(succeed);
     self->fail = Py_NewRef(fail);
     self->report = Py_NewRef(report);
+    self->inside = Py_NewRef(inside);
     return (PyObject *)self;
 }
 

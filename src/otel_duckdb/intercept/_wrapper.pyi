@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 class Wrapper:
@@ -9,6 +10,7 @@ class Wrapper:
         succeed: Callable[[Any, Any], Any],
         fail: Callable[[Any, BaseException], None],
         report: Callable[[Exception], None],
+        inside: ContextVar[bool],
         /,
     ) -> None: ...
     def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...

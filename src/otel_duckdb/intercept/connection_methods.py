@@ -12,6 +12,7 @@ from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.fetchone import Fetchone, SampledRun
 from otel_duckdb.intercept.rows import VECTOR_SIZE, one_row
 from otel_duckdb.intercept.wrappers import likened, wrapped
+from otel_duckdb.telemetry.section import in_section
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +149,7 @@ class FetchOneCall(Listener):
         wrapped_one = wrapped(original, self, self._gate.report)
         # DuckDB 1 wraps its C function in an instancemethod, which takes as long as the counting.
         function = getattr(original, "__func__", original)
-        self._method = likened(Fetchone(function, wrapped_one, self.over), original)
+        self._method = likened(Fetchone(function, wrapped_one, in_section(self.over)), original)
         return self._method
 
     def connection_closed(self, connection: Connection) -> None:

@@ -14,6 +14,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.core.operation import StreamError
+from otel_duckdb.telemetry.section import in_section, unless_inside
 
 try:
     from otel_duckdb.intercept._streams import listen
@@ -33,8 +34,9 @@ class _OpenStream:
         self._gate = gate
         self._holder: ResultHolder | None = holder
         self._operation: Operation | None = operation
+        self.enter, self.leave = unless_inside(self._enter), in_section(self._leave)
 
-    def enter(self) -> Call | None:
+    def _enter(self) -> Call | None:
         """Before a read."""
         try:
             holder = self._holder
@@ -44,7 +46,7 @@ class _OpenStream:
             self._gate.report(fault)
         return None
 
-    def leave(self, call: Call | None, rows: int, message: bytes | None) -> None:
+    def _leave(self, call: Call | None, rows: int, message: bytes | None) -> None:
         """After a read of so many rows, -1 at the end of the stream."""
         if call is None:
             return

@@ -25,6 +25,8 @@ import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from otel_duckdb.telemetry.section import INSIDE, in_section, unless_inside
+
 try:
     from otel_duckdb.intercept._wrapper import Wrapper
 except ImportError:
@@ -67,6 +69,16 @@ class BeginOnly:
 
     def fail(self, _call: Any, _error: BaseException) -> None:
         """Do nothing."""
+
+
+class SectionedHook:
+    """A hook whose code is marked while it runs, and that passes calls on which are made inside such code."""
+
+    def __init__(self, hook: CallHook) -> None:
+        """Mark the methods of `hook`; the C module does it by itself."""
+        self.begin = unless_inside(hook.begin)
+        self.succeed = in_section(hook.succeed)
+        self.fail = in_section(hook.fail)
 
 
 class Scan(Protocol):
@@ -115,10 +127,10 @@ def has_frame(original: Any) -> bool:
 def wrapped(original: Any, hook: CallHook, report: Report) -> Any:
     """A function that calls the original with `hook` around it; what the hook raises goes to `report`."""
     if has_frame(original):
-        return _closure(original, hook, report)
+        return _closure(original, SectionedHook(hook), report)
     # DuckDB 1 wraps its C functions in an instancemethod, which is one call more.
     function = getattr(original, "__func__", original)
-    return likened(Wrapper(function, hook.begin, hook.succeed, hook.fail, report), original)
+    return likened(Wrapper(function, hook.begin, hook.succeed, hook.fail, report, INSIDE), original)
 
 
 def _safely(action: Callable[[Any, Any], Any], call: Any, outcome: Any, report: Report) -> Any:
@@ -162,6 +174,7 @@ def wrapped_scanning(  # noqa: C901 - a helper would cost every call a frame, an
     _otel_original: Callable[..., Any], hook: CallHook, _otel_report: Report, scan: Scan
 ) -> Any:
     """The closure for DuckDB 1, where a query may mean variables of the caller."""
+    hook = SectionedHook(hook)
     _otel_begin, _otel_succeed, _otel_fail = hook.begin, hook.succeed, hook.fail
     _otel_first, _otel_missed, _otel_again = scan.first, scan.missed, scan.again
     _otel_frame, _otel_take_off, _otel_safely = sys._getframe, _take_off, _safely
@@ -213,7 +226,7 @@ def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook, report: 
     def original(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         return _otel_there(_otel_frame(2), _otel_original, _otel_arguments, _otel_keywords)
 
-    return likened(_closure(_placed(original, _otel_original), hook, report, 4), _otel_original)
+    return likened(_closure(_placed(original, _otel_original), SectionedHook(hook), report, 4), _otel_original)
 
 
 def call_from(

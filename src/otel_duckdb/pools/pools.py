@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from threading import RLock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry.metrics import Observation
@@ -11,6 +10,7 @@ from opentelemetry.metrics import Observation
 from otel_duckdb import contract
 from otel_duckdb.telemetry.counter import Counter
 from otel_duckdb.telemetry.histogram import create_histogram
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,7 +43,7 @@ class Pools:
     def __init__(self, meter: Meter, callbacks: CallbackRegistry, settings: Settings) -> None:
         """Observe on `callbacks`; `settings.max_connections` is the limit of every pool where it is set."""
         self._limit = settings.max_connections
-        self._lock = RLock()
+        self._lock = make_reentrant_lock()
         self._pools: dict[int, tuple[str, Callable[[], Pool | None]]] = {}
         self._pending: dict[str, int] = {}
         self._create_time = create_histogram(meter, contract.POOL_CREATE_TIME)

@@ -13,6 +13,7 @@ from wrapt import register_post_import_hook
 from otel_duckdb import contract
 from otel_duckdb.core.location import location
 from otel_duckdb.core.patches import Patches
+from otel_duckdb.telemetry.section import unless_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ class SQLAlchemyPools:
 
     def _guard(self, action: Callable[..., object], *arguments: Any) -> None:
         try:
-            action(*arguments)
+            unless_inside(action)(*arguments)
         except Exception as error:
             self._report("pools", error)
 
@@ -128,7 +129,10 @@ class SQLAlchemyPools:
         if borrowed is not None:
             name, started = borrowed
             # SQLAlchemy returns a forgotten connection when the garbage collector finds it.
-            self._guard(self._later, partial(self._pools.used, name, perf_counter() - started))
+            try:
+                self._later(partial(self._pools.used, name, perf_counter() - started))
+            except Exception as error:
+                self._report("pools", error)
 
     def _name(self, pool: Any) -> str:
         name = _name(pool)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
 from otel_duckdb.core.listener import Listener
+from otel_duckdb.telemetry.locks import make_lock
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -31,7 +31,7 @@ class NPlusOne(Listener):
         self._threshold = threshold
         self._seen: dict[tuple[int, str], list[int]] = {}
         self._worst: dict[int, int] = {}
-        self._lock = Lock()
+        self._lock = make_lock()
 
     def record(self, operation: Operation) -> None:
         """Count the ended operation."""

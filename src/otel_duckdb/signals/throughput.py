@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import time
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import Observation
@@ -13,6 +12,7 @@ from opentelemetry.metrics import Observation
 from otel_duckdb import contract
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.signals.kinds import BY_TABLE
+from otel_duckdb.telemetry.locks import make_lock
 from otel_duckdb.telemetry.window import Window
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Throughput(Listener):
         """Start the window now."""
         self._known: dict[Key, int] = {}
         self._window = Window(lambda: _Counts(self._known), clock)
-        self._lock = Lock()
+        self._lock = make_lock()
 
     def record(self, operation: Operation) -> None:
         """Count the ended operation."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from threading import Lock
 from time import monotonic, perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from opentelemetry.metrics import Observation
 from otel_duckdb import contract
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.transaction import READ, WRITE, Rules, Step, Transaction
+from otel_duckdb.telemetry.locks import make_lock
 from otel_duckdb.telemetry.window import Average
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class _Tally:
     """What is counted of one database's transactions."""
 
     def __init__(self) -> None:
-        self.lock = Lock()
+        self.lock = make_lock()
         self.succeeded = 0
         self.failed = 0
         self.latency = Average()
@@ -53,7 +53,7 @@ class _Tallies(dict[str, _Tally]):
     def __init__(self, limit: int = contract.TABLE_NAME_LIMIT) -> None:
         super().__init__()
         self._limit = limit
-        self._lock = Lock()
+        self._lock = make_lock()
 
     def __missing__(self, name: str) -> _Tally:
         with self._lock:

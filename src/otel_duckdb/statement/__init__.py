@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final
@@ -253,29 +252,29 @@ def _cut(words: list[str]) -> str:
 
 
 class _Cache(dict[str, Statement]):
-    """Statements by their text; the oldest go when the texts together grow too long."""
+    """Statements by their text, in two generations: the older goes when the younger has grown too long.
+
+    There is no lock, for a signal handler may come in between: at worst a text is analysed once more.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._lock = threading.Lock()
+        self._older: dict[str, Statement] = {}
         self._characters = 0
 
     def __missing__(self, text: str) -> Statement:
-        statement = _analyse(text)
+        statement = self._older.get(text) or _analyse(text)
         if len(text) <= _CACHE_TEXT:
-            with self._lock:
-                self._keep(text, statement)
+            self._keep(text, statement)
         return statement
 
     def _keep(self, text: str, statement: Statement) -> None:
-        if text in self:
-            return
+        if self._characters > _CACHE_CHARACTERS // 2 or len(self) >= _CACHE_ENTRIES // 2:
+            self._older = dict(self)
+            self.clear()
+            self._characters = 0
         self[text] = statement
         self._characters += len(text)
-        while self._characters > _CACHE_CHARACTERS or len(self) > _CACHE_ENTRIES:
-            oldest = next(iter(self))
-            del self[oldest]
-            self._characters -= len(oldest)
 
 
 parse: Final[Callable[[str], Statement]] = _Cache().__getitem__

@@ -13,6 +13,7 @@ from weakref import WeakSet
 from opentelemetry.metrics import Observation
 
 from otel_duckdb.contract import DATABASE, Kind
+from otel_duckdb.telemetry.section import INSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -81,11 +82,14 @@ class CallbackRegistry:
 
     def ask(self, observe: Observe) -> Iterable[Observation]:
         """Return what is observed, or nothing if that fails."""
+        token = INSIDE.set(True)
         try:
             return list(observe())
         except Exception as error:
             self._report("collection", error)
             return ()
+        finally:
+            INSIDE.reset(token)
 
 
 def _real(meter: Any) -> Any:

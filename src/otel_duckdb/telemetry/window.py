@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from threading import RLock
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ class Average:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Start the window now."""
-        self._lock = RLock()  # the garbage collector may end an operation while this thread holds it
+        self._lock = make_reentrant_lock()  # the garbage collector may end an operation while this thread holds it
         self._window = Window(_Sum, clock)
 
     def add(self, value: float, number: int = 1) -> None:

@@ -1,0 +1,69 @@
+"""A signal arrives at one line of ours after another, and its handler queries; a hang is told with its stack."""
+
+from __future__ import annotations
+
+import faulthandler
+import itertools
+import signal
+import sys
+from pathlib import Path
+
+import duckdb
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import otel_duckdb
+
+EVERYTHING = sys.argv[1:] == ["everything"]
+HOME = str(Path(otel_duckdb.__file__).parent)
+
+provider, reader = TracerProvider(), InMemoryMetricReader()
+provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
+trace.set_tracer_provider(provider)
+options = {"meter_provider": MeterProvider([reader]), "slow_threshold_ms": 0.0001, "repeated_threshold": 2}
+if not EVERYTHING:
+    options = {"engine_metrics": False, "profile": "off"}
+otel_duckdb.DuckDBInstrumentor().instrument(**options)
+number, connection, own = itertools.count(), duckdb.connect(), duckdb.connect()
+signal.signal(signal.SIGUSR1, lambda *_: own.execute(f"select 1 as h{next(number)}").fetchall())
+connection.execute("create table t (i int)")
+
+
+def program(line):
+    connection.execute(f"select i + {line} as n{line} from t").fetchall()
+    connection.execute("insert into t values (1)")
+    if EVERYTHING:
+        connection.sql("from t").fetchall()
+        reader.get_metrics_data()
+
+
+def signal_at(line):
+    left = [line]
+
+    def local(frame, event, arg):
+        if event == "line":
+            left[0] -= 1
+            if left[0] == 0:
+                sys.settrace(None)
+                signal.raise_signal(signal.SIGUSR1)
+        return local if left[0] > 0 else None
+
+    def tracer(frame, event, arg):
+        return local if left[0] > 0 and frame.f_code.co_filename.startswith(HOME) else None
+
+    faulthandler.dump_traceback_later(8, exit=True)
+    with trace.get_tracer("program").start_as_current_span("parent"):
+        sys.settrace(tracer)
+        program(line)
+        sys.settrace(None)
+    return left[0] <= 0
+
+
+step, line = (5 if EVERYTHING else 1), 1
+while signal_at(line):
+    line += step
+print(line, "lines tried")  # noqa: T201 - a program
