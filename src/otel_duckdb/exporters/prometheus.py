@@ -15,7 +15,6 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from otel_duckdb.exporters._exposition import Exposition
 from otel_duckdb.settings import ALLOWED_HOSTS_VARIABLE, SettingError, whole
-from otel_duckdb.telemetry.locks import make_lock
 from otel_duckdb.text import encodable, printable
 from otel_duckdb.web.exchange import PLAIN, Response
 from otel_duckdb.web.hosts import Hosts, is_loopback
@@ -65,7 +64,7 @@ class PrometheusReader(MetricReader):
         self._data: MetricsData | None = None
         self._written: dict[bool, bytes] = {}
         self._collected_at = float("-inf")
-        self._lock = make_lock()
+        self._lock = threading.Lock()
         self._server: Server | None = None
         if serve:
             self._listen(*_address(host, port), _allowed(allowed_hosts))
@@ -193,7 +192,7 @@ def _forget_in_forked_child(reader: PrometheusReader) -> None:
         child = reference()
         if child is None:
             return
-        child._lock = make_lock()
+        child._lock = threading.Lock()
         server, child._server = child._server, None
         if server:
             server.forget()
