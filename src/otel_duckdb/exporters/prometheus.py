@@ -6,6 +6,7 @@ import concurrent.futures.thread  # noqa: F401 - its fork hook must stand before
 import gzip
 import logging
 import os
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
