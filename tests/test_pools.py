@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.pool import AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool
+from sqlalchemy.pool.base import _ConnectionRecord
 
 from otel_duckdb import contract
 from otel_duckdb.pools.pools import Pools
@@ -131,12 +132,12 @@ def test_a_pool_of_another_database_is_left_alone(setup):
 
 
 def test_sqlalchemy_is_as_it_was_after_the_end(engine):
-    before = QueuePool._do_get, Pool._create_connection
+    before = QueuePool._do_get, _ConnectionRecord.__init__
     setup = Setup(Settings())
     setup.watcher.start()
-    assert (QueuePool._do_get, Pool._create_connection) != before
+    assert (QueuePool._do_get, _ConnectionRecord.__init__) != before
     setup.watcher.stop()
-    assert (QueuePool._do_get, Pool._create_connection) == before
+    assert (QueuePool._do_get, _ConnectionRecord.__init__) == before
     with engine.connect():
         assert setup.collect() == {}
     setup.callbacks.stop()
@@ -190,3 +191,66 @@ def test_the_operators_limit_is_that_of_every_pool_and_is_told_without_one():
     setup.pools.observe("own", pool)
     assert setup.collect()[contract.POOL_MAX.name, "own", None] == 7
     setup.callbacks.stop()
+
+
+class UsersPool(NullPool):
+    """Counts what it lent, and nothing else; one of its methods fails."""
+
+    lent = 0
+
+    def checkedout(self):
+        return 2
+
+    def checkedin(self):
+        raise RuntimeError("not told")
+
+
+@pytest.mark.parametrize("kind", [SingletonThreadPool, StaticPool, NullPool, AssertionPool, UsersPool])
+def test_every_kind_of_sqlalchemys_pools_tells_what_it_knows(setup, kind):
+    engine = sqlalchemy.create_engine("duckdb:///:memory:", poolclass=kind, pool_logging_name="p")
+    for _ in range(2):
+        with engine.connect() as con:
+            assert con.execute(sqlalchemy.text("SELECT 42")).scalar() == 42
+    found = setup.collect()
+    created = found[contract.POOL_CREATE_TIME.name, "p", None]
+    assert created >= 1 if kind in (NullPool, UsersPool) else created in (1, 2)
+    assert found[contract.POOL_USE_TIME.name, "p", None] == 2
+    assert states(found, "p") == ({"used": 2} if kind is UsersPool else {})
+    engine.dispose()
+
+
+def test_a_pool_that_fails_when_it_is_asked_hides_no_other(setup):
+    class Failing(OwnPool):
+        def checkedin(self):
+            raise RuntimeError
+
+        def limit(self):
+            return "many"
+
+    failing, own = Failing(), OwnPool()
+    setup.pools.observe("failing", failing)
+    setup.pools.observe("own\ud800", own)
+    found = setup.collect()
+    assert states(found, "failing") == {"used": 4}
+    assert states(found, r"own\ud800") == {"idle": 3, "used": 4}
+
+
+def test_a_pool_that_cannot_be_weakly_referenced_is_refused_with_a_reason(setup):
+    class Slotted:
+        __slots__ = ()
+        checkedin = checkedout = OwnPool.checkedin
+
+    with pytest.raises(TypeError, match=r"the pool 'own', a .*Slotted, cannot be weakly referenced; add __weakref__"):
+        setup.pools.observe("own", Slotted())
+
+
+def test_a_pool_may_be_shown_before_duckdb_is_instrumented_and_again_after(telemetry):
+    pool = OwnPool()
+    telemetry.instrumentor.observe_pool("early", pool)
+    for _ in range(2):
+        telemetry.instrument()
+        points = telemetry.points(contract.POOL_CONNECTIONS.name)
+        assert {point.attributes[contract.DB_POOL_NAME] for point in points} == {"early"}
+        telemetry.instrumentor.uninstrument()
+    with pytest.raises(TypeError, match="has no method"):
+        telemetry.instrumentor.observe_pool("early", object())

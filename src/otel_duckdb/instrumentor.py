@@ -6,7 +6,7 @@ import atexit
 import logging
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger
@@ -16,9 +16,11 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from wrapt import register_post_import_hook
 
 from otel_duckdb import contract
+from otel_duckdb.arguments import PROVIDED, check_connection, check_options
 from otel_duckdb.core.deferred import Deferred
 from otel_duckdb.core.dispatcher import Dispatcher
 from otel_duckdb.core.methods import Methods
+from otel_duckdb.declarative import is_automatic, is_named
 from otel_duckdb.engine.databases import DatabaseCounts, Databases
 from otel_duckdb.engine.gauges import EngineGauges, Readings
 from otel_duckdb.engine.process import ProcessGauges
@@ -29,6 +31,7 @@ from otel_duckdb.intercept.patch_table import SUPPORTED, PatchTable, generation
 from otel_duckdb.intercept.registry import ConnectionRegistry
 from otel_duckdb.intercept.reload import ReloadWatch
 from otel_duckdb.pools.pools import Pools
+from otel_duckdb.pools.shown import ShownPools
 from otel_duckdb.pools.sqlalchemy import SQLAlchemyPools
 from otel_duckdb.profiling.plan import Plans
 from otel_duckdb.profiling.profiler import make_profiler
@@ -55,27 +58,17 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.trace import Tracer
 
-    from otel_duckdb.pools.pools import Pool
+    from otel_duckdb.pools.shown import Pool
     from otel_duckdb.telemetry.gauges import Gauges
 
 logger = logging.getLogger("otel_duckdb")
-
-_PROVIDED: Final = (
-    "tracer_provider",
-    "meter_provider",
-    "logger_provider",
-    "request_hook",
-    "response_hook",
-    "operation_filter",
-)
-"""Options of `instrument()` that are objects, and no settings."""
 
 
 class _Running:
     """The parts of one instrumentation, from `instrument()` to `uninstrument()`."""
 
     def __init__(self, duckdb: Any, options: dict[str, Any], *, everything: bool) -> None:
-        provided = {name: options.pop(name, None) for name in _PROVIDED}
+        provided = {name: options.pop(name, None) for name in PROVIDED}
         settings = Settings.load(options)
         tracer, meter, logger = _scope(provided)
         self._report = report = InternalErrors(meter).report
@@ -201,16 +194,26 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
 
     _running: _Running | None = None
     _awaiting: dict[str, Any] | None = None
-    configuration = Settings
+    _shown_pools = ShownPools()
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """The versions of DuckDB that are supported."""
         return ("duckdb >= 1.4",)
 
+    def instrument(self, **options: Any) -> None:
+        """Instrument DuckDB.
+
+        Raises:
+            SettingError: an option is unknown, or its value is not allowed.
+        """
+        if is_automatic(options) and (self.is_instrumented_by_opentelemetry or is_named()):
+            return  # the file had its say
+        super().instrument(**options)
+
     def _instrument(self, **options: Any) -> None:
         options.pop("skip_dep_check", None)
         options.pop("enabled", None)
-        Settings.load({name: value for name, value in options.items() if name not in _PROVIDED})
+        check_options(options)
         if "duckdb" in sys.modules:
             self._start(options, everything=True)
             return
@@ -239,7 +242,7 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
             return
         for sentence in misspelt_variables():
             logger.warning("otel_duckdb: %s", sentence)
-        if not any(options.get(name) for name in _PROVIDED if name.endswith("provider")) and lacks_an_sdk():
+        if not any(options.get(name) for name in PROVIDED if name.endswith("provider")) and lacks_an_sdk():
             logger.warning(
                 "otel_duckdb: opentelemetry-instrument found no OpenTelemetry SDK, so nothing is recorded; run: %s",
                 install_command("otlp"),
@@ -247,6 +250,8 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         running = _Running(duckdb, options, everything=everything)
         in_section(running.start)()
         self._running = running
+        for name, pool in self._shown_pools:
+            running.pools.observe(name, pool)
 
     def _uninstrument(self, **_options: Any) -> None:
         running, self._running, self._awaiting = self._running, None, None
@@ -254,16 +259,26 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
             in_section(running.stop)()
 
     def observe_pool(self, name: str, pool: Pool) -> None:
-        """Observe a connection pool for as long as it lives; SQLAlchemy's are observed by themselves.
+        """Observe a connection pool for as long as it lives and DuckDB is instrumented, now or later.
+
+        SQLAlchemy's pools are observed by themselves.
 
         Raises:
             TypeError: the pool does not tell how many of its connections are idle and in use.
         """
+        self._shown_pools.add(name, pool)
         if self._running is not None:
             self._running.pools.observe(name, pool)
 
     def instrument_connection(self, connection: Any, **options: Any) -> Any:
-        """Instrument one connection, and the cursors and duplicates made of it from now on; returns it."""
+        """Instrument one connection, and the cursors and duplicates made of it from now on; returns it.
+
+        Raises:
+            TypeError: it is no connection of DuckDB.
+            SettingError: an option is unknown, or its value is not allowed.
+        """
+        check_connection(connection)
+        check_options(options)
         if self._running is None:
             self._start(options, everything=False)
         if self._running is not None:

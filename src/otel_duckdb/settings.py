@@ -15,6 +15,10 @@ ALLOWED_HOSTS_VARIABLE: Final = "OTEL_DUCKDB_ALLOWED_HOSTS"
 """An option of the Prometheus endpoint, which is no part of the instrumentation."""
 
 
+_LARGEST: Final = 2**63 - 1
+"""The largest whole number that a metric can carry."""
+
+
 class SettingError(ValueError):
     """An option has a value that is not allowed; the text names the option, the value and what is allowed."""
 
@@ -60,7 +64,7 @@ def whole(low: int, high: int | None = None) -> Callable[[str, object], int]:
             number = int(str(value))
         except ValueError:
             raise _fail(name, value, allowed) from None
-        if number < low or (high is not None and number > high):
+        if not low <= number <= (_LARGEST if high is None else high):
             raise _fail(name, value, allowed)
         return number
 
@@ -118,9 +122,12 @@ def _bytes(name: str, value: object) -> int:
     text = str(value).strip().lower().replace(" ", "")
     digits = text.rstrip("bikmgt")
     try:
-        return int(float(digits) * _UNITS[text[len(digits) :]])
-    except (KeyError, ValueError):
-        raise _fail(name, value, "a size such as 2GB, 512MiB or 1000000") from None
+        size = int(float(digits) * _UNITS[text[len(digits) :]])
+    except (KeyError, ValueError, OverflowError):
+        size = -1
+    if not 0 <= size <= _LARGEST:
+        raise _fail(name, value, "a size such as 2GB, 512MiB or 1000000")
+    return size
 
 
 def _option(parse: Callable[[str, object], Any], default: Any, environment: str, meaning: str) -> Any:

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
+from otel_duckdb.pools.shown import check_pool
 from otel_duckdb.telemetry.counter import Counter
 from otel_duckdb.telemetry.histogram import create_histogram
 from otel_duckdb.telemetry.locks import make_reentrant_lock
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from opentelemetry.metrics import Meter
 
+    from otel_duckdb.pools.shown import Pool
     from otel_duckdb.settings import Settings
     from otel_duckdb.telemetry.gauges import CallbackRegistry
 
 IDLE: Final = "idle"
 USED: Final = "used"
-
-
-class Pool(Protocol):
-    """A pool as `observe_pool` takes it; SQLAlchemy's pools are such.
-
-    Optional are `size()`, the most idle connections it keeps, and `limit()`, the most it opens, None for no limit.
-    """
-
-    def checkedin(self) -> int:
-        """Return the number of idle connections."""
-
-    def checkedout(self) -> int:
-        """Return the number of connections in use."""
 
 
 class Pools:
@@ -44,7 +34,7 @@ class Pools:
         """Observe on `callbacks`; `settings.max_connections` is the limit of every pool where it is set."""
         self._limit = settings.max_connections
         self._lock = make_reentrant_lock()
-        self._pools: dict[int, tuple[str, Callable[[], Pool | None]]] = {}
+        self._pools: dict[int, tuple[str, Callable[[], object | None]]] = {}
         self._pending: dict[str, int] = {}
         self._create_time = create_histogram(meter, contract.POOL_CREATE_TIME)
         self._wait_time = create_histogram(meter, contract.POOL_WAIT_TIME)
@@ -61,14 +51,15 @@ class Pools:
         Raises:
             TypeError: the pool does not tell how many of its connections are idle and in use.
         """
-        for method in ("checkedin", "checkedout"):
-            if not callable(getattr(pool, method, None)):
-                raise TypeError(
-                    f"the pool {name!r}, a {type(pool).__qualname__}, has no method {method}(); give it one"
-                )
+        check_pool(name, pool)
+        self.observe_counts(name, pool)
+
+    def observe_counts(self, name: str, pool: object) -> None:
+        """Observe what counts a pool has, which may be none."""
         key = id(pool)
         with self._lock:
             if key not in self._pools:
+                name = encodable(str(name))
                 self._pools[key] = (name, weakref.ref(pool, lambda _: self._pools.pop(key, None)))
                 self._timeouts.add(0, {contract.DB_POOL_NAME: name})
 
@@ -93,7 +84,7 @@ class Pools:
         with self._lock:
             self._pending[name] = self._pending.get(name, 0) + change
 
-    def _live(self) -> Iterator[tuple[str, Pool]]:
+    def _live(self) -> Iterator[tuple[str, object]]:
         for name, reference in self._pools.copy().values():
             pool = reference()
             if pool is not None:
@@ -101,14 +92,16 @@ class Pools:
 
     def _connections(self) -> Iterable[Observation]:
         for name, pool in self._live():
-            for state, number in ((IDLE, pool.checkedin()), (USED, pool.checkedout())):
-                yield Observation(number, {contract.DB_POOL_NAME: name, contract.DB_CONNECTION_STATE: state})
+            for state, method in ((IDLE, "checkedin"), (USED, "checkedout")):
+                number = _told(pool, method)
+                if number is not None:
+                    yield Observation(number, {contract.DB_POOL_NAME: name, contract.DB_CONNECTION_STATE: state})
 
     def _idle_max(self) -> Iterable[Observation]:
         for name, pool in self._live():
-            size = getattr(pool, "size", None)
-            if callable(size):
-                yield Observation(size(), {contract.DB_POOL_NAME: name})
+            size = _told(pool, "size")
+            if size is not None:
+                yield Observation(size, {contract.DB_POOL_NAME: name})
 
     def _max(self) -> Iterable[Observation]:
         pools = list(self._live())
@@ -124,12 +117,22 @@ class Pools:
             yield Observation(number, {contract.DB_POOL_NAME: name})
 
 
-def _limit(pool: Pool) -> int | None:
-    limit = getattr(pool, "limit", None)
-    if callable(limit):
-        told: int | None = limit()
-        return told
-    size, overflow = getattr(pool, "size", None), getattr(pool, "_max_overflow", -1)  # SQLAlchemy's QueuePool
-    if not callable(size) or overflow < 0 or not size():
+def _told(pool: object, method: str) -> int | None:
+    """The number that a method of a pool returns; None where it has none, or where that fails or is no number."""
+    tell = getattr(pool, method, None)
+    if not callable(tell):
         return None
-    return int(size()) + int(overflow)
+    try:
+        number = tell()
+    except Exception:  # the pool is the user's, and one that fails hides no other
+        return None
+    return number if isinstance(number, int) else None
+
+
+def _limit(pool: object) -> int | None:
+    if callable(getattr(pool, "limit", None)):
+        return _told(pool, "limit")
+    size, overflow = _told(pool, "size"), getattr(pool, "_max_overflow", None)  # SQLAlchemy's QueuePool
+    if not size or not isinstance(overflow, int) or overflow < 0:
+        return None
+    return size + overflow

@@ -14,6 +14,7 @@ from otel_duckdb import contract
 from otel_duckdb.core.location import location
 from otel_duckdb.core.patches import Patches
 from otel_duckdb.telemetry.section import unless_inside
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,8 @@ class SQLAlchemyPools:
     """Observes every pool of the dialect `duckdb`.
 
     SQLAlchemy's events tell of borrowing and returning. They tell neither how long a request waited nor how long a
-    connection took to open, so the two methods that wait and open are replaced too.
+    connection took to open, so the two methods that wait and open are replaced too. Only a QueuePool has requests that
+    wait, and counts; of the other pools it is known how long connections take to open, and how long they are used.
     """
 
     def __init__(self, pools: Pools, report: Report, later: Callable[[Callable[[], None]], None]) -> None:
@@ -58,12 +60,15 @@ class SQLAlchemyPools:
             self._guard(self._remove.pop())
 
     def _install(self) -> None:
-        from sqlalchemy import event, exc, pool  # noqa: PLC0415 - it was just imported, and is no dependency of ours
+        # They were just imported, and are no dependency of ours.
+        from sqlalchemy import event, exc, pool  # noqa: PLC0415
+        from sqlalchemy.pool.base import _ConnectionRecord  # noqa: PLC0415
 
         for name, listener in (("checkout", self._checkout), ("checkin", self._checkin)):
             event.listen(pool.Pool, name, listener)
             self._remove.append(partial(event.remove, pool.Pool, name, listener))
-        self._patches.replace(pool.Pool, "_create_connection", self._creating(pool.Pool._create_connection))
+        # Every pool makes its connections so; StaticPool does without Pool._create_connection.
+        self._patches.replace(_ConnectionRecord, "__init__", self._creating(_ConnectionRecord.__init__))
         self._patches.replace(pool.QueuePool, "_do_get", self._waiting(pool.QueuePool._do_get, exc.TimeoutError))
 
     def _guard(self, action: Callable[..., object], *arguments: Any) -> None:
@@ -72,15 +77,14 @@ class SQLAlchemyPools:
         except Exception as error:
             self._report("pools", error)
 
-    def _creating(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def _create_connection(pool: Any) -> Any:
+    def _creating(self, original: Callable[..., None]) -> Callable[..., None]:
+        def __init__(record: Any, pool: Any, *arguments: Any, **keywords: Any) -> None:  # noqa: N807 - it takes its place
             started = perf_counter()
-            connection = original(pool)
+            original(record, pool, *arguments, **keywords)
             if _is_duckdb(pool):
                 self._guard(self._created, pool, perf_counter() - started)
-            return connection
 
-        return _create_connection
+        return __init__
 
     def _waiting(self, original: Callable[[Any], Any], timeout: type[Exception]) -> Callable[[Any], Any]:
         def _do_get(pool: Any) -> Any:
@@ -135,8 +139,8 @@ class SQLAlchemyPools:
                 self._report("pools", error)
 
     def _name(self, pool: Any) -> str:
-        name = _name(pool)
-        self._pools.observe(name, pool)
+        name = encodable(_name(pool))
+        self._pools.observe_counts(name, pool)
         return name
 
 

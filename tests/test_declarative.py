@@ -1,0 +1,77 @@
+"""What the SDK's declarative file says of this instrumentation is obeyed, and what it gets wrong keeps it off."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("opentelemetry.configuration", reason="the SDK of this line reads no file")
+
+FILE = """
+file_format: "1.0"
+tracer_provider:
+  processors: [{{simple: {{exporter: {{console: {{}}}}}}}}]
+{section}
+"""
+SECTION = "instrumentation/development: {{python: {{duckdb: {options}}}}}"
+PROGRAM = "import duckdb; duckdb.sql(\"SELECT 'apple'\").fetchall()"
+
+
+def run(folder, section, **variables):
+    file = folder / "otel.yaml"
+    file.write_text(FILE.format(section=section))
+    return subprocess.run(
+        [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable, "-c", PROGRAM],
+        env={**os.environ, "OTEL_CONFIG_FILE": str(file), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+
+def said(done):
+    """What is on stderr beside the SDK's own remark on its configurator."""
+    return [line for line in done.stderr.splitlines() if "ignoring configurator kwargs" not in line]
+
+
+def spans(done):
+    return done.stdout.count('"db.query.text"')
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ("{query_text_limit: none}", "query_text_limit is 'none'; allowed is a whole number"),
+        ("{no_such: 1}", "unknown option 'no_such'; known are"),
+        ("{raw_query_text: maybe}", "raw_query_text is 'maybe'; allowed is true or false"),
+        ("{query_text_limit: [1]}", "query_text_limit is [1]; allowed is"),
+    ],
+)
+def test_a_wrong_option_means_no_instrumentation_and_one_setting_error(tmp_path, options, error):
+    done = run(tmp_path, SECTION.format(options=options))
+    assert spans(done) == 0
+    assert done.stderr.count("SettingError: ") == 1
+    assert f"SettingError: {error}" in done.stderr
+    assert "TypeError" not in done.stderr
+    assert "Attempting" not in done.stderr
+
+
+def test_a_section_that_switches_it_off_is_obeyed_without_a_word(tmp_path):
+    done = run(tmp_path, SECTION.format(options="{enabled: false}"))
+    assert (spans(done), said(done)) == (0, [])
+
+
+@pytest.mark.parametrize("section", ["", SECTION.format(options="{}"), SECTION.format(options="{min_duration_ms: 0}")])
+def test_it_is_instrumented_once_and_nothing_says_so(tmp_path, section):
+    done = run(tmp_path, section)
+    assert (spans(done), said(done)) == (1, [])
+    assert "apple" not in done.stdout
+
+
+def test_options_of_the_file_apply_and_the_environment_adds_those_it_leaves_out(tmp_path):
+    assert spans(run(tmp_path, SECTION.format(options="{min_duration_ms: 60000}"))) == 0
+    done = run(tmp_path, SECTION.format(options="{min_duration_ms: 0}"), OTEL_DUCKDB_RAW_QUERY_TEXT="true")
+    assert "apple" in done.stdout
