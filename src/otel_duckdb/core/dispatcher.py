@@ -170,7 +170,11 @@ class Dispatcher:
 
     def describe(self, operation: Operation, span: Span) -> None:
         """Let listeners say on the operation's span what they know of it."""
-        self._tell(self._describe, operation, span)
+        for listener in self._describe:
+            try:
+                listener(operation, span)
+            except Exception as fault:
+                self._fault(listener, fault)
 
     def end(self, operation: Operation, error: BaseException | None = None) -> None:
         """The operation is over; a second call does nothing."""

@@ -186,7 +186,8 @@ class Profiler(Listener):
 
     def finished(self, operation: Operation) -> None:
         """Give the ended operation its profile, and remember its statement if it was slow."""
-        if operation.accepted and operation.duration_ns > self._slow_ns:
+        # Each property costs a frame, and this is told of every operation.
+        if operation.accepted and operation.execute_ns + operation.fetch_ns > self._slow_ns:
             self._remember(operation)
         connection = operation.connection
         if connection is None:

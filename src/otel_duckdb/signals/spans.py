@@ -102,7 +102,7 @@ class Spans(Listener):
             return
         if span.is_recording():
             span.set_attributes(_outcome(operation))
-            failure = operation.failure
+            failure = None if operation.error is None else operation.failure
             if failure is not None:
                 self._fail(span, failure, operation)
             elif operation.error is not None:
