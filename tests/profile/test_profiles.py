@@ -103,7 +103,7 @@ def test_a_script_has_the_profile_of_its_last_statement(con, telemetry):
     con.execute(QUERY + "; SET threads = 2").fetchall()
     con.execute(QUERY + ";\n" + QUERY).fetchall()
     con.sql("SELECT 1; " + QUERY).fetchall()
-    spans = telemetry.spans
+    spans = telemetry.ended
     assert profiled(spans)[:3] == [True, False, True]
     assert spans[0].attributes["db.operation.batch.size"] == 2
     assert spans[0].attributes["duckdb.profile.rows_scanned"] == 200_000
@@ -114,7 +114,7 @@ def test_a_script_is_not_profiled_because_it_was_slow(con, telemetry):
     telemetry.instrument(slow_threshold_ms=0)
     for _ in range(3):
         con.execute("SELECT 1; " + QUERY).fetchall()
-    assert not any(profiled(telemetry.spans))
+    assert not any(profiled(telemetry.ended))
 
 
 def test_batches_and_calls_without_text_are_not_profiled(con, telemetry):
