@@ -1,7 +1,7 @@
 # Each target sets itself up in .venv and .cache; both are ignored by git.
-.PHONY: demo test test-all check format lock package bench stack soak docs clean
+.PHONY: demo test test-all check format lock package audit sanitize bench stack soak docs clean
 
-demo test test-all check format lock package bench stack soak docs:
+demo test test-all check format lock package audit sanitize bench stack soak docs:
 	@scripts/$@
 
 clean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,26 @@ def test_a_scan_spends_its_time_in_the_fetches(observed):
     spans = json.loads(observed.stdout)["spans"]
     (scan,) = [span for span in spans if span["attributes"].get("db.response.returned_rows") == 327_346]
     assert scan["attributes"]["duckdb.fetch_time_ms"] > scan["attributes"]["duckdb.execute_time_ms"]
+
+
+def test_every_example_stands_in_the_table_with_what_it_needs():
+    rows = [
+        line for line in (EXAMPLES / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| [")
+    ]
+    assert {row.split("`")[1] for row in rows} == {path.name for path in EXAMPLES.glob("*.py")}
+
+
+def test_the_buffer_is_synced_to_an_embedded_clickhouse_and_nothing_is_lost_or_comes_twice():
+    done = run(sys.executable, EXAMPLES / "trading_buffer.py")
+    told = re.search(r"^(\d+) ticks stored, (\d+) acknowledged, (\d+) waiting$", done.stdout, re.MULTILINE)
+    stored, acknowledged, waiting = map(int, told.groups())
+    assert stored == acknowledged > 0
+    assert waiting == 0
+
+
+def test_the_buffer_needs_nothing_beyond_the_extra_that_the_table_names():
+    text = (EXAMPLES / "trading_buffer.py").read_text(encoding="utf-8")
+    imported = {
+        line.split()[1].partition(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))
+    }
+    assert imported - sys.stdlib_module_names <= {"clickhouse_connect", "duckdb", "otel_duckdb", "__future__"}
