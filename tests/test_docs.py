@@ -52,3 +52,18 @@ def test_every_make_target_the_documents_name_exists():
     assert named <= phony
     for target in named - {"clean"}:
         assert (ROOT / "scripts" / target).exists(), f"make {target} has no script"
+
+
+def test_every_file_that_the_architecture_names_exists():
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    files = [path.as_posix() for folder in ("src", "tests") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    named = set(re.findall(r"[\w/]+\.(?:py|c)\b", page))
+    assert len(named) > 40
+    assert {name for name in named if not any(path.endswith(f"/{name}") for path in files)} == set()
+
+
+def test_the_architecture_tells_of_every_room():
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rooms = {path.name for path in (ROOT / "src/otel_duckdb").iterdir() if not path.name.startswith("_")}
+    rooms = {name if name.endswith(".py") else f"{name}/" for name in rooms - {"py.typed"}}
+    assert {name for name in rooms if name not in page} == set()
