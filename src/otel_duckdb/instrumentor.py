@@ -131,6 +131,12 @@ class _Running:
             gauges.register(self._callbacks)
         self._failed_connections.start()
         self._sqlalchemy.start()
+        self._register_exit()
+        self.gate.woken = self._register_exit
+
+    def _register_exit(self) -> None:
+        """End what is open at exit before the SDK, which is set up by now, shuts down: what came last goes first."""
+        atexit.unregister(self._exit)
         atexit.register(self._exit)
 
     def _tell_of_names_imported_before(self) -> None:

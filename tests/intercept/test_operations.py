@@ -193,6 +193,23 @@ class TestEnds:
         assert printed.stderr == ""
         assert "SELECT" in printed.stdout
 
+    @pytest.mark.parametrize("first", ["instrument()", "the SDK"])
+    def test_at_exit_whichever_came_first(self, first):
+        instrument = "DuckDBInstrumentor().instrument(engine_metrics=False)"
+        sdk = textwrap.dedent("""
+            from opentelemetry import trace
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor
+            provider = TracerProvider()
+            provider.add_span_processor(BatchSpanProcessor(Printing()))
+            trace.set_tracer_provider(provider)
+        """)
+        steps = [instrument, sdk] if first == "instrument()" else [sdk, instrument]
+        head = PROGRAM.partition("provider = ")[0]
+        body = "\n".join([head, *steps, "con = duckdb.connect()", f"con.execute({SCAN!r}).fetchone()"])
+        printed = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True, check=True)
+        assert printed.stderr == ""
+        assert "SELECT" in printed.stdout
+
 
 PROGRAM = textwrap.dedent(
     """

@@ -13,6 +13,8 @@ from otel_duckdb.core.operation import settle_sampled_run, unregistered
 from otel_duckdb.intercept.locate import locate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_duckdb.core.dispatcher import Dispatcher, Report
     from otel_duckdb.core.methods import Methods
     from otel_duckdb.core.operation import Connection, Operation, ResultHolder
@@ -36,6 +38,7 @@ class Gate:
         dormant: Whether no SDK was set up when last looked, so that there is nobody to tell.
         everything: Whether connections nobody has registered are recorded too.
         python_inside: Whether Python code of the user may run inside DuckDB, as a function or a file system.
+        woken: Called when an SDK was set up after all.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Gate:
         self.dispatcher = dispatcher
         self._report = report
         self.python_inside = False
+        self.woken: Callable[[], None] = lambda: None
         self._methods = methods
         self._passing: tuple[type[BaseException], ...] = (TypeError, ImportError)
         if resource_in_use is not None:
@@ -103,6 +107,8 @@ class Gate:
     def _nobody_listens(self) -> bool:
         # The public getters read the environment each time.
         self.dormant = trace._TRACER_PROVIDER is None and metrics_api._METER_PROVIDER is None
+        if not self.dormant:
+            self.woken()
         return self.dormant
 
     @staticmethod
