@@ -106,7 +106,7 @@ class Stress:
     def read(self, number, turn):
         """Read the databases alone, as often as can be."""
         for database in DuckDBInstrumentor()._running.databases:
-            self.readings += database.read() is not None
+            self.readings += database.read_state() is not None
         time.sleep(0.01)
 
 

@@ -54,7 +54,7 @@ def test_memory_is_what_duckdb_says(connection, database):
     connection.execute("checkpoint")
     connection.execute("set memory_limit = '2GiB'")
     told = dict(connection.execute("select tag, memory_usage_bytes from duckdb_memory()").fetchall())
-    seen = database.read()
+    seen = database.read_state()
     assert seen.memory_by_tag.keys() == told.keys()
     assert seen.memory_by_tag["BASE_TABLE"] == told["BASE_TABLE"] > 0
     assert seen.memory_used == sum(seen.memory_by_tag.values())
@@ -63,18 +63,18 @@ def test_memory_is_what_duckdb_says(connection, database):
 
 def test_a_changed_memory_limit_is_seen(connection, database):
     connection.execute("set memory_limit = '1GiB'")
-    assert database.read().memory_limit == 1024**3
+    assert database.read_state().memory_limit == 1024**3
     connection.execute("set memory_limit = '3GiB'")
-    assert database.read().memory_limit == 3 * 1024**3
+    assert database.read_state().memory_limit == 3 * 1024**3
 
 
 def test_disk_is_the_size_of_the_files(connection, database, path):
     wal = path.with_name(path.name + ".wal")
-    seen = database.read()
+    seen = database.read_state()
     assert (seen.database_files, seen.wal_files) == (path.stat().st_size, wal.stat().st_size)
     assert seen.wal_files > 0
     connection.execute("checkpoint")
-    seen = database.read()
+    seen = database.read_state()
     assert (seen.database_files, seen.wal_files) == (path.stat().st_size, 0)
     assert seen.disk_usage == seen.database_files
     total, used = connection.execute("select total_blocks, used_blocks from pragma_database_size()").fetchone()
@@ -85,14 +85,14 @@ def test_disk_is_the_size_of_the_files(connection, database, path):
 
 def test_attached_files_count_until_they_are_detached(connection, database, tmp_path):
     connection.execute("checkpoint")
-    before = database.read()
+    before = database.read_state()
     other = tmp_path / "other.db"
     connection.execute(f"attach '{other}' as other; create table other.numbers as from numbers; checkpoint other")
-    during = database.read()
+    during = database.read_state()
     assert during.database_files == before.database_files + other.stat().st_size
     assert during.blocks_total > before.blocks_total
     connection.execute("detach other")
-    assert database.read().database_files == before.database_files
+    assert database.read_state().database_files == before.database_files
     assert opens_elsewhere(other)
 
 
@@ -103,7 +103,7 @@ def test_spilled_data_and_its_files_are_seen(connection, database, tmp_path):
         "select range, hash(range)::varchar || repeat('x', 40) as text from range(1500000) order by text"
     )
     result.fetchone()
-    seen = database.read()
+    seen = database.read_state()
     files = sum(size for _, size in connection.cursor().execute("from duckdb_temporary_files()").fetchall())
     assert seen.temporary_storage > 1_000_000
     assert seen.temporary_files == files > 1_000_000
@@ -114,7 +114,7 @@ def test_spilled_data_and_its_files_are_seen(connection, database, tmp_path):
 def test_a_database_in_memory_has_no_files(tmp_path):
     with duckdb.connect() as connection:
         database = observe(connection)
-        seen = database.read()
+        seen = database.read_state()
         assert (seen.disk_usage, seen.blocks_total) == (0, 0)
         assert seen.memory_limit > 0
         database.close()
@@ -133,7 +133,7 @@ def test_a_database_in_memory_has_no_files(tmp_path):
 )
 def test_a_reading_is_the_same_whatever_the_user_has_set(connection, database, spoil):
     connection.execute(spoil)
-    seen = database.read()
+    seen = database.read_state()
     assert seen.memory_used > 0
     assert seen.memory_limit > 0
     assert seen.database_files > 0
@@ -143,7 +143,7 @@ def test_a_read_only_database_is_read(path, connection):
     connection.close()
     with duckdb.connect(path, read_only=True) as reader:
         database = observe(reader, str(path))
-        assert database.read().database_files == path.stat().st_size
+        assert database.read_state().database_files == path.stat().st_size
         database.close()
 
 
@@ -159,25 +159,25 @@ def test_an_attached_database_of_another_kind_is_not_asked_for_its_size(connecti
 def test_reading_leaves_the_users_transaction_and_checkpoint_alone(connection, database):
     connection.execute("begin; insert into numbers values (-1)")
     identity = connection.execute("select txid_current()").fetchone()
-    database.read()
+    database.read_state()
     assert connection.execute("select txid_current()").fetchone() == identity
     connection.execute("rollback")
-    database.read()
+    database.read_state()
     connection.execute("checkpoint")
     connection.execute("force checkpoint")
-    assert database.read() is not None
+    assert database.read_state() is not None
     assert connection.execute("select count(*) from numbers").fetchone() == (200000,)
 
 
 def test_our_cursor_holds_no_transaction_after_a_read(connection, database):
-    database.read()
+    database.read_state()
     cursor = database._cursor
     first, second = (cursor.rows("select txid_current()")[0][0] for _ in range(2))
     assert first != second
 
 
 def test_reading_does_not_wait_for_the_users_query(connection, database):
-    database.read()
+    database.read_state()
     rows = 2_000_000_000
     query = threading.Thread(target=run_until_interrupted, args=(connection, rows))
     query.start()
@@ -186,7 +186,7 @@ def test_reading_does_not_wait_for_the_users_query(connection, database):
         times = []
         for _ in range(20):
             start = time.perf_counter()
-            assert database.read() is not None
+            assert database.read_state() is not None
             times.append(time.perf_counter() - start)
         assert query.is_alive()
         assert sorted(times)[10] < 0.05  # the machine may be busy; the benchmark holds the tighter goal
@@ -201,7 +201,7 @@ def run_until_interrupted(connection, rows):
 
 
 def test_the_file_is_free_once_both_are_closed(connection, database, path):
-    database.read()
+    database.read_state()
     connection.close()
     assert not opens_elsewhere(path)
     database.close()
@@ -211,7 +211,7 @@ def test_the_file_is_free_once_both_are_closed(connection, database, path):
 def test_a_database_outlives_the_connection_it_was_made_from(path, connection, database):
     second = duckdb.connect(path)
     connection.close()
-    assert database.read().database_files > 0
+    assert database.read_state().database_files > 0
     database.close()
     second.close()
 
@@ -220,7 +220,7 @@ def test_a_closed_database_reads_as_gone_and_closes_again(database):
     database.close()
     database.close()
     assert database.closed
-    assert database.read() is None
+    assert database.read_state() is None
 
 
 def test_a_weak_reference_frees_the_file_when_the_connection_is_collected(path):
@@ -247,7 +247,7 @@ def test_a_close_in_the_middle_of_a_read_in_the_same_thread_waits_for_the_reads_
 
     methods = Methods(METHODS.cursor, execute_then_collect, METHODS.fetchall, METHODS.close)
     database._cursor = PrivateCursor(database._cursor.connection, methods)
-    assert database.read() is not None
+    assert database.read_state() is not None
     assert set(closed_in_between) == {False}
     assert database._cursor is None
     connection.close()
@@ -257,11 +257,11 @@ def test_a_close_in_the_middle_of_a_read_in_the_same_thread_waits_for_the_reads_
 def test_a_fatal_error_reaches_the_reader_and_no_one_else(database):
     database._cursor.close()
     with pytest.raises(duckdb.ConnectionException):
-        database.read()
+        database.read_state()
 
 
 def read_in_child(database, answer):
-    seen = database.read()
+    seen = database.read_state()
     database.close()
     answer.put(seen)
 
@@ -269,7 +269,7 @@ def read_in_child(database, answer):
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
 def test_a_forked_child_reads_nothing_and_does_not_hang(database):
-    database.read()
+    database.read_state()
     context = multiprocessing.get_context("fork")
     answer = context.SimpleQueue()
     with database._lock:  # as if another thread were reading at the moment of the fork
@@ -278,7 +278,7 @@ def test_a_forked_child_reads_nothing_and_does_not_hang(database):
     child.join(20)
     assert child.exitcode == 0
     assert answer.get() is None
-    assert database.read() is not None
+    assert database.read_state() is not None
 
 
 @pytest.mark.parametrize(

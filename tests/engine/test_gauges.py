@@ -149,8 +149,8 @@ def test_databases_of_one_name_are_added_up(connection, databases, tmp_path):
 
 def test_one_collection_reads_each_database_once(setup, databases, monkeypatch):
     reads = []
-    genuine = Database.read
-    monkeypatch.setattr(Database, "read", lambda self: reads.append(self.name) or genuine(self))
+    genuine = Database.read_state
+    monkeypatch.setattr(Database, "read_state", lambda self: reads.append(self.name) or genuine(self))
     setup.collect()
     assert sorted(reads) == [":memory:", "trades.db"]
 

@@ -41,7 +41,7 @@ class Database:
         """Whether `close` was called."""
         return self._closing
 
-    def read(self) -> EngineState | None:
+    def read_state(self) -> EngineState | None:
         """Read the instance; None if it is closed, or in a forked child, where DuckDB's threads are gone.
 
         Raises:

@@ -70,7 +70,7 @@ class Readings:
     def _read(self) -> Iterable[Reading]:
         for database in self._databases():
             try:
-                state = database.read()
+                state = database.read_state()
             except Exception as error:
                 self._report("engine", error)
             else:

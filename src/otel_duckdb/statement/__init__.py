@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.statement.comments import LENGTH_LIMIT, carried, last_comment
 from otel_duckdb.statement.definitions import TRANSACTIONS
-from otel_duckdb.statement.grammar import read
+from otel_duckdb.statement.grammar import read_statement
 from otel_duckdb.statement.pivot import finds_columns
 from otel_duckdb.statement.redaction import hide_secrets, hide_values, is_sensitive, is_suspect, mask, tidy
 from otel_duckdb.statement.scanner import COMMENTS, is_open, scan, unquote
@@ -98,7 +98,7 @@ def _analyse(text: str) -> Statement:
         parts[min(end, len(parts) - 2) :] = [" ..."]  # the last token may be the piece of one
     tokens = parts[1::2]
     has_comments = "--" in text or "/*" in text
-    pieces = [(piece, read(_code(piece) if has_comments else piece)) for piece in _pieces(tokens)]
+    pieces = [(piece, read_statement(_code(piece) if has_comments else piece)) for piece in _pieces(tokens)]
     redacted = _joined(
         parts, [token for piece, reader in pieces for token in hide_values(mask(piece), reader.inner_kind)]
     )

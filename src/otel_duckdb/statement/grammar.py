@@ -15,7 +15,7 @@ _LISTS = frozenset({"TABLES", "DATABASES", "SCHEMAS", "VARIABLES"})
 """What SHOW and DESCRIBE list, where a table could be named."""
 
 
-def read(tokens: list[str]) -> Reader:
+def read_statement(tokens: list[str]) -> Reader:
     """Read one statement; its tokens hold no comments."""
     words = [token.upper() for token in tokens]
     words += ("", "", "")
