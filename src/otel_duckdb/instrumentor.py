@@ -23,7 +23,7 @@ from otel_duckdb.core.methods import Methods
 from otel_duckdb.declarative import is_automatic, is_named
 from otel_duckdb.engine.databases import DatabaseCounts, Databases
 from otel_duckdb.engine.gauges import EngineGauges, Readings
-from otel_duckdb.engine.process import ProcessGauges
+from otel_duckdb.engine.process import ProcessGauges, RunningGauge
 from otel_duckdb.installation import install_command, version
 from otel_duckdb.intercept.gate import Gate
 from otel_duckdb.intercept.imported_names import imported_names
@@ -91,7 +91,7 @@ class _Running:
             transactions,
             AttributeCache(settings),
             Spans(tracer, settings, self._dispatcher, report, *hooks),
-            Histograms(meter),
+            Histograms(meter, detailed=settings.metric_detail == "high"),
             throughput,
             plans,
             SlowQueries(logger, plans, settings.slow_threshold_ms),
@@ -117,6 +117,7 @@ class _Running:
             throughput,
             transactions,
             DatabaseCounts(self.databases, self._patch_table.working, labels),
+            RunningGauge(str(duckdb.__version__), labels),
         ]
         if settings.engine_metrics:
             self._gauges += [EngineGauges(readings, settings, labels), ProcessGauges(readings, labels)]

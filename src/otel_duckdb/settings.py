@@ -142,6 +142,18 @@ class Settings:
     from its default. The SDK's declarative file passes its values as keyword arguments.
     """
 
+    metric_detail: str = _option(
+        _choice("low", "high"),
+        "low",
+        "OTEL_DUCKDB_METRIC_DETAIL",
+        "`high` splits `db.client.*` by database and statement and gives latencies by table all buckets: many series.",
+    )
+    metric_tables: int = _option(
+        whole(0, 10_000),
+        200,
+        "OTEL_DUCKDB_METRIC_TABLES",
+        "Most distinct values of `table_name`; all further tables are `_other`.",
+    )
     instance_id: str | None = _option(
         _text, None, "OTEL_DUCKDB_INSTANCE_ID", "Label `instance_id` of the engine's metrics; else service.instance.id."
     )

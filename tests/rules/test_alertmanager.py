@@ -1,5 +1,6 @@
 """The script that writes Alertmanager's configuration from the environment."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -56,8 +57,9 @@ def test_an_inhibition_names_alerts_that_there_are_and_labels_they_have_in_commo
     for rule in yaml.safe_load(rendered().stdout)["inhibit_rules"]:
         for side in ("source_matchers", "target_matchers"):
             ((matcher,),) = (rule[side],)
-            assert matcher.removeprefix("alertname = ") in names
-        assert set(rule.get("equal", ())) <= set(DATABASES)
+            named = re.fullmatch(r'alertname (?:=|=~) "?([\w|]+)"?', matcher)
+            assert set(named[1].split("|")) <= names
+        assert set(rule.get("equal", ())) <= {*DATABASES, "exporter"}
 
 
 def test_critical_alerts_go_both_ways_and_warnings_to_the_webhook():
@@ -100,10 +102,34 @@ def test_mail_servers_without_tls_and_odd_passwords_are_written_as_given():
     assert made["smtp_require_tls"] is False
 
 
+@pytest.mark.parametrize("word", ["TRUE", "True", "yes", "1", "on", ""])
+def test_every_word_for_yes_means_tls(word):
+    made = yaml.safe_load(rendered(**MAIL, DUCKDB_ALERT_SMTP_TLS=word).stdout)["global"]
+    assert "smtp_require_tls" not in made
+
+
+@pytest.mark.parametrize("word", ["FALSE", "No", "off", "0"])
+def test_every_word_for_no_means_no_tls(word):
+    assert yaml.safe_load(rendered(**MAIL, DUCKDB_ALERT_SMTP_TLS=word).stdout)["global"]["smtp_require_tls"] is False
+
+
+def test_no_secret_is_told_when_something_is_wrong():
+    secret = "hooks.example.org/T0/secret"
+    for wrong in (secret, f"ftp://{secret}", f"https://{secret}\n"):
+        done = rendered(DUCKDB_ALERT_WEBHOOK_URL=wrong, DUCKDB_ALERT_SMTP_PASSWORD="secret")
+        assert done.returncode == 1
+        assert "secret" not in done.stderr + done.stdout
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"DUCKDB_ALERT_WEBHOOK_URL": "chat.example.org"}, "DUCKDB_ALERT_WEBHOOK_URL is 'chat.example.org'"),
+        ({"DUCKDB_ALERT_WEBHOOK_URL": "chat.example.org"}, "DUCKDB_ALERT_WEBHOOK_URL does not begin with http:// or"),
+        ({"DUCKDB_ALERT_WEBHOOK_URL": "https://chat\nroute: x"}, "DUCKDB_ALERT_WEBHOOK_URL has a line break in it"),
+        (
+            MAIL | {"DUCKDB_ALERT_SMTP_TLS": "maybe"},
+            "DUCKDB_ALERT_SMTP_TLS is 'maybe'; allowed is true, yes, on, 1, false",
+        ),
         ({"DUCKDB_ALERT_WEBHOOK_URL_FILE": "/no/such"}, "DUCKDB_ALERT_WEBHOOK_URL_FILE is '/no/such'"),
         ({"DUCKDB_ALERT_EMAIL_TO": "a@example.org"}, "set DUCKDB_ALERT_EMAIL_FROM too"),
         (

@@ -60,10 +60,10 @@ print(json.dumps([ask(sql) for sql in json.load(sys.stdin)]))
 """
 
 
-def test_there_are_four_dashboards_with_addresses_of_their_own():
-    assert set(MADE) == {"queries", "engine", "sync", "history"}
-    assert len({made["uid"] for made in MADE.values()}) == 4
-    assert len({made["title"] for made in MADE.values()}) == 4
+def test_there_are_five_dashboards_with_addresses_of_their_own():
+    assert set(MADE) == {"queries", "engine", "sync", "history", "pipeline"}
+    assert len({made["uid"] for made in MADE.values()}) == 5
+    assert len({made["title"] for made in MADE.values()}) == 5
 
 
 @EVERY_DASHBOARD
@@ -121,7 +121,9 @@ def test_every_sql_query_is_answered_with_rows():
             r"\$__timeInterval\((\w+)\)",
             r"toStartOfInterval(toDateTime(\1), INTERVAL 3600 second)",
             re.sub(r"\$__timeFilter\((\w+)\)", r"\1 >= now() - INTERVAL 1 DAY", sql),
-        ).replace("${service:pipe}", ".*")
+        )
+        .replace("${service:pipe}", ".*")
+        .replace("${job:pipe}", ".*")
         for sql in SQL
     ]
     done = subprocess.run(
@@ -149,7 +151,7 @@ def test_a_trace_of_the_history_opens_in_grafana_itself():
         for made in override["properties"]
         if made["id"] == "links"
     ]
-    assert len(links) == 2
+    assert len(links) == 4
     for link in links:
         address, _, panes = link.partition("&panes=")
         assert address == "/explore?schemaVersion=1"

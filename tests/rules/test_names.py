@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = {metric.prometheus_name for metric in contract.METRICS}
 HISTOGRAMS = {metric.prometheus_name for metric in contract.METRICS if metric.kind is contract.Kind.HISTOGRAM}
 # What looks like a metric's name and is none.
-OTHERS = {"duckdb_prometheus", "duckdb_engine", "duckdb_memory", "duckdb_temporary_files", "duckdb_"}
+OTHERS = {"duckdb_prometheus", "duckdb_engine", "duckdb_memory", "duckdb_temporary_files", "duckdb_", "duckdb_version"}
 NAME = re.compile(r"\b(?:(?:otel_)?duckdb|db_client|process)_[a-z_]+\b")
 
 

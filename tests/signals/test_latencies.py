@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from otel_duckdb import contract
+from otel_duckdb import DuckDBInstrumentor, contract
 
 
 @pytest.fixture
@@ -35,18 +35,46 @@ def test_each_statement_kind_has_a_latency_by_table(heard, connection, text, met
     assert kinds[text.split()[0].upper()].sum == pytest.approx(point.sum)
 
 
-def test_the_standard_duration_carries_the_conventions_attributes(heard, connection):
-    connection.execute("select * from t").fetchall()
-    point = heard.points("db.client.operation.duration")[-1]
-    assert point.attributes == {
-        "db.system.name": "duckdb",
-        "db.namespace": "memory",
-        "db.query.summary": "SELECT t",
-    }
-    assert point.explicit_bounds == contract.OPERATION_DURATION.buckets
-    (rows,) = heard.points("db.client.response.returned_rows")
-    assert rows.sum == 0
-    assert rows.explicit_bounds == contract.RETURNED_ROWS.buckets
+def test_the_standard_duration_is_one_series_and_split_by_database_and_statement_where_asked(telemetry):
+    for detail, split in (("low", {}), ("high", {"db.namespace": "memory", "db.query.summary": "SELECT t"})):
+        telemetry.instrument(metric_detail=detail)
+        connection = duckdb.connect()
+        connection.execute("create table t (i int)")
+        telemetry.clear()
+        connection.execute("select * from t").fetchall()
+        point = telemetry.points("db.client.operation.duration")[-1]
+        assert point.attributes == {"db.system.name": "duckdb", **split}
+        assert point.explicit_bounds == contract.OPERATION_DURATION.buckets
+        rows = telemetry.points("db.client.response.returned_rows")[-1]
+        assert rows.sum == 0
+        assert rows.explicit_bounds == contract.RETURNED_ROWS.buckets
+        DuckDBInstrumentor().uninstrument()
+
+
+def test_a_failure_names_its_statement_whatever_the_detail(telemetry):
+    telemetry.instrument()
+    with pytest.raises(duckdb.CatalogException):
+        duckdb.execute("select * from missing")
+    (failed,) = (
+        point for point in telemetry.points("db.client.operation.duration") if "error.type" in point.attributes
+    )
+    assert failed.attributes["db.query.summary"] == "SELECT missing"
+
+
+def test_latencies_by_table_have_all_buckets_where_asked(telemetry):
+    telemetry.instrument(metric_detail="high")
+    duckdb.execute("select 1").fetchall()
+    (point,) = telemetry.points(contract.SELECT_LATENCY.name)
+    assert point.explicit_bounds == contract.LATENCY_MS_BUCKETS
+
+
+def test_no_table_has_a_series_of_its_own_past_the_limit_that_is_set(telemetry):
+    telemetry.instrument(metric_tables=1)
+    for table in ("one", "two", "three"):
+        with pytest.raises(duckdb.CatalogException):
+            duckdb.execute(f"select * from {table}")
+    names = {point.attributes["table_name"] for point in telemetry.points(contract.SELECT_LATENCY.name)}
+    assert names == {"one", contract.OTHER}
 
 
 def test_a_failure_is_recorded_with_its_class(heard, connection):

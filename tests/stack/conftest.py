@@ -14,6 +14,8 @@ from stack import Programs, Service, Stack, Webhook, render_alertmanager
 
 TIME_SCALE = 0.03
 """Five minutes become nine seconds."""
+EXPIRATION = "5s"
+"""Of series whose program ended: longer than the export interval, and shorter than any alert waits."""
 
 collect_ignore_glob = [] if duckdb.__version__.startswith("2.") else ["test_*"]
 
@@ -56,9 +58,10 @@ def stack(programs, webhook, tmp_path_factory):
     routes = re.sub(
         r"(group_wait|group_interval): \w+", r"\1: 1s", render_alertmanager(DUCKDB_ALERT_WEBHOOK_URL=webhook.url)
     )
-    rules = prometheus_rules(Thresholds(time_scale=TIME_SCALE))
+    rules = prometheus_rules(Thresholds(time_scale=TIME_SCALE, running_query_seconds=5, wal_bytes=5e6))
     home = tmp_path_factory.mktemp("stack")
-    with Stack(programs, home, rules=rules, alertmanager=routes) as running:
+    shorter = {"OTELCOL_METRIC_EXPIRATION": EXPIRATION}
+    with Stack(programs, home, rules=rules, alertmanager=routes, environment=shorter) as running:
         yield running
 
 

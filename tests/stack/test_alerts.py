@@ -1,4 +1,4 @@
-"""Each of the design guide's six alerts is made to fire by what it warns of, reaches the webhook, and resolves."""
+"""Alerts are made to fire by what they warn of, reach the webhook, and resolve: the design guide's six and others."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ ALERTS = {
     "DuckDBSyncFailing": "warning",
     "DuckDBTransactionFailuresHigh": "warning",
     "DuckDBConnectionsFailing": "critical",
+    "DuckDBQueryRunningLong": "warning",
+    "DuckDBOutOfMemory": "critical",
+    "DuckDBWalGrowing": "warning",
+    "DuckDBPoolTimeouts": "warning",
+}
+CULPRITS = {
+    "DuckDBMemoryHigh": "IN_MEMORY_TABLE",
+    "DuckDBSyncFailing": "ticks",
+    "DuckDBConnectionsFailing": "IOException",
+    "DuckDBOutOfMemory": "SELECT prices",
 }
 SERVICE = "troubled"
 PATIENCE = 90.0
@@ -66,6 +76,8 @@ def test_an_alert_fires_and_reaches_the_webhook(episode, webhook, alert):
     assert notice.labels["severity"] == ALERTS[alert]
     assert notice.annotations["summary"].startswith(SERVICE)
     assert notice.annotations["action"]
+    assert notice.annotations["runbook_url"].endswith(f"#{alert.lower()}")
+    assert CULPRITS.get(alert, "") in notice.annotations.get("culprit", "")
 
 
 @pytest.mark.timeout(300)

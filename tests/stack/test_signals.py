@@ -76,7 +76,7 @@ def test_metrics_are_in_clickhouse_under_the_same_names(clickhouse, gateway):
     rows = eventually(lambda: clickhouse.query(query, select).result_rows)
     for count, buckets, bounds in rows:
         assert sum(buckets) == count > 0
-        assert tuple(bounds) == contract.LATENCY_MS_BUCKETS
+        assert tuple(bounds) == contract.TABLE_LATENCY_MS_BUCKETS
 
 
 def test_prometheus_has_every_metric_under_its_exact_name(stack, busy):

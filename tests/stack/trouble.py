@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import duckdb
+import sqlalchemy
 
 from otel_duckdb.sync import Retry, Sync, SyncError, Target
 
@@ -15,16 +16,26 @@ if TYPE_CHECKING:
 
 
 class Trouble(threading.Thread):
-    """All six of the design guide's troubles, each on a database of its own."""
+    """The design guide's six troubles and more, each on a database of its own."""
 
     def __init__(self, home: Path, clickhouse_port: int) -> None:
         super().__init__()
         self.ending = threading.Event()
         self.home = home
-        self.cached = duckdb.connect(str(home / "cached.duckdb"), config={"memory_limit": "24MB"})
+        self.held = duckdb.connect(config={"temp_directory": ""})
         self.grown = duckdb.connect(str(home / "grown.duckdb"))
         self.contended = duckdb.connect(str(home / "contended.duckdb"))
         self.contended.execute("CREATE TABLE counters AS SELECT 1 AS id, 0 AS value")
+        self.hanging = duckdb.connect(str(home / "hanging.duckdb"))
+        self.hanging.create_function("wait", self.wait, ["BIGINT"], "BIGINT", side_effects=True)
+        self.hanger = threading.Thread(target=self.hang)
+        self.pool = sqlalchemy.create_engine(
+            f"duckdb:///{home / 'pooled.duckdb'}",
+            poolclass=sqlalchemy.QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=0.01,
+        )
         buffer = duckdb.connect(str(home / "buffer.duckdb"))
         buffer.execute("CREATE TABLE ticks AS SELECT range AS id FROM range(10)")
         target = Target(host="127.0.0.1", port=clickhouse_port)
@@ -33,8 +44,12 @@ class Trouble(threading.Thread):
     def run(self) -> None:
         self.fill_memory()
         self.fill_disk()
+        self.hanger.start()
         while not self.ending.wait(0.2):
             self.query_slowly()
+            self.find_no_memory()
+            self.let_the_log_grow()
+            self.wait_for_a_pool()
             self.conflict()
             self.fail_to_connect()
             self.fail_to_sync()
@@ -43,23 +58,47 @@ class Trouble(threading.Thread):
         """Do nothing further."""
         self.ending.set()
         self.join()
+        self.hanger.join()
 
     def end(self) -> None:
         """Put right what was done."""
-        self.cached.execute("SET memory_limit = '1GB'")
+        self.held.execute("SET memory_limit = '1GB'")
         self.grown.execute("DROP TABLE readings")
         self.grown.execute("CHECKPOINT")
         self.sync.run_once()
 
     def query_slowly(self) -> None:
         """More than 100 ms of work, on any machine that can run the pipeline."""
-        self.cached.execute("SELECT sum(sin(range)) FROM range(10_000_000)").fetchone()
+        self.contended.execute("SELECT sum(sin(range)) FROM range(10_000_000)").fetchone()
 
     def fill_memory(self) -> None:
-        """Read a table that is larger than the memory limit: the buffers stay full of it."""
-        self.cached.execute("CREATE TABLE prices AS SELECT random() AS price FROM range(6_000_000)")
-        self.cached.execute("CHECKPOINT")
-        self.cached.execute("SELECT sum(price) FROM prices").fetchone()
+        """Hold a table in memory, almost up to the limit; it can be neither dropped nor spilled."""
+        self.held.execute("CREATE TABLE prices AS SELECT random() AS price FROM range(4_000_000)")
+        (used,) = self.held.execute("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchone() or (0,)
+        self.held.execute(f"SET memory_limit = '{int(used * 1.03)}B'")
+
+    def find_no_memory(self) -> None:
+        """Ask for more memory than is left."""
+        with contextlib.suppress(duckdb.OutOfMemoryException):
+            self.held.execute("SELECT count(*) FROM (SELECT DISTINCT price FROM prices)").fetchone()
+
+    def wait(self, value: int) -> int:
+        """Called by DuckDB: returns when the trouble is over."""
+        self.ending.wait()
+        return value
+
+    def hang(self) -> None:
+        """Run a query that does not end by itself."""
+        self.hanging.execute("SELECT wait(1)").fetchone()
+
+    def let_the_log_grow(self) -> None:
+        """Write without a checkpoint."""
+        self.grown.execute("INSERT INTO readings SELECT random() FROM range(1_000)")
+
+    def wait_for_a_pool(self) -> None:
+        """Ask a pool for a second connection, of one."""
+        with self.pool.connect(), contextlib.suppress(sqlalchemy.exc.TimeoutError):
+            self.pool.connect()
 
     def fill_disk(self) -> None:
         """Let the write-ahead log grow."""

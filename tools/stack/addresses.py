@@ -23,6 +23,7 @@ class Ports:
     jaeger_query: int
     jaeger_query_grpc: int
     jaeger_health: int
+    jaeger_own_metrics: int
     prometheus: int
     alertmanager: int
     clickhouse: int

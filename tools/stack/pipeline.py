@@ -148,6 +148,7 @@ class Stack:
                 "JAEGER_QUERY_PORT": str(ports.jaeger_query),
                 "JAEGER_QUERY_GRPC_PORT": str(ports.jaeger_query_grpc),
                 "JAEGER_HEALTH_PORT": str(ports.jaeger_health),
+                "JAEGER_OWN_METRICS_PORT": str(ports.jaeger_own_metrics),
             },
         )
 
@@ -193,7 +194,9 @@ class Stack:
         for name, port in (
             ("duckdb", self.ports.collector_prometheus),
             ("collector", self.ports.collector_own_metrics),
+            ("prometheus", self.ports.prometheus),
             ("alertmanager", self.ports.alertmanager),
+            ("jaeger", self.ports.jaeger_own_metrics),
         ):
             (home / "targets" / f"{name}.yml").write_text(f'- targets: ["{HOST}:{port}"]\n')
 

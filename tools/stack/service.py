@@ -24,6 +24,17 @@ _ENVIRONMENT = {
 }
 
 
+def environment_of(name: str, endpoint: str, **more: str) -> dict[str, str]:
+    """The environment of a program that sends to `endpoint`, named as in OTEL_SERVICE_NAME."""
+    return {
+        **os.environ,
+        **_ENVIRONMENT,
+        "OTEL_SERVICE_NAME": name,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        **more,
+    }
+
+
 class Service:
     """A program that reads commands as lines of JSON and answers each with one."""
 
@@ -31,13 +42,7 @@ class Service:
         """Name it as in OTEL_SERVICE_NAME; what it writes to standard error goes to `log`."""
         self.name = name
         self._log = log
-        self._environment = {
-            **os.environ,
-            **_ENVIRONMENT,
-            "OTEL_SERVICE_NAME": name,
-            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-            **(environment or {}),
-        }
+        self._environment = environment_of(name, endpoint, **(environment or {}))
         self._process: subprocess.Popen[str] | None = None
 
     @property

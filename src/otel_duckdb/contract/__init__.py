@@ -74,6 +74,9 @@ ERROR_TYPE_LABEL: Final = "error_type"
 MEMORY_TAG: Final = "tag"
 OPERATOR_TYPE: Final = "operator_type"
 COMPONENT: Final = "component"
+DUCKDB_VERSION: Final = "duckdb_version"
+VERSION: Final = "version"
+"""The version of this package."""
 
 # Attributes of spans and of the semantic conventions' metrics; `contract/attributes.py` says what each means.
 DB_SYSTEM_NAME: Final = "db.system.name"
@@ -142,6 +145,8 @@ LATENCY_MS_BUCKETS: Final = (
     *(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500),
     *(1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000),
 )
+TABLE_LATENCY_MS_BUCKETS: Final = (10, 100, 1_000, 10_000)
+"""Of the latencies by table: each bound costs a series for each table and statement."""
 DURATION_SECONDS_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
 """As the semantic conventions advise for `db.client.operation.duration`."""
 ROWS_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
@@ -160,7 +165,7 @@ def _latency(statement: str) -> Metric:
         "ms",
         f"Time spent inside DuckDB by one {statement.upper()}: its call and its fetches.",
         (TABLE_NAME,),
-        LATENCY_MS_BUCKETS,
+        TABLE_LATENCY_MS_BUCKETS,
     )
 
 
@@ -180,6 +185,10 @@ def _gauge(name: str, unit: str, description: str, labels: tuple[str, ...] = _EN
 
 def _counter(name: str, unit: str, description: str, labels: tuple[str, ...]) -> Metric:
     return Metric(name, Kind.COUNTER, unit, description, labels)
+
+
+def _pool_time(name: str, description: str) -> Metric:
+    return Metric(name, Kind.HISTOGRAM, "s", description, _POOL, DURATION_SECONDS_BUCKETS)
 
 
 # Queries.
@@ -222,6 +231,11 @@ INSERT_PER_SECOND: Final = _per_second("insert")
 UPDATE_PER_SECOND: Final = _per_second("update")
 DELETE_PER_SECOND: Final = _per_second("delete")
 ACTIVE_QUERIES: Final = _gauge("duckdb_active_queries", "{query}", "Operations DuckDB is working on at this moment.")
+OLDEST_QUERY: Final = _gauge(
+    "duckdb_oldest_query_seconds",
+    "s",
+    "For how long DuckDB has been at work on the oldest call that has not returned; 0 where it rests.",
+)
 
 # The engine.
 MEMORY_USED: Final = _gauge("duckdb_memory_used_bytes", "By", "Memory DuckDB's buffer manager holds.")
@@ -232,6 +246,7 @@ MEMORY_FRAGMENTATION: Final = _gauge(
     "duckdb_memory_fragmentation_ratio",
     "1",
     "Resident memory of the process divided by the memory DuckDB uses, as Redis defines its ratio.",
+    (INSTANCE_ID,),
 )
 MEMORY_BY_TAG: Final = _gauge(
     "duckdb_memory_tag_bytes", "By", "Memory DuckDB's buffer manager holds, by what it is for.", (*_ENGINE, MEMORY_TAG)
@@ -290,29 +305,12 @@ POOL_PENDING: Final = Metric(
 POOL_TIMEOUTS: Final = _counter(
     "db.client.connection.timeouts", "{timeout}", "Requests for a connection of a pool that timed out.", _POOL
 )
-POOL_CREATE_TIME: Final = Metric(
-    "db.client.connection.create_time",
-    Kind.HISTOGRAM,
-    "s",
-    "Time it took to open a connection of a pool.",
-    _POOL,
-    DURATION_SECONDS_BUCKETS,
+POOL_CREATE_TIME: Final = _pool_time("db.client.connection.create_time", "Time it took to open a connection of a pool.")
+POOL_WAIT_TIME: Final = _pool_time(
+    "db.client.connection.wait_time", "Time a request waited for a connection of a pool."
 )
-POOL_WAIT_TIME: Final = Metric(
-    "db.client.connection.wait_time",
-    Kind.HISTOGRAM,
-    "s",
-    "Time a request waited for a connection of a pool.",
-    _POOL,
-    DURATION_SECONDS_BUCKETS,
-)
-POOL_USE_TIME: Final = Metric(
-    "db.client.connection.use_time",
-    Kind.HISTOGRAM,
-    "s",
-    "Time between borrowing a connection of a pool and returning it.",
-    _POOL,
-    DURATION_SECONDS_BUCKETS,
+POOL_USE_TIME: Final = _pool_time(
+    "db.client.connection.use_time", "Time between borrowing a connection of a pool and returning it."
 )
 
 # Transactions.
@@ -382,6 +380,14 @@ PROCESS_CPU_TIME: Final = Metric(
 )
 PROCESS_MEMORY: Final = Metric(
     "process.memory.usage", Kind.OBSERVABLE_UP_DOWN_COUNTER, "By", "Resident memory of the process."
+)
+PROCESS_UPTIME: Final = Metric("process.uptime", Kind.OBSERVABLE_GAUGE, "s", "Time the process has been running.")
+RUNNING: Final = Metric(
+    "otel_duckdb_running",
+    Kind.OBSERVABLE_GAUGE,
+    "1",
+    "1 while the program is instrumented, 0 in its last report at an orderly end; the labels tell the versions.",
+    (INSTANCE_ID, DUCKDB_VERSION, VERSION),
 )
 INTERNAL_ERRORS: Final = _counter(
     "otel_duckdb_internal_errors",

@@ -37,12 +37,12 @@ class Call:
         holder.busy_thread = thread
         context = operation.context
         self.token: Token[Context] | None = None if context is None else attach(context)
-        self.start_ns = perf_counter_ns()
+        self.start_ns = holder.busy_since_ns = perf_counter_ns()
 
     def leave(self) -> int:
         """The call is over; returns the nanoseconds it took."""
         now = perf_counter_ns()
-        self.holder.busy_thread = 0
+        self.holder.busy_thread = self.holder.busy_since_ns = 0
         if self.token is not None:
             detach(self.token)
         operation = self.operation

@@ -191,6 +191,7 @@ class Connection:
         parent: The connection it is a cursor or duplicate of, or None.
         operation: The operation whose result is open on it, or None.
         busy_thread: Identity of the thread in which DuckDB works for it, or 0.
+        busy_since_ns: When that call of DuckDB began, by `time.perf_counter_ns()`, or 0.
         profiling: What is known of DuckDB's profiling of it, or None.
         label: The name of its database in the metrics, unique within the process.
         transaction: What is known of its transaction, or None as long as there was none.
@@ -200,6 +201,7 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
+        "busy_since_ns",
         "busy_thread",
         "children",
         "closed",
@@ -223,6 +225,7 @@ class Connection:
         self.children: weakref.WeakSet[Connection] | None = None
         self.operation: Operation | None = None
         self.busy_thread = 0
+        self.busy_since_ns = 0
         self.profiling: ConnectionProfiling | None = None
         self.closed = False
         self.label = where.name
@@ -285,6 +288,7 @@ class ResultHolder(Protocol):
 
     operation: Operation | None
     busy_thread: int
+    busy_since_ns: int
     connection_inferred: bool
 
 

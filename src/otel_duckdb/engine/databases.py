@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from otel_duckdb import contract
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from otel_duckdb.core.methods import Methods
     from otel_duckdb.core.operation import Connection
     from otel_duckdb.telemetry.gauges import CallbackRegistry
+
+    Working = Iterable[tuple[Connection | None, int]]
 
 
 class _Instance:
@@ -82,10 +85,19 @@ class Databases(Listener):
         """Return the number of open connections by database."""
         return self._added((instance.name, len(instance.connections)) for instance in tuple(self._live.values()))
 
-    def queries(self, working: Iterable[Connection | None]) -> Mapping[str, int]:
+    def queries(self, working: Working) -> Mapping[str, int]:
         """Return the number of the `working` connections by database."""
         idle = ((name, 0) for name in self.connections())
-        return self._added([*idle, *((connection.label, 1) for connection in working if connection is not None)])
+        return self._added([*idle, *((connection.label, 1) for connection, _ in working if connection is not None)])
+
+    def oldest_query(self, working: Working) -> Mapping[str, float]:
+        """Return by database for how many seconds DuckDB has been at work on one call, at most; 0 where it rests."""
+        oldest = dict.fromkeys(self.connections(), 0.0)
+        now = perf_counter_ns()
+        for connection, since in working:
+            if connection is not None and since:
+                oldest[connection.label] = max(oldest.get(connection.label, 0.0), (now - since) / 1e9)
+        return oldest
 
     def close(self) -> None:
         """Let go of all databases."""
@@ -126,23 +138,27 @@ class Databases(Listener):
 
 
 class DatabaseCounts:
-    """How many connections are open on each database, and for how many operations DuckDB works on it."""
+    """How many connections are open on each database, for how many operations DuckDB works on it, and since when."""
 
     def __init__(
         self,
         databases: Databases,
-        working: Callable[[], Iterable[Connection | None]],
+        working: Callable[[], Working],
         labels: Callable[[], Mapping[str, str]],
     ) -> None:
-        """Count `databases`; `working` tells which connections DuckDB works for, `labels` what stands on each point."""
+        """Count `databases`; `working` tells for whom DuckDB works and since when, `labels` what each point has."""
         self._databases = databases
         self._working = working
         self._labels = labels
 
     def register(self, callbacks: CallbackRegistry) -> None:
-        """Let both be observed."""
+        """Let all of it be observed."""
         register_count(callbacks, contract.ACTIVE_CONNECTIONS, self._databases.connections, self._labels)
         register_count(callbacks, contract.ACTIVE_QUERIES, self._queries, self._labels)
+        register_count(callbacks, contract.OLDEST_QUERY, self._oldest_query, self._labels)
 
     def _queries(self) -> Mapping[str, int]:
         return self._databases.queries(self._working())
+
+    def _oldest_query(self) -> Mapping[str, float]:
+        return self._databases.oldest_query(self._working())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import psutil
 from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
+from otel_duckdb.installation import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +36,7 @@ class ProcessGauges:
         callbacks.add(contract.MEMORY_FRAGMENTATION, self._memory_fragmentation)
         callbacks.add(contract.PROCESS_CPU_TIME, self._cpu_time)
         callbacks.add(contract.PROCESS_MEMORY, self._memory)
+        callbacks.add(contract.PROCESS_UPTIME, self._uptime)
 
     def _here(self) -> psutil.Process:
         if self._process.pid != os.getpid():  # forked since
@@ -52,3 +56,23 @@ class ProcessGauges:
 
     def _memory(self) -> Iterable[Observation]:
         yield Observation(self._here().memory_info().rss)
+
+    def _uptime(self) -> Iterable[Observation]:
+        yield Observation(max(0.0, time.time() - self._here().create_time()))
+
+
+class RunningGauge:
+    """Whether the program runs, and at its orderly end that it ends."""
+
+    def __init__(self, duckdb_version: str, labels: Labels) -> None:
+        """Put the versions on the point, and what `labels` returns."""
+        self._versions = {contract.DUCKDB_VERSION: duckdb_version, contract.VERSION: version()}
+        self._labels = labels
+
+    def register(self, callbacks: CallbackRegistry) -> None:
+        """Let it be observed."""
+        callbacks.add(contract.RUNNING, self._running)
+
+    def _running(self) -> Iterable[Observation]:
+        # At an orderly end the SDK reports once more, when the main thread is done; a killed program does not.
+        yield Observation(int(threading.main_thread().is_alive()), {**self._labels(), **self._versions})

@@ -194,10 +194,10 @@ class PatchTable:
             gate.hold(holder, None)
         streams.end_all()
 
-    def working(self) -> Iterator[Connection | None]:
-        """The connections DuckDB works for at the moment, once for each operation."""
-        yield from (connection for connection in self._gate.connections if connection.busy_thread)
-        yield from (state.connection for state in self.relations.working())
+    def working(self) -> Iterator[tuple[Connection | None, int]]:
+        """The connections DuckDB works for at the moment, once for each operation, and since when, in nanoseconds."""
+        yield from ((one, one.busy_since_ns) for one in self._gate.connections if one.busy_thread)
+        yield from ((state.connection, state.busy_since_ns) for state in self.relations.working())
 
     def _replace(self, owner: Any, hooks: Mapping[str, CallHook], *, module: bool) -> None:
         missing = (self._duckdb.CatalogException, self._duckdb.BinderException)

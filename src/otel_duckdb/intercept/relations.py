@@ -19,6 +19,7 @@ class RelationState:
         text: The caller's SQL text, if the relation is just that query, or an empty string.
         operation: The operation whose result it holds open, or None.
         busy_thread: Identity of the thread in which DuckDB works for it, or 0.
+        busy_since_ns: When that call of DuckDB began, by `time.perf_counter_ns()`, or 0.
         executed: Whether it ran at least once.
         exhausted: Whether it holds a result whose last row was fetched.
         displayed: Whether DuckDB keeps its rows for display.
@@ -26,6 +27,7 @@ class RelationState:
 
     __slots__ = (
         "__weakref__",
+        "busy_since_ns",
         "busy_thread",
         "connection",
         "connection_inferred",
@@ -43,6 +45,7 @@ class RelationState:
         self.text = ""
         self.operation: Operation | None = None
         self.busy_thread = 0
+        self.busy_since_ns = 0
         self.executed = False
         self.exhausted = False
         self.displayed = False

@@ -8,23 +8,31 @@ from otel_duckdb.contract import DATABASE, INSTANCE_ID
 
 if TYPE_CHECKING:
     from otel_duckdb.contract import Metric
+    from otel_duckdb.rules.thresholds import Thresholds
 
-PROCESS: Final = ("job", "instance", INSTANCE_ID)
+PROGRAM: Final = ("job",)
+"""The label of a program, whatever process it lives in: the collector's or Prometheus' own."""
+PROCESS: Final = (*PROGRAM, "instance", INSTANCE_ID)
 """The labels that tell processes apart: the first two are of the collector or of Prometheus, the third is ours."""
 DATABASES: Final = (*PROCESS, DATABASE)
+_REMEMBERED: Final = 12
+"""How many windows back a series is looked for before it counts as new: an hour for a window of five minutes."""
 
 
-def grown_by(metric: Metric, window: str) -> str:
-    """How much a counter's series grew in the window: exactly, and with the first value of a series that is new.
+def grown_by(series: str, seconds: float, limits: Thresholds) -> str:
+    """How much a counter's series grew in the window: exactly, with the first value of a series that is new.
 
     `increase()` extrapolates, so five failures may be 5.6, and it takes no note of a series that begins at 1, as a
-    counter with an error's type does. It is left with what was reset, or has ended.
+    counter with an error's type does. It is left with what was reset. What had ended before the window's end counts, so
+    that the lives of a program add up; a series that was away for a moment is not new when it comes back.
     """
-    name = metric.prometheus_name
+    window = limits.duration(seconds)
+    remembered = f"{limits.duration(seconds * _REMEMBERED)}:{limits.duration(seconds / 10)}"
     return (
-        f"({name} unless {name} offset {window})\n"
-        f"or ({name} - {name} offset {window} and resets({name}[{window}]) == 0)\n"
-        f"or increase({name}[{window}])"
+        f"(increase({series}[{window}]) and resets({series}[{window}]) > 0)\n"
+        f"or (last_over_time({series}[{window}])"
+        f" - ({series} offset {window} or last_over_time({series}[{remembered}] offset {window}))) >= 0\n"
+        f"or last_over_time({series}[{window}])"
     )
 
 
@@ -40,7 +48,6 @@ def summed(expression: str, labels: tuple[str, ...]) -> str:
     return f"sum by ({', '.join(labels)}) ({expression})"
 
 
-def quantile(share: float, metric: Metric, window: str, labels: tuple[str, ...]) -> str:
-    """The share's quantile of a histogram over the window; NaN, on which nothing fires, where nothing happened."""
-    buckets = summed(f"rate({metric.prometheus_name}_bucket[{window}])", ("le", *labels))
-    return f"histogram_quantile({share:g}, {buckets})"
+def quantile(share: float, series: str, window: str, labels: tuple[str, ...]) -> str:
+    """The share's quantile of a histogram's buckets over the window; NaN, on which nothing fires, where nothing was."""
+    return f"histogram_quantile({share:g}, {summed(f'rate({series}[{window}])', ('le', *labels))})"

@@ -33,7 +33,8 @@ class AttributeCache(Listener):
         self._settings = settings
         self._keeps_parameterized = settings.parameterized_query_text
         self._attributes: dict[tuple[str, str, str | None, bool, bool], OperationAttributes] = {}
-        self._tables = CardinalityLimit()
+        self._tables = CardinalityLimit(settings.metric_tables)
+        self._detailed = settings.metric_detail == "high"
         self._summaries = CardinalityLimit()
 
     def started(self, operation: Operation, _context: Context) -> None:
@@ -60,13 +61,17 @@ class AttributeCache(Listener):
         if operation.name:
             common[contract.DB_OPERATION_NAME] = operation.name
         measured = dict(common)
+        if not self._detailed:
+            measured.pop(contract.DB_NAMESPACE, None)
         if operation.collection:
             collection = common[contract.DB_COLLECTION_NAME] = bounded(operation.collection, contract.NAME_LENGTH_LIMIT)
-            measured[contract.DB_COLLECTION_NAME] = self._tables(collection)
+            if self._detailed:
+                measured[contract.DB_COLLECTION_NAME] = self._tables(collection)
         summary = "" if operation.name else encodable(_summary(operation))
         if summary:
             common[contract.DB_QUERY_SUMMARY] = summary
-            measured[contract.DB_QUERY_SUMMARY] = self._summaries(summary)
+            if self._detailed:
+                measured[contract.DB_QUERY_SUMMARY] = self._summaries(summary)
         if statement.count > 1:
             common[contract.DB_OPERATION_BATCH_SIZE] = statement.count
         text = encodable(self._text(operation))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from otel_duckdb.contract import Metric
 
-    Counts = Callable[[], Mapping[str, int]]
+    Counts = Callable[[], Mapping[str, float]]
     Labels = Callable[[], Mapping[str, str]]
     Observe = Callable[[], Iterable[Observation]]
     Report = Callable[[str, BaseException], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
@@ -23,15 +24,22 @@ class InstanceLabels:
         self._given = settings.instance_id
         self._provider = meter_provider
         self._labels: Mapping[str, str] | None = None
+        self._process = os.getpid()
+        self._forked = False
 
     def __call__(self) -> Mapping[str, str]:
         """Return the labels."""
+        if self._process != os.getpid():  # forked since: the SDK has given the child's resource an id of its own
+            self._process, self._labels, self._forked = os.getpid(), None, True
         if self._labels is None:
-            found = self._given or self._of_the_resource()
+            found = self._of_this_process(self._given) if self._given else self._of_the_resource()
             if not found:
                 return {}
             self._labels = {contract.INSTANCE_ID: encodable(found)}
         return self._labels
+
+    def _of_this_process(self, given: str) -> str:
+        return f"{given}-{self._process}" if self._forked else given
 
     def _of_the_resource(self) -> str | None:
         provider = metrics.get_meter_provider() if self._provider is None else self._provider

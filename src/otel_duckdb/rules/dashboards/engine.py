@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
 from otel_duckdb.rules.dashboards.grafana import Dashboard, Panel, Query, Row
+from otel_duckdb.rules.dashboards.health import health
 from otel_duckdb.rules.dashboards.panels import lines, number, part
-from otel_duckdb.rules.dashboards.promql import JOB, Filtered
-from otel_duckdb.rules.dashboards.variables import DATABASE_NAMES, with_database
+from otel_duckdb.rules.dashboards.promql import INSTANCE, JOB, Filtered
+from otel_duckdb.rules.dashboards.variables import ANNOTATIONS, DATABASE_NAMES, with_database
 from otel_duckdb.rules.thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _SEE: Final = Filtered(DATABASE_NAMES)
 _LIMITS: Final = Thresholds()
 _WHICH: Final = f"{{{{{contract.DATABASE}}}}} of {{{{{JOB}}}}} ({{{{{contract.INSTANCE_ID}}}}})"
-_BY: Final = (JOB, contract.INSTANCE_ID, contract.DATABASE)
+_BY: Final = (JOB, INSTANCE, contract.INSTANCE_ID, contract.DATABASE)
 _POOL: Final = contract.DB_POOL_NAME.replace(".", "_")
 _STATE: Final = contract.DB_CONNECTION_STATE.replace(".", "_")
 
@@ -30,6 +31,7 @@ def engine() -> Dashboard:
         "What DuckDB holds: memory, disk, connections and transactions.",
         with_database(contract.MEMORY_USED),
         (
+            health(_SEE),
             Row("At a glance", _glance(), height=5),
             Row("Memory", _memory()),
             Row("Disk", _disk()),
@@ -38,6 +40,7 @@ def engine() -> Dashboard:
             Row("Transactions", _transactions()),
             Row("Process", _process()),
         ),
+        annotations=ANNOTATIONS,
     )
 
 
@@ -46,25 +49,25 @@ def _gauge(title: str, description: str, metric: Metric, unit: str, width: int =
 
 
 def _glance() -> tuple[Panel, ...]:
-    failures = _SEE.rate(contract.TRANSACTION_FAILURE)
-    successes = _SEE.rate(contract.TRANSACTION_SUCCESS)
+    failures = _SEE.rate(contract.TRANSACTION_FAILURE, *_BY)
+    successes = _SEE.rate(contract.TRANSACTION_SUCCESS, *_BY)
     return (
         part(
             "Memory used",
-            "The largest part of a memory limit that is used.",
-            Query(f"max({_SEE.ratio(contract.MEMORY_USED, contract.MEMORY_LIMIT)})"),
+            "The database that uses the largest part of its memory limit, cache and all.",
+            Query(_SEE.worst(_SEE.ratio(contract.MEMORY_USED, contract.MEMORY_LIMIT)), _WHICH),
             limit=_LIMITS.memory_ratio,
         ),
         part(
             "Disk used",
-            "The largest part of the disk space that a database may use.",
-            Query(f"max({_SEE.ratio(contract.DISK_USAGE, contract.MAX_DISK_USAGE)})"),
+            "The database that uses the largest part of the disk space it may use.",
+            Query(_SEE.worst(_SEE.ratio(contract.DISK_USAGE, contract.MAX_DISK_USAGE)), _WHICH),
             limit=_LIMITS.disk_ratio,
         ),
         part(
             "Transactions failing",
-            "Part of the transactions that ended in an error, a conflict or a rollback.",
-            Query(f"{failures} / ({failures} + {successes})"),
+            "The database of which the largest part of the transactions ended in an error, a conflict or a rollback.",
+            Query(_SEE.worst(f"{failures} / ({failures} + {successes})"), _WHICH),
             limit=_LIMITS.transaction_failure_ratio,
         ),
         number(
@@ -75,16 +78,18 @@ def _glance() -> tuple[Panel, ...]:
         ),
         number(
             "Spilled now",
-            "Data in temporary storage: queries that do not fit into memory.",
-            Query(_SEE.total(contract.TEMPORARY_STORAGE)),
+            "The database with the most data in temporary storage: queries that do not fit into memory.",
+            Query(_SEE.worst(_SEE.total(contract.TEMPORARY_STORAGE, *_BY)), _WHICH),
             unit="bytes",
+            named=True,
         ),
         number(
             "Failed connects",
             "Calls of duckdb.connect() that raised, in five minutes.",
-            Query(f"sum(increase({_SEE.series(contract.FAILED_CONNECTIONS)}[5m])) or vector(0)"),
+            Query(f"topk(1, {_SEE.grown(contract.FAILED_CONNECTIONS, JOB, window='5m')})", f"{{{{{JOB}}}}}"),
             unit="short",
             limit=_LIMITS.failed_connections,
+            named=True,
         ),
     )
 
@@ -106,11 +111,11 @@ def _memory() -> tuple[Panel, ...]:
             Query(_SEE.total(contract.MEMORY_LIMIT, *_BY), f"limit {_WHICH}"),
             unit="bytes",
         ),
-        _gauge(
+        lines(
             "Memory fragmentation",
             "Resident memory of the process divided by the memory DuckDB uses; the rest is Python and Arrow.",
-            contract.MEMORY_FRAGMENTATION,
-            "none",
+            Query(_SEE.total(contract.MEMORY_FRAGMENTATION, JOB, INSTANCE), f"{{{{{JOB}}}}} {{{{{INSTANCE}}}}}"),
+            unit="none",
         ),
     )
 
@@ -155,8 +160,8 @@ def _connections() -> tuple[Panel, ...]:
         ),
         lines(
             "Failed connects by error",
-            "Calls of duckdb.connect() that raised, between two points.",
-            Query(_SEE.increase(contract.FAILED_CONNECTIONS, error), f"{{{{{error}}}}}"),
+            "Calls of duckdb.connect() that raised, between two points; the first of an error shows too.",
+            Query(_SEE.grown(contract.FAILED_CONNECTIONS, JOB, error), f"{{{{{JOB}}}}}: {{{{{error}}}}}"),
             unit="short",
             width=12,
             stacked=True,

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 PROMETHEUS: Final = {"type": "prometheus", "uid": "prometheus"}
 CLICKHOUSE: Final = {"type": "grafana-clickhouse-datasource", "uid": "clickhouse"}
+EXPORT_INTERVAL: Final = "export_interval"
+"""The variable that says how often programs export: windows follow it."""
 WIDTH: Final = 24
 """The columns of Grafana's grid."""
 _SCHEMA_VERSION: Final = 39
@@ -36,6 +38,8 @@ class Query:
             "instant": self.instant,
             "range": not self.instant,
             "format": self.format,
+            # $__rate_interval is four times this: a program that exports once a minute has no rate over a few seconds.
+            "interval": f"${EXPORT_INTERVAL}",
         }
 
 
@@ -109,6 +113,7 @@ class Dashboard:
     rows: tuple[Row, ...]
     since: str = "now-1h"
     refresh: str = "10s"
+    annotations: tuple[Json, ...] = ()
 
     def json(self) -> Json:
         """What Grafana imports."""
@@ -124,7 +129,7 @@ class Dashboard:
             "timezone": "browser",
             "refresh": self.refresh,
             "templating": {"list": list(self.variables)},
-            "annotations": {"list": []},
+            "annotations": {"list": list(self.annotations)},
             "links": [_links()],
             "panels": _placed(self.rows),
         }
@@ -140,6 +145,36 @@ def label_variable(name: str, title: str, query: str) -> Json:
         "query": {"query": query, "refId": name},
         "definition": query,
         **_MANY,
+    }
+
+
+def interval_variable() -> Json:
+    """The variable that says how often programs export; the SDK's own minute at first, with which nothing is empty."""
+    choices = ("1s", "5s", "10s", "15s", "30s", "60s")
+    return {
+        "type": "custom",
+        "name": EXPORT_INTERVAL,
+        "label": "Export interval",
+        "description": "How often programs export (OTEL_METRIC_EXPORT_INTERVAL), or Prometheus scrapes.",
+        "query": ",".join(choices),
+        "options": [{"text": one, "value": one, "selected": one == choices[-1]} for one in choices],
+        "current": {"text": choices[-1], "value": choices[-1]},
+        "includeAll": False,
+        "multi": False,
+    }
+
+
+def annotation(name: str, color: str, expression: str, title: str, text: str) -> Json:
+    """Marks on all panels, where an expression has a value; `title` and `text` name its labels."""
+    return {
+        "name": name,
+        "datasource": PROMETHEUS,
+        "enable": True,
+        "iconColor": color,
+        "expr": expression,
+        "titleFormat": title,
+        "textFormat": text,
+        "step": "15s",
     }
 
 

@@ -12,7 +12,7 @@ from otel_duckdb.rules.dashboards.panels import lines, table
 _PROGRAMS: Final = "match(ServiceName, '^(${service:pipe})$')"
 _TIME: Final = "$__timeInterval(Timestamp) AS time"
 _TYPE: Final = f"SpanAttributes['{contract.DUCKDB_QUERY_TYPE}']"
-_INSIDE: Final = (
+INSIDE: Final = (
     f"(toFloat64OrZero(SpanAttributes['{contract.DUCKDB_EXECUTE_TIME}'])"
     f" + toFloat64OrZero(SpanAttributes['{contract.DUCKDB_FETCH_TIME}']))"
 )
@@ -23,7 +23,7 @@ _EXPLORED: Final = {
         "range": {"from": "now-7d", "to": "now"},
     }
 }
-_TRACE: Final = (
+TRACE: Final = (
     "Show the trace in Jaeger",
     f"/explore?schemaVersion=1&panes={json.dumps(_EXPLORED, separators=(',', ':'))}",
 )
@@ -48,17 +48,18 @@ def history() -> Dashboard:
     )
 
 
-def _select(columns: str, source: str, conditions: tuple[str, ...], tail: str) -> str:
+def select(columns: str, source: str, conditions: tuple[str, ...], tail: str) -> str:
+    """A query of ClickHouse; all of its parts are ours."""
     return " ".join(("SELECT", columns, "FROM", source, "WHERE", " AND ".join(conditions), tail))
 
 
 def _spans(columns: str, tail: str, *conditions: str) -> str:
     ours = (f"ScopeName = '{contract.SCOPE}'", f"SpanAttributes['{contract.DB_SYSTEM_NAME}'] = '{contract.SYSTEM}'")
-    return _select(columns, "otel_traces", ("$__timeFilter(Timestamp)", *ours, _PROGRAMS, *conditions), tail)
+    return select(columns, "otel_traces", ("$__timeFilter(Timestamp)", *ours, _PROGRAMS, *conditions), tail)
 
 
 def _metric(columns: str, source: str, name: str, tail: str = "") -> str:
-    return _select(columns, source, ("$__timeFilter(TimeUnix)", f"MetricName = '{name}'", _PROGRAMS), tail)
+    return select(columns, source, ("$__timeFilter(TimeUnix)", f"MetricName = '{name}'", _PROGRAMS), tail)
 
 
 def _operations() -> tuple[Panel, ...]:
@@ -80,8 +81,8 @@ def _operations() -> tuple[Panel, ...]:
             "Exact percentiles of the sampled operations; Prometheus' are estimates from buckets.",
             Sql(
                 _spans(
-                    f"{_TIME}, quantile(0.5)({_INSIDE}) AS median, quantile(0.95)({_INSIDE}) AS p95,"
-                    f" quantile(0.99)({_INSIDE}) AS p99",
+                    f"{_TIME}, quantile(0.5)({INSIDE}) AS median, quantile(0.95)({INSIDE}) AS p95,"
+                    f" quantile(0.99)({INSIDE}) AS p99",
                     "GROUP BY time ORDER BY time",
                 )
             ),
@@ -111,8 +112,8 @@ def _statements() -> tuple[Panel, ...]:
             "Statements by the time they spent inside DuckDB altogether.",
             Sql(
                 _spans(
-                    f"SpanName AS Statement, count() AS Operations, sum({_INSIDE}) AS Total,"
-                    f" quantile(0.5)({_INSIDE}) AS Median, quantile(0.95)({_INSIDE}) AS P95, max({_INSIDE}) AS Longest,"
+                    f"SpanName AS Statement, count() AS Operations, sum({INSIDE}) AS Total,"
+                    f" quantile(0.5)({INSIDE}) AS Median, quantile(0.95)({INSIDE}) AS P95, max({INSIDE}) AS Longest,"
                     f" sum({rows}) AS Rows, countIf(StatusCode = 'Error') AS Errors",
                     "GROUP BY Statement ORDER BY Total DESC LIMIT 50",
                 ),
@@ -127,7 +128,7 @@ def _statements() -> tuple[Panel, ...]:
             "The longest single operations; a trace's id leads to Jaeger.",
             Sql(
                 _spans(
-                    f"Timestamp AS Time, TraceId AS Trace, SpanName AS Statement, {_INSIDE} AS Inside, {rows} AS Rows,"
+                    f"Timestamp AS Time, TraceId AS Trace, SpanName AS Statement, {INSIDE} AS Inside, {rows} AS Rows,"
                     " ServiceName AS Program",
                     "ORDER BY Inside DESC LIMIT 50",
                 ),
@@ -136,7 +137,7 @@ def _statements() -> tuple[Panel, ...]:
             units={"Inside": "ms"},
             width=12,
             sort="Inside",
-            links={"Trace": _TRACE},
+            links={"Trace": TRACE},
         ),
     )
 
@@ -148,7 +149,7 @@ def _events() -> tuple[Panel, ...]:
             "Slow and repeated queries",
             "What the instrumentation logged: operations over the slow threshold, and statements repeated in one span.",
             Sql(
-                _select(
+                select(
                     "Timestamp AS Time, EventName AS Event, Body AS Message, TraceId AS Trace, ServiceName AS Program",
                     "otel_logs",
                     ("$__timeFilter(Timestamp)", logged, _PROGRAMS),
@@ -158,7 +159,7 @@ def _events() -> tuple[Panel, ...]:
             ),
             units={},
             sort="Time",
-            links={"Trace": _TRACE},
+            links={"Trace": TRACE},
         ),
     )
 

@@ -59,15 +59,22 @@ def lines(
 
 
 def number(
-    title: str, description: str, query: Query | Sql, *, unit: str, width: int = 4, limit: float | None = None
+    title: str,
+    description: str,
+    query: Query | Sql,
+    *,
+    unit: str,
+    width: int = 4,
+    limit: float | None = None,
+    named: bool = False,
 ) -> Panel:
-    """One number, the newest, over a faint line of its past; red above `limit`."""
+    """One number, the newest, over a faint line of its past; red above `limit`, and whose it is where `named`."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "colorMode": "value",
         "graphMode": "area",
         "justifyMode": "auto",
-        "textMode": "auto",
+        "textMode": "value_and_name" if named else "auto",
         "orientation": "auto",
     }
     return Panel("stat", title, description, (query,), width, _defaults(unit, limit) | _NOTHING, options)

@@ -34,9 +34,18 @@ class Filtered:
         """The growth per second of a counter by labels."""
         return _sum(f"rate({self.series(metric, suffix, *matchers)}[{WINDOW}])", labels)
 
-    def increase(self, metric: Metric, *labels: str, suffix: str = "") -> str:
+    def worst(self, expression: str) -> str:
+        """The largest of an expression's series, with its labels: it names whose it is."""
+        return f"topk(1, {expression})"
+
+    def grown(self, metric: Metric, *labels: str, window: str = WINDOW) -> str:
+        """The growth of a counter with the first value of a series that begins, which `increase()` does not see."""
+        series = self.series(metric)
+        return _sum(f"(increase({series}[{window}]) > 0 or ({series} unless {series} offset {window}))", labels)
+
+    def increase(self, metric: Metric, *labels: str, suffix: str = "", window: str = WINDOW) -> str:
         """The growth of a counter between two points of the panel, by labels."""
-        return _sum(f"increase({self.series(metric, suffix)}[{WINDOW}])", labels)
+        return _sum(f"increase({self.series(metric, suffix)}[{window}])", labels)
 
     def quantile(self, share: float, metric: Metric, *labels: str, window: str = WINDOW) -> str:
         """The share's quantile of a histogram by labels."""

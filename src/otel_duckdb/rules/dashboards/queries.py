@@ -6,9 +6,11 @@ from typing import Final
 
 from otel_duckdb import contract
 from otel_duckdb.rules.dashboards.grafana import Dashboard, Panel, Query, Row
+from otel_duckdb.rules.dashboards.health import health
 from otel_duckdb.rules.dashboards.panels import heatmap, joined, lines, number, table
-from otel_duckdb.rules.dashboards.promql import Filtered
-from otel_duckdb.rules.dashboards.variables import PROGRAM, PROGRAM_NAMES
+from otel_duckdb.rules.dashboards.promql import INSTANCE, JOB, Filtered
+from otel_duckdb.rules.dashboards.statements import statements
+from otel_duckdb.rules.dashboards.variables import ANNOTATIONS, PROGRAM, PROGRAM_NAMES
 from otel_duckdb.rules.thresholds import Thresholds
 
 _SEE: Final = Filtered(PROGRAM_NAMES)
@@ -31,12 +33,15 @@ def queries() -> Dashboard:
         "Rate, latency, tables and errors of what programs ask DuckDB.",
         PROGRAM,
         (
+            health(_SEE),
             Row("At a glance", _glance(), height=4),
             Row("Rate and latency", _rate_and_latency(), height=9),
             Row("By table", _tables(), height=9),
+            Row("By statement", statements(), height=9),
             Row("Errors", _errors()),
             Row("Inside the queries", _inside()),
         ),
+        annotations=ANNOTATIONS,
     )
 
 
@@ -58,10 +63,15 @@ def _glance() -> tuple[Panel, ...]:
         ),
         number(
             "95 % within",
-            "The time that 95 % of the operations stayed within; the latency alert asks this, for each type.",
-            Query(_SEE.quantile(0.95, contract.QUERY_LATENCY)),
+            "The slowest program and type: the time that 95 % of its operations stayed within. The latency alert asks"
+            " this.",
+            Query(
+                _SEE.worst(f"{_SEE.quantile(0.95, contract.QUERY_LATENCY, JOB, contract.QUERY_TYPE)} >= 0"),
+                f"{{{{{JOB}}}}} {{{{{contract.QUERY_TYPE}}}}}",
+            ),
             unit="ms",
             limit=_LIMIT,
+            named=True,
         ),
         number(
             "At work now",
@@ -79,7 +89,7 @@ def _glance() -> tuple[Panel, ...]:
         number(
             "Faults of the instrumentation",
             "Faults inside the instrumentation in the last hour; none of them reached the program. Please report them.",
-            Query(f"sum(increase({_SEE.series(contract.INTERNAL_ERRORS)}[1h]))"),
+            Query(_SEE.grown(contract.INTERNAL_ERRORS, window="1h")),
             unit="short",
             limit=1,
         ),
@@ -110,6 +120,33 @@ def _rate_and_latency() -> tuple[Panel, ...]:
             "95th percentile by type",
             "The time that 95 % of the operations of a type stayed within; the alert fires on each of these.",
             Query(_SEE.quantile(0.95, latency, kind), f"{{{{{kind}}}}}"),
+            unit="ms",
+            limit=_LIMIT,
+        ),
+        lines(
+            "Oldest running query",
+            "For how long DuckDB has been at work on the oldest call that has not returned. The dashed line is the"
+            " alert's.",
+            Query(
+                f"max by ({JOB}, {INSTANCE}, {contract.DATABASE}) ({_SEE.series(contract.OLDEST_QUERY)})",
+                f"{{{{{contract.DATABASE}}}}} of {{{{{JOB}}}}}",
+            ),
+            unit="s",
+            limit=Thresholds().running_query_seconds,
+        ),
+        lines(
+            "Operations at work",
+            "Operations that DuckDB is working on at the moment, by program and database.",
+            Query(
+                _SEE.total(contract.ACTIVE_QUERIES, JOB, contract.DATABASE),
+                f"{{{{{contract.DATABASE}}}}} of {{{{{JOB}}}}}",
+            ),
+            unit="short",
+        ),
+        lines(
+            "Slowest programs",
+            "The time that 95 % of a program's operations stayed within, by program.",
+            Query(_SEE.quantile(0.95, latency, JOB), f"{{{{{JOB}}}}}", exemplar=True),
             unit="ms",
             limit=_LIMIT,
         ),
@@ -144,16 +181,29 @@ def _tables() -> tuple[Panel, ...]:
         sort="SELECT",
         transformations=joined(name, "Table", tuple(statement for statement, _, _ in _BY_STATEMENT)),
     )
-    statements = table(
-        "Slowest statements",
-        "95th percentile over the time shown, by the statement's summary.",
-        Query(
-            _SEE.quantile(0.95, contract.OPERATION_DURATION, _SUMMARY, window="$__range"), instant=True, format="table"
+    most = table(
+        "Most time",
+        "Seconds spent inside DuckDB over the time shown, by table and statement: where it pays to look first.",
+        *(
+            Query(
+                f"{_SEE.increase(metric, name, suffix='_sum', window='$__range')} / 1000", instant=True, format="table"
+            )
+            for _, metric, _ in _BY_STATEMENT
         ),
-        units={"95 % within": "s"},
+        units={statement: "s" for statement, _, _ in _BY_STATEMENT},
         width=12,
-        sort="95 % within",
-        transformations=joined(_SUMMARY, "Statement", ("95 % within",))[1:],
+        sort="SELECT",
+        transformations=joined(name, "Table", tuple(statement for statement, _, _ in _BY_STATEMENT)),
+    )
+    latencies = (
+        lines(
+            f"{statement} latency by table",
+            f"The time that 95 % of the {statement} statements on a table stayed within. Dots lead to traces.",
+            Query(_SEE.quantile(0.95, metric, name), f"{{{{{name}}}}}", exemplar=True),
+            unit="ms",
+            width=6,
+        )
+        for statement, metric, _ in _BY_STATEMENT
     )
     rates = (
         lines(
@@ -166,7 +216,7 @@ def _tables() -> tuple[Panel, ...]:
         )
         for statement, _, metric in _BY_STATEMENT
     )
-    return (slowest, statements, *rates)
+    return (slowest, most, *latencies, *rates)
 
 
 def _errors() -> tuple[Panel, ...]:

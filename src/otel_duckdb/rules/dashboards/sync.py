@@ -7,8 +7,8 @@ from typing import Final
 from otel_duckdb import contract
 from otel_duckdb.rules.dashboards.grafana import Dashboard, Panel, Query, Row
 from otel_duckdb.rules.dashboards.panels import lines, number
-from otel_duckdb.rules.dashboards.promql import Filtered
-from otel_duckdb.rules.dashboards.variables import DATABASE_NAMES, with_database
+from otel_duckdb.rules.dashboards.promql import JOB, Filtered
+from otel_duckdb.rules.dashboards.variables import ANNOTATIONS, DATABASE_NAMES, with_database
 from otel_duckdb.rules.thresholds import Thresholds
 
 _SEE: Final = Filtered(DATABASE_NAMES)
@@ -30,6 +30,7 @@ def sync() -> Dashboard:
             Row("Throughput", _throughput()),
             Row("Attempts", _attempts()),
         ),
+        annotations=ANNOTATIONS,
     )
 
 
@@ -38,9 +39,10 @@ def _glance() -> tuple[Panel, ...]:
         number(
             "Lag",
             "The longest time since a table was last known to be wholly in ClickHouse.",
-            Query(f"max({_SEE.series(contract.SYNC_LAG)})"),
+            Query(_SEE.worst(_SEE.series(contract.SYNC_LAG)), f"{_LEGEND} of {{{{{JOB}}}}}"),
             unit="s",
             width=6,
+            named=True,
             limit=_LIMITS.sync_lag_seconds,
         ),
         number(
@@ -60,9 +62,12 @@ def _glance() -> tuple[Panel, ...]:
         number(
             "Failed in ten minutes",
             "Sync attempts that failed in ten minutes; above the threshold, an alert fires.",
-            Query(f"sum(increase({_SEE.series(contract.SYNC_FAILURE)}[10m])) or vector(0)"),
+            Query(
+                _SEE.worst(_SEE.grown(contract.SYNC_FAILURE, JOB, _TABLE, window="10m")), f"{_LEGEND} of {{{{{JOB}}}}}"
+            ),
             unit="short",
             width=6,
+            named=True,
             limit=_LIMITS.sync_failures,
         ),
     )
@@ -120,7 +125,15 @@ def _attempts() -> tuple[Panel, ...]:
         ("Failures", "Sync attempts that failed, between two points.", contract.SYNC_FAILURE),
         ("Retries", "Sync attempts that were retries, between two points.", contract.SYNC_RETRIES),
     )
-    return tuple(
-        lines(title, description, Query(_SEE.increase(metric, _TABLE), _LEGEND), unit="short", stacked=True)
+    attempts = f"{_SEE.series(contract.SYNC_SUCCESS)}[10m]"
+    stopped = lines(
+        "Attempts in ten minutes",
+        "Successful sync attempts in the last ten minutes, by table. None while rows wait: the sync has stopped.",
+        Query(f"sum by ({JOB}, {_TABLE}) (changes({attempts}))", f"{_LEGEND} of {{{{{JOB}}}}}"),
+        unit="short",
+        width=24,
+    )
+    return stopped, *(
+        lines(title, description, Query(_SEE.grown(metric, _TABLE), _LEGEND), unit="short", stacked=True)
         for title, description, metric in kinds
     )

@@ -1,0 +1,191 @@
+"""What an on-call engineer lives with: healthy programs page nobody, trouble of the pipeline and dead programs do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otel_duckdb.rules import Thresholds, prometheus_rules
+from stack import Stack, Webhook, eventually, render_alertmanager
+from stack.senders import Sender, program
+from stack.service import environment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEALTHY = float(os.environ.get("STACK_HEALTHY_SECONDS", "45"))
+"""Seconds: with windows of nine seconds, five of the longest `for`; a soak takes ten minutes."""
+TIME_SCALE = 0.03
+ENDURING = ("web", "buffer", "forks", "idle")
+AGAIN = ("batch", "notebook", "restarted")
+"""What ends by itself, and is started again."""
+SLOW_MACHINE_MS = 500
+"""The latency that counts as high here: tests share their machine."""
+
+
+class Watch:
+    """The pipeline, and what Alertmanager sent."""
+
+    def __init__(self, stack: Stack, webhook: Webhook) -> None:
+        self.stack = stack
+        self.webhook = webhook
+
+    def told(self, name: str, status: str = "firing", **labels: str) -> bool:
+        return name in self.webhook.names(status, **labels)
+
+
+@pytest.fixture(scope="module")
+def watch(programs, tmp_path_factory) -> Iterator[Watch]:
+    home = tmp_path_factory.mktemp("on-call")
+    with Webhook() as webhook:
+        routes = re.sub(
+            r"(group_wait|group_interval): \w+", r"\1: 1s", render_alertmanager(DUCKDB_ALERT_WEBHOOK_URL=webhook.url)
+        )
+        rules = prometheus_rules(Thresholds(time_scale=TIME_SCALE, latency_ms=SLOW_MACHINE_MS))
+        environment = {
+            "OTELCOL_METRIC_EXPIRATION": "5s",
+            "OTELCOL_QUEUE_BYTES": "300000",
+            "OTELCOL_RETRY_MAX_INTERVAL": "1s",
+            "OTELCOL_SENDER_MAX_SERIES": "3000",
+        }
+        with Stack(programs, home, rules=rules, alertmanager=routes, environment=environment) as stack:
+            yield Watch(stack, webhook)
+
+
+class Programs:
+    """The healthy programs, as processes."""
+
+    def __init__(self, stack: Stack, home: Path) -> None:
+        self.stack = stack
+        self.home = home
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.lives = 0
+
+    def start(self, role: str) -> subprocess.Popen[bytes]:
+        self.lives += 1
+        folder = self.home / f"{role}-{self.lives}"
+        folder.mkdir()
+        command = [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable]
+        command += [Path(__file__).with_name("healthy.py"), role, folder, str(self.stack.clickhouse.port)]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=environment_of(role, self.stack.otlp_endpoint, OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED="true"),
+            )
+        self.running[role] = process
+        return process
+
+    def keep(self, seconds: float) -> None:
+        """Run all of them for so long, and start again what ends by itself."""
+        for role in (*ENDURING, *AGAIN):
+            self.start(role)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for role, process in list(self.running.items()):
+                if process.poll() is not None:
+                    assert (role in AGAIN, process.returncode) == (True, 0), self.log(role)
+                    self.wait(role)
+                    self.start(role)
+            time.sleep(0.5)
+
+    def log(self, role: str) -> str:
+        return "".join(path.read_text() for path in sorted(self.home.glob(f"{role}-*/log")))[-3000:]
+
+    def end(self) -> None:
+        for process in self.running.values():
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        for role in self.running:
+            self.wait(role)
+
+    def wait(self, role: str) -> None:
+        """Wait for the end of a program, and close what leads to it."""
+        process = self.running[role]
+        process.wait(60)
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+
+
+@pytest.mark.timeout(HEALTHY + 240)
+def test_healthy_programs_fire_nothing(watch, tmp_path):
+    programs = Programs(watch.stack, tmp_path)
+    try:
+        programs.keep(HEALTHY)
+        seen = {
+            one["metric"]["job"] for one in watch.stack.prometheus_probe.query("count by (job) (otel_duckdb_running)")
+        }
+    finally:
+        programs.end()
+    time.sleep(9 + 5 + 4)  # what ended must not be alerted on either: the longest `for`, the expiry, and some more
+    assert {*ENDURING, *AGAIN} <= seen
+    # That no program is left is an alert, and it is right.
+    assert [notice for notice in watch.webhook.notices if notice.name != "DuckDBTargetAbsent"] == []
+    fired = watch.stack.prometheus_probe.query(
+        f'count by (alertname, job) (count_over_time(ALERTS{{alertstate="firing"}}[{int(HEALTHY) + 60}s]))'
+    )
+    assert [one["metric"] for one in fired if one["metric"]["alertname"] != "DuckDBTargetAbsent"] == []
+
+
+@pytest.mark.timeout(180)
+def test_a_program_that_is_killed_fires_and_one_that_ended_in_order_does_not(watch, tmp_path):
+    programs = Programs(watch.stack, tmp_path)
+    programs.start("web")
+    idle = programs.start("idle")
+    probe = watch.stack.prometheus_probe
+    eventually(lambda: {"web", "idle"} <= {one["metric"]["job"] for one in probe.query("otel_duckdb_running == 1")})
+    idle.send_signal(signal.SIGKILL)
+    programs.wait("idle")
+    eventually(lambda: watch.told("DuckDBProgramGone", job="idle"))
+    programs.start("idle")
+    eventually(lambda: watch.told("DuckDBProgramGone", "resolved", job="idle"))
+    programs.end()
+    assert not watch.told("DuckDBProgramGone", job="web")
+
+
+@pytest.mark.timeout(180)
+def test_an_exporter_that_is_stalled_fires_with_its_queue_and_what_it_drops_and_all_resolve(watch):
+    sender = Sender(watch.stack.otlp_endpoint, "steady")
+    stalled, high, dropped = "DuckDBExporterStalled", "DuckDBCollectorQueueHigh", "DuckDBTelemetryDropped"
+
+    def send_until(told: set[str], status: str) -> None:
+        def look() -> bool:
+            sender.spans(200, now=time.time_ns())
+            return told <= watch.webhook.names(status, exporter="clickhouse")
+
+        eventually(look, within=90)
+
+    with watch.stack.clickhouse.refusing():
+        # The stall silences the other two at Alertmanager; Prometheus has them all the same.
+        send_until({stalled}, "firing")
+        eventually(lambda: {high, dropped} <= watch.stack.prometheus_probe.firing())
+    send_until({stalled}, "resolved")
+
+
+@pytest.mark.timeout(120)
+def test_a_sender_with_too_many_series_fires_under_its_name(watch):
+    sender = Sender(watch.stack.otlp_endpoint, "hostile")
+    sender.metrics(program(500, 1, time.time_ns()))
+    eventually(lambda: watch.told("DuckDBTelemetryDropped", sender="hostile"))
+
+
+@pytest.mark.timeout(180)
+def test_a_part_that_is_down_fires_and_resolves(watch):
+    watch.stack.jaeger.stop()
+    try:
+        eventually(lambda: watch.told("DuckDBPartDown", job="jaeger"))
+    finally:
+        watch.stack.jaeger.start()
+        watch.stack.jaeger.wait_until_ready()
+    eventually(lambda: watch.told("DuckDBPartDown", "resolved", job="jaeger"))
