@@ -1,8 +1,10 @@
 """The ordinary Prometheus exporter beside ours, and what docs/metrics.md says of the names it gives."""
 
+import inspect
 import re
 from pathlib import Path
 
+import pytest
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import MeterProvider
@@ -14,6 +16,10 @@ from otel_duckdb.exporters.prometheus import PrometheusReader
 DOCUMENT = Path(__file__).parents[2] / "docs/metrics.md"
 
 
+@pytest.mark.skipif(
+    "registry" not in inspect.signature(PrometheusMetricReader).parameters,
+    reason="the document is about the exporter as it is today, which can be given a registry",
+)
 def test_the_documented_names_are_the_ones_each_gives():
     registry = CollectorRegistry()
     ours = PrometheusReader(serve=False)

@@ -1,21 +1,23 @@
 """A sync that is killed at any moment, again and again, brings each row once. The long form is `make soak`."""
 
-import duckdb
 import pytest
 
 from sync_killing import Trial
 
-KILLS = 7 if duckdb.__version__.startswith("2.") else 2
+WAYS = {
+    "over http with faults": {"http": True, "delete": False, "faults": True},
+    "over http, deleting": {"http": True, "delete": True, "faults": False},
+    "chDB in process, deleting": {"http": False, "delete": True, "faults": False},
+}
 
 
 @pytest.mark.parametrize(
-    ("http", "delete", "faults"),
-    [(True, False, True), (True, True, False), (False, True, False)],
-    ids=["over http with faults", "over http, deleting", "chDB in process, deleting"],
+    ("way", "kills"),
+    [("over http with faults", 2), *(pytest.param(way, 9, marks=pytest.mark.slow) for way in WAYS)],
 )
-@pytest.mark.timeout(240)
-def test_each_row_arrives_once_after_kills(tmp_path, http, delete, faults):
-    trial = Trial(tmp_path, http=http, delete=delete, faults=faults, seed=KILLS)
-    outcome = trial.run(KILLS, longest=0.4)
+@pytest.mark.timeout(600)
+def test_each_row_arrives_once_after_kills(tmp_path, way, kills):
+    trial = Trial(tmp_path, **WAYS[way], seed=kills)
+    outcome = trial.run(kills, longest=0.4)
     assert outcome.exactly_once, outcome
-    assert outcome.kills == KILLS
+    assert outcome.kills == kills
