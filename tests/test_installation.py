@@ -133,8 +133,7 @@ def test_a_misspelt_variable_leaves_one_warning_when_duckdb_is_instrumented():
 BARE = """
 import sys
 for name in ("opentelemetry.sdk", "opentelemetry.distro"): sys.modules[name] = None
-from opentelemetry.instrumentation.auto_instrumentation import initialize
-initialize()
+import opentelemetry.instrumentation.auto_instrumentation.sitecustomize  # what opentelemetry-instrument runs first
 import duckdb
 duckdb.connect().execute("SELECT 42").fetchall()
 """
