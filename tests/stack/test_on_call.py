@@ -82,7 +82,7 @@ class Programs:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=environment_of(role, self.stack.otlp_endpoint, OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED="true"),
+                env=environment_of(role, self.stack.otlp_endpoint),
             )
         self.running[role] = process
         return process
@@ -124,7 +124,8 @@ def test_healthy_programs_fire_nothing(watch, tmp_path):
     try:
         programs.keep(HEALTHY)
         seen = {
-            one["metric"]["job"] for one in watch.stack.prometheus_probe.query("count by (job) (otel_duckdb_running)")
+            one["metric"]["job"]
+            for one in watch.stack.prometheus_probe.query("count by (job) (last_over_time(otel_duckdb_running[1m]))")
         }
     finally:
         programs.end()
