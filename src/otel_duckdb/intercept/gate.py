@@ -15,6 +15,8 @@ from otel_duckdb.intercept.locate import locate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.context import Context
+
     from otel_duckdb.core.dispatcher import Dispatcher, Report
     from otel_duckdb.core.methods import Methods
     from otel_duckdb.core.operation import Connection, Operation, ResultHolder
@@ -28,6 +30,10 @@ def forget_profile(connection: Connection) -> None:
     """A statement runs that is no operation of its own: the profile DuckDB then holds is nobody's."""
     if connection.profiling is not None:
         connection.profiling.operation = None
+
+
+def _is_suppressed(context: Context) -> bool:
+    return bool(context.get(_SUPPRESSED[0]) or context.get(_SUPPRESSED[1]))
 
 
 class Gate:
@@ -76,7 +82,8 @@ class Gate:
         if self._put_off:
             self.connections.deferred.run()
         connection = self.connections.find(target)
-        if self._suppressed():
+        context = get_current()
+        if context and _is_suppressed(context):  # most calls come in an empty context, and are spared a frame
             if connection is not None:
                 forget_profile(connection)
             return None
@@ -102,7 +109,7 @@ class Gate:
         """Whether a call that belongs to this connection, None for an unknown one, is to be recorded now."""
         if not self.active or (self.dormant and self._nobody_listens()):
             return False
-        return (self.everything or connection is not None) and not self._suppressed()
+        return (self.everything or connection is not None) and not _is_suppressed(get_current())
 
     def _nobody_listens(self) -> bool:
         # The public getters read the environment each time.
@@ -110,11 +117,6 @@ class Gate:
         if not self.dormant:
             self.woken()
         return self.dormant
-
-    @staticmethod
-    def _suppressed() -> bool:
-        context = get_current()
-        return bool(context) and bool(context.get(_SUPPRESSED[0]) or context.get(_SUPPRESSED[1]))
 
     def resume(self, holder: ResultHolder, thread: int) -> Call | None:
         """Enter a DuckDB call that serves the operation whose result is open."""

@@ -39,9 +39,10 @@ class AttributeCache(Listener):
 
     def started(self, operation: Operation, _context: Context) -> None:
         """Give the operation its attributes."""
+        connection = operation.connection
         key = (
             operation.text,
-            operation.database,
+            "" if connection is None else connection.location.name,
             operation.name and f"{operation.name} {operation.collection}",
             self._keeps_parameterized and has_values(operation.parameters),
             operation.is_batch and operation.batch_size != 1,
