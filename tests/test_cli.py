@@ -80,7 +80,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 
 def test_what_was_not_foreseen_is_one_line_too():
     script = (
-        "import sys; from otel_duckdb import rules; rules.prometheus_rules = lambda _: 1 / 0;"
+        "import sys; from otel_duckdb import rules; rules.prometheus_rules = lambda *_, **__: 1 / 0;"
         "from otel_duckdb.cli import main; sys.exit(main())"
     )
     done = subprocess.run([sys.executable, "-c", script, "rules"], capture_output=True, text=True, check=False)
