@@ -1,7 +1,8 @@
 # Each target sets itself up in .venv and .cache; both are ignored by git.
-.PHONY: demo test test-all check format lock package audit sanitize bench stack soak docs clean
+export HOST PORT SECURE USERNAME PASSWORD_ENVIRONMENT CLUSTER FEW_RIGHTS_USERNAME FEW_RIGHTS_PASSWORD_ENVIRONMENT KILLS
+.PHONY: demo test test-all test-clickhouse check format lock package audit sanitize bench stack soak docs clean
 
-demo test test-all check format lock package audit sanitize bench stack soak docs:
+demo test test-all test-clickhouse check format lock package audit sanitize bench stack soak docs:
 	@scripts/$@
 
 clean:

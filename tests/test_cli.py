@@ -113,7 +113,6 @@ def test_a_dry_run_tells_what_would_be_sent_and_run_and_changes_nothing(folder):
     first, *statements = out.splitlines()
     assert (code, first) == (0, "ticks -> ticks: 1000 rows would be sent, after")
     assert [statement.split("(")[0].strip() for statement in statements] == [
-        "CREATE DATABASE IF NOT EXISTS `default`",
         "CREATE TABLE IF NOT EXISTS `default`.`ticks`",
     ]
     assert not (folder / "buffer.duckdb.chdb").exists()
@@ -222,6 +221,11 @@ def test_a_database_that_is_not_there_is_not_made(folder):
 
 def test_a_reset_sends_all_rows_anew(folder):
     assert run("sync", folder=folder)[0] == 0
-    assert run("sync", "--reset", "ticks", folder=folder)[0] == 0
+    code, out, err = run("sync", "--reset", "ticks", folder=folder)
+    assert (code, out) == (2, "")
+    assert "the 1000 rows in the buffer will be sent anew" in err
+    assert "--reset ticks --delete-sent --yes" in err
+    assert run("sync", folder=folder)[1] == "ticks: 0 rows sent\n"
+    assert run("sync", "--reset", "ticks", "--yes", folder=folder)[0] == 0
     assert run("sync", folder=folder)[1] == "ticks: 1000 rows sent\n"
-    assert run("sync", "--reset", "other", folder=folder)[0] == 2
+    assert run("sync", "--reset", "other", "--yes", folder=folder)[0] == 2

@@ -1,7 +1,9 @@
 import itertools
+import os
 import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import clickhouse_connect
 import duckdb
@@ -11,6 +13,12 @@ from clickhouse_standin import StandIn
 from otel_duckdb.sync import Retry, Sync, Target
 
 _numbers = itertools.count()
+_SERVER = os.environ.get("OTEL_DUCKDB_TEST_CLICKHOUSE")
+"""The address of a real server, from `make test-clickhouse`; it takes the place of chDB."""
+_LOGIN = {
+    "username": os.environ.get("OTEL_DUCKDB_TEST_CLICKHOUSE_USERNAME") or None,
+    "password": os.environ.get("OTEL_DUCKDB_TEST_CLICKHOUSE_PASSWORD") or None,
+}
 QUICK = Retry(attempts=4, seconds=20, initial_delay=0.01, max_delay=0.05)
 
 
@@ -30,21 +38,51 @@ def buffer(tmp_path):
         yield connection
 
 
-@pytest.fixture
-def target(chdb_folder):
-    """An empty database of the embedded chDB."""
-    return Target(path=chdb_folder, database=f"test_{next(_numbers)}")
+def _real(database):
+    """An empty database of the real server."""
+    parts = urlsplit(_SERVER)
+    login = {name: value for name, value in _LOGIN.items() if value}
+    return Target(host=parts.hostname, port=parts.port, secure=parts.scheme == "https", database=database, **login)
 
 
-@pytest.fixture
-def query(chdb_folder, target):
-    client = clickhouse_connect.get_client(interface="chdb", path=chdb_folder, database=None)
+def _name():
+    return f"test_{next(_numbers)}" if _SERVER is None else f"otel_duckdb_test_{os.getpid()}_{next(_numbers)}"
 
+
+def _asking(client, database):
     def run(text):
-        return [tuple(row) for row in client.query(text.replace("{}", f"`{target.database}`")).result_rows]
+        return [tuple(row) for row in client.query(text.replace("{}", f"`{database}`")).result_rows]
 
-    yield run
+    return run
+
+
+def _drop(client, database):
+    if _SERVER is not None:
+        client.command(f"DROP DATABASE IF EXISTS `{database}` SYNC")
     client.close()
+
+
+@pytest.fixture
+def target(request):
+    """An empty database of the embedded chDB, or of the real server."""
+    return _real(_name()) if _SERVER else Target(path=request.getfixturevalue("chdb_folder"), database=_name())
+
+
+@pytest.fixture
+def query(request, target):
+    if _SERVER:
+        client = clickhouse_connect.get_client(
+            host=target.host,
+            port=target.port or 0,
+            secure=target.secure,
+            username=target.username,
+            password=target.secret(),
+        )
+    else:
+        folder = request.getfixturevalue("chdb_folder")
+        client = clickhouse_connect.get_client(interface="chdb", path=folder, database=None)
+    yield _asking(client, target.database)
+    _drop(client, target.database)
 
 
 @pytest.fixture
@@ -64,7 +102,7 @@ def sync(buffer, target):
 @pytest.fixture(scope="session")
 def _standin():
     with tempfile.TemporaryDirectory(prefix="otel-duckdb-standin-") as folder:
-        with StandIn(Path(folder) / "clickhouse", log=Path(folder) / "log") as server:
+        with StandIn(Path(folder) / "clickhouse", log=Path(folder) / "log", upstream=_SERVER) as server:
             yield server
 
 
@@ -78,15 +116,14 @@ def server(_standin):
 @pytest.fixture
 def served(server):
     """A target in an empty database of that server."""
-    return Target(host=server.host, port=server.port, database=f"test_{next(_numbers)}", timeout=2.0)
+    login = {name: value for name, value in _LOGIN.items() if value}
+    return Target(host=server.host, port=server.port, database=_name(), timeout=2.0, **login)
 
 
 @pytest.fixture
 def served_query(server, served):
-    client = clickhouse_connect.get_client(host=server.host, port=server.port)
-
-    def run(text):
-        return [tuple(row) for row in client.query(text.replace("{}", f"`{served.database}`")).result_rows]
-
-    yield run
-    client.close()
+    client = clickhouse_connect.get_client(
+        host=server.host, port=server.port, username=served.username, password=served.secret()
+    )
+    yield _asking(client, served.database)
+    _drop(client, served.database)

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from otel_duckdb.sync import JournalError, Sync, SyncBusyError, SyncError
-from otel_duckdb.sync.state import _seal
+from otel_duckdb.sync.state import checksum
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_damaged_or_foreign_journal_is_refused(buffer, sync, journalled, damag
 def test_a_state_of_another_version_is_refused(buffer, sync, journalled):
     ((text,),) = buffer.execute("SELECT state FROM otel_duckdb_sync.tables").fetchall()
     other = json.dumps({**json.loads(text), "new field": 1}, sort_keys=True)
-    buffer.execute("UPDATE otel_duckdb_sync.tables SET state = $1, seal = $2", [other, _seal(other)])
+    buffer.execute("UPDATE otel_duckdb_sync.tables SET state = $1, seal = $2", [other, checksum(other)])
     assert "another version" in str(error_of(sync))
 
 

@@ -1,12 +1,17 @@
 """What a sync, and a user's own sync, tell: spans, events, links, metrics."""
 
 import asyncio
+import time
 
+import duckdb
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 
 from clickhouse_standin import Fault, Kind
 from otel_duckdb import DuckDBInstrumentor, contract
-from otel_duckdb.sync import Limits, Retry, Sync
+from otel_duckdb.sync import Limits, Retry, Sync, Table
 from otel_duckdb.sync.signals import SyncSignals, trace_sync
 from otel_duckdb.testing import RecordedTelemetry
 
@@ -171,3 +176,97 @@ def test_an_instrumented_program_sees_its_own_queries_and_none_of_the_sync(buffe
         instrumentor.uninstrument()
     names = [span.name for span in telemetry.ended()]
     assert names == ["duckdb.sync.batch ticks", "duckdb.sync ticks", "SELECT ticks"]
+
+
+def test_each_failed_pass_is_a_failed_attempt_whatever_refused_it(buffer, sync, telemetry):
+    sync.run_once()
+    buffer.execute("ALTER TABLE ticks ALTER a TYPE VARCHAR")
+    for _ in range(3):
+        assert sync.run_once()[0].error is not None
+    buffer.execute("DROP TABLE ticks")
+    for _ in range(2):
+        assert sync.run_once()[0].error is not None
+    assert telemetry.told()["duckdb_sync_failure_count"] == 5
+    assert [span.status.status_code.name for span in telemetry.ended("duckdb.sync ticks")] == ["UNSET"] + ["ERROR"] * 5
+
+
+def test_a_failed_attempt_that_ends_a_pass_is_counted_once(server, sync, telemetry):
+    with server.fault(Fault(Kind.ERROR, INSERT, code=60)):
+        assert sync.run_once()[0].error is not None
+    with server.fault(Fault(Kind.ERROR, INSERT, code=252)):
+        assert sync.run_once()[0].error is not None
+    assert telemetry.told()["duckdb_sync_failure_count"] == 1 + 3
+
+
+@pytest.mark.parametrize("key", [[], ["a"]], ids=["append-only", "with a key"])
+def test_what_waits_is_observed_when_it_is_asked_for(buffer, served, telemetry, key):
+    buffer.execute("CREATE TABLE ticks AS SELECT 1 AS a")
+    with Sync(buffer, [Table(name="ticks", key=key)], served, signals=telemetry.signals) as one:
+        assert one.run_once()[0].error is None
+        assert telemetry.told()["duckdb_sync_pending_rows"] == 0
+        assert telemetry.told()["duckdb_sync_lag_seconds"] == 0
+        buffer.execute("INSERT INTO ticks SELECT range + 2 FROM range(100)")
+        time.sleep(2)
+        metrics = telemetry.told()
+        assert metrics["duckdb_sync_pending_rows"] == 100
+        assert 1.5 < metrics["duckdb_sync_lag_seconds"] < 60
+    assert "duckdb_sync_pending_rows" not in telemetry.told()
+
+
+def test_nobody_is_asked_once_the_connection_is_closed(served, telemetry):
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE ticks AS SELECT 1 AS a")
+    one = Sync(connection, ["ticks"], served, signals=telemetry.signals)
+    connection.close()
+    assert "duckdb_sync_pending_rows" not in telemetry.told()
+    one.close()
+
+
+def test_two_readers_see_the_same_latency(sync, telemetry):
+    sync.run_once()
+    first = telemetry.told()["duckdb_sync_latency_ms"]
+    assert first > 0
+    assert telemetry.told()["duckdb_sync_latency_ms"] == first
+
+
+def test_names_given_to_trace_sync_are_bounded(telemetry):
+    for number in range(contract.TABLE_NAME_LIMIT + 50):
+        with trace_sync(f"table {number}\udcff", signals=telemetry.signals):
+            pass
+    data = telemetry.reader.get_metrics_data()
+    labels = {
+        point.attributes[contract.TABLE_NAME]
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+        for point in metric.data.data_points
+    }
+    assert len(labels) == contract.TABLE_NAME_LIMIT + 1
+    assert contract.OTHER in labels
+    assert all(label.encode() for label in labels)
+
+
+def test_a_wrong_option_of_another_part_keeps_no_function_from_running(monkeypatch, telemetry):
+    monkeypatch.setenv("OTEL_DUCKDB_PROFILE", "sometimes")
+    monkeypatch.setenv("OTEL_DUCKDB_INSTANCE_ID", "gw-7")
+    signals = SyncSignals(telemetry.tracer_provider, telemetry.meter_provider)
+
+    @trace_sync("ticks", signals=signals)
+    def copy():
+        return 7
+
+    assert copy() == 7
+
+
+def test_the_instance_of_a_meter_provider_labels_every_metric(buffer, target):
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], resource=Resource.create({"service.instance.id": "gw-9"}))
+    buffer.execute("CREATE TABLE ticks AS SELECT 1 AS a")
+    with Sync(buffer, ["ticks"], target, signals=SyncSignals(None, meters)) as one:
+        assert one.run_once()[0].rows == 1
+        points = [
+            point
+            for metric in reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+            for point in metric.data.data_points
+        ]
+    assert len(points) >= 8
+    assert {point.attributes[contract.INSTANCE_ID] for point in points} == {"gw-9"}
+    meters.shutdown()

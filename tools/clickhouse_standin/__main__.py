@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_standin.engine import Engine
 from clickhouse_standin.server import Control, Server
+from clickhouse_standin.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="clickhouse_standin", description="chDB behind ClickHouse's HTTP interface, on 127.0.0.1"
     )
-    parser.add_argument("--path", type=Path, required=True, help="the directory of the data")
+    parser.add_argument("--path", type=Path, help="the directory of the data")
+    parser.add_argument("--upstream", help="the address of a real server to pass requests on to, in place of chDB")
     parser.add_argument("--port", type=int, default=0, help="the port to listen on; 0 takes a free one")
     parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input ends")
     options = parser.parse_args()
@@ -41,8 +43,10 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    engine = Engine(options.path)
-    server = Server(engine, options.port)
+    if bool(options.path) == bool(options.upstream):
+        parser.error("give --path or --upstream")
+    engine = Engine(options.path) if options.path else None
+    server = Server(engine, options.port, Upstream(options.upstream) if options.upstream else None)
     server.accept()
     control = Control(server)
     threading.Thread(target=control.serve_forever, name="control", daemon=True).start()
@@ -53,7 +57,8 @@ def main() -> int:
     stop.wait()
     server.refuse()
     control.shutdown()
-    engine.close()
+    if engine is not None:
+        engine.close()
     return 0
 
 

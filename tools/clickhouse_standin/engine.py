@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _CODE = re.compile(r"Code: (\d+)")
 _UNKNOWN_EXCEPTION = 1002
+_SESSIONS = 16
 
 
 class EngineError(Exception):
@@ -49,6 +50,7 @@ class Engine:
         """Open the data, or make it. Raises EngineError where another process has it open."""
         self._directory = str(directory)
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
+        self._sessions: dict[str, Any] = {}
         self._idle.put(self._connect())
         self.version = self.run("SELECT version()", output_format="TabSeparated").body.decode().strip()
 
@@ -60,9 +62,10 @@ class Engine:
         settings: Mapping[str, str] | None = None,
         parameters: Mapping[str, str] | None = None,
         output_format: str = "TabSeparated",
+        session: str | None = None,
     ) -> Answer:
-        """Run one statement. Raises EngineError."""
-        with self._handle(database, settings or {}) as handle:
+        """Run one statement; those of one session see each other's temporary tables. Raises EngineError."""
+        with self._handle(database, settings or {}, session) as handle:
             result = handle.query(sql, output_format, params=dict(parameters) if parameters else None)
             return Answer(result.bytes() or b"")
 
@@ -79,6 +82,8 @@ class Engine:
         """Close the idle handles."""
         while not self._idle.empty():
             self._idle.get_nowait().close()
+        while self._sessions:
+            self._sessions.popitem()[1].close()
 
     def _connect(self) -> Any:
         try:
@@ -87,12 +92,9 @@ class Engine:
             raise EngineError(str(error)) from error
 
     @contextmanager
-    def _handle(self, database: str, settings: Mapping[str, str]) -> Iterator[Any]:
+    def _handle(self, database: str, settings: Mapping[str, str], session: str | None = None) -> Iterator[Any]:
         """Lend a handle with a request's database and settings; chDB's errors leave as EngineError."""
-        try:
-            handle = self._idle.get_nowait()
-        except queue.Empty:
-            handle = self._connect()
+        handle = self._take(session)
         changed: list[str] = []
         try:
             handle.query(f"USE {_quoted(database, '`')}", "Null")
@@ -105,7 +107,24 @@ class Engine:
         finally:
             for name in changed:
                 handle.query(f"SET {_quoted(name, '`')} = DEFAULT", "Null")
+            self._give_back(handle, session)
+
+    def _take(self, session: str | None) -> Any:
+        if session is not None and session in self._sessions:
+            return self._sessions.pop(session)
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return self._connect()
+
+    def _give_back(self, handle: Any, session: str | None) -> None:
+        """Keep a session's handle for its next request; the oldest ends where there are many."""
+        if session is None:
             self._idle.put(handle)
+            return
+        self._sessions[session] = handle
+        while len(self._sessions) > _SESSIONS:
+            self._sessions.pop(next(iter(self._sessions))).close()
 
 
 def _quoted(value: str, quote: str) -> str:

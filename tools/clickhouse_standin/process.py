@@ -32,9 +32,13 @@ class StandIn:
 
     host = "127.0.0.1"
 
-    def __init__(self, directory: Path, port: int = 0, log: Path | None = None) -> None:
-        """Prepare one; the file `log` takes what it writes to standard error, which else goes to the caller's."""
+    def __init__(self, directory: Path, port: int = 0, log: Path | None = None, upstream: str | None = None) -> None:
+        """Prepare one; the file `log` takes what it writes to standard error, which else goes to the caller's.
+
+        With an `upstream`, such as https://clickhouse.example:8443, it passes requests on to a real server.
+        """
         self.directory = directory
+        self._upstream = upstream
         self.port = port
         self._log = log
         self._control = 0
@@ -57,8 +61,7 @@ class StandIn:
         command = [
             "-m",
             "clickhouse_standin",
-            "--path",
-            str(self.directory),
+            *(("--upstream", self._upstream) if self._upstream else ("--path", str(self.directory))),
             "--port",
             str(self.port),
             "--until-stdin-ends",

@@ -18,11 +18,13 @@ from clickhouse_standin.engine import Answer, EngineError
 from clickhouse_standin.faults import Fault, Faults, Kind
 from clickhouse_standin.statements import Statement, split
 from clickhouse_standin.status import status_of
+from clickhouse_standin.upstream import Passed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from clickhouse_standin.engine import Engine
+    from clickhouse_standin.upstream import Upstream
 
 # Parameters of the interface itself. All others are settings, and the engine refuses one it does not know.
 # Asynchronous inserts are done at once: what a client that waits for them sees is the same.
@@ -76,10 +78,11 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
     allow_reuse_address = True
 
-    def __init__(self, engine: Engine, port: int) -> None:
-        """Take the port; accept() begins to serve."""
+    def __init__(self, engine: Engine | None, port: int, upstream: Upstream | None = None) -> None:
+        """Take the port; accept() begins to serve, from the engine or, in its stead, from a real server."""
         super().__init__(("127.0.0.1", port), _Handler)
         self.engine = engine
+        self.upstream = upstream
         self.faults = Faults()
         self.port: int = self.server_address[1]
         self.listening = False
@@ -167,28 +170,38 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the body was not read
             self._refuse(_UNKNOWN_COMPRESSION_METHOD, f"Code: {_UNKNOWN_COMPRESSION_METHOD}. DB::Exception: {error}")
         else:
+            if isinstance(answer, Passed):
+                self._reply(HTTPStatus(answer.status), answer.body, **answer.headers)
+                return
             self._reply(
                 HTTPStatus.OK, answer.body, **{"X-ClickHouse-Summary": f'{{"written_rows":"{answer.written_rows}"}}'}
             )
 
     do_POST = do_GET  # noqa: N815 - the name is the base class's
 
-    def _answer(self, parameters: dict[str, str]) -> Answer:
-        fields = body.form(self.rfile, self.headers)
-        parameters = {**parameters, **fields}
-        pieces = iter(()) if fields else body.pieces(self.rfile, self.headers)
+    def _answer(self, parameters: dict[str, str]) -> Answer | Passed:
+        if self.server.upstream is not None:
+            pieces = body.pieces(self.rfile, self.headers)
+        else:
+            fields = body.form(self.rfile, self.headers)
+            parameters = {**parameters, **fields}
+            pieces = iter(()) if fields else body.pieces(self.rfile, self.headers)
         head = f"{parameters['query']}\n".encode() if parameters.get("query") else b""
-        head += next(pieces, b"")
-        fault = self.server.faults.meet(_describe(head))
-        if fault is None:
-            return self._run(split(head + b"".join(pieces)), parameters)
-        return self._suffer(fault, head, pieces, parameters)
-
-    def _suffer(self, fault: Fault, head: bytes, pieces: Iterator[bytes], parameters: dict[str, str]) -> Answer:
-        """Do to a request what a fault says."""
-        if fault.kind is Kind.RESET:
+        first = next(pieces, b"")
+        fault = self.server.faults.meet(_describe(head + first))
+        if fault is not None and fault.kind is Kind.RESET:
             raise ConnectionDroppedError
-        statement = split(head + b"".join(pieces))
+        content = first + b"".join(pieces)
+
+        def perform() -> Answer | Passed:
+            if self.server.upstream is not None:
+                return self.server.upstream.pass_on(self.command, self.path, dict(self.headers), content)
+            return self._run(split(head + content), parameters)
+
+        return perform() if fault is None else self._suffer(fault, perform)
+
+    def _suffer(self, fault: Fault, perform: Callable[[], Answer | Passed]) -> Answer | Passed:
+        """Do to a request what a fault says."""
         if fault.kind is Kind.ERROR:
             raise EngineError(
                 f"Code: {fault.code}. DB::Exception: A fault made for a test. (code {fault.code})", fault.code
@@ -197,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise ProxyError(fault.status)
         if fault.kind is Kind.SLOW:
             time.sleep(fault.seconds)
-        answer = self._run(statement, parameters)
+        answer = perform()
         if fault.kind in (Kind.LOST_ANSWER, Kind.LATE_STATUS):
             time.sleep(fault.seconds)
             raise ConnectionDroppedError if fault.kind is Kind.LOST_ANSWER else ProxyError(fault.status)
@@ -205,6 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _run(self, statement: Statement, parameters: dict[str, str]) -> Answer:
         engine = self.server.engine
+        if engine is None:
+            raise EngineError("there is neither an engine nor a server behind this")
         if statement.sql.strip() == native.GREETING and "client_protocol_version" in parameters:
             return Answer(native.greeting(engine.version))
         database = parameters.get("database") or self.headers.get("X-ClickHouse-Database") or "default"
@@ -222,6 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             parameters={
                 name.removeprefix("param_"): value for name, value in parameters.items() if name.startswith("param_")
             },
+            session=parameters.get("session_id"),
             output_format=parameters.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated",
         )
 
@@ -229,11 +245,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(status_of(code), f"{message}\n".encode(), **{"X-ClickHouse-Exception-Code": str(code)})
 
     def _reply(self, status: HTTPStatus, content: bytes, **headers: str) -> None:
+        own = {
+            "Content-Type": "application/octet-stream",
+            "X-ClickHouse-Server-Display-Name": "chdb",
+            "X-ClickHouse-Timezone": "UTC",
+        }
         self.send_response(status)
-        self.send_header("Content-Type", "application/octet-stream")
-        self.send_header("X-ClickHouse-Server-Display-Name", "chdb")
-        self.send_header("X-ClickHouse-Timezone", "UTC")
-        for name, value in headers.items():
+        for name, value in {**own, **headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from otel_duckdb import sync
+from otel_duckdb.commands import _sync_running as running
 from otel_duckdb.commands._group import CommandError, echo_json, missing_package
-from otel_duckdb.sync.config import Config, load
+from otel_duckdb.sync.config import load
 from otel_duckdb.sync.errors import SyncConfigError, SyncError
+from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from otel_duckdb.sync import Plan, Sync, TableReport, TableStatus
+    from otel_duckdb.sync import Plan, TableStatus
+    from otel_duckdb.sync.config import Config
 
 Row = TypeVar("Row", "TableStatus", "Plan")
 
@@ -31,21 +29,40 @@ Row = TypeVar("Row", "TableStatus", "Plan")
 @click.option("--status", "show", is_flag=True, help="Tell what is stored, waiting and failing; send nothing.")
 @click.option("--dry-run", is_flag=True, help="Check tables, types and target; tell what would be sent and run.")
 @click.option("--reset", metavar="TABLE", help="Forget what was sent of a table, so that all its rows are sent anew.")
+@click.option("--delete-sent", is_flag=True, help="With --reset: delete what was sent before from the target.")
+@click.option("--rename", metavar="OLD=NEW", help="Go on with a table under the name that it has now.")
+@click.option("--yes", is_flag=True, help="With --reset: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(configuration: Path, *, watch: bool, show: bool, dry_run: bool, reset: str | None, as_json: bool) -> int:
-    """Copy the tables that CONFIGURATION (a TOML file, sync.toml if left out) names to ClickHouse."""
+def command(
+    configuration: Path,
+    *,
+    watch: bool,
+    show: bool,
+    dry_run: bool,
+    reset: str | None,
+    delete_sent: bool,
+    rename: str | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Copy the tables that CONFIGURATION (a TOML file, sync.toml if left out) names to ClickHouse.
+
+    Exit code 0: all is well; 1: a table failed, or is failing or full; 2: the command line or the file is wrong.
+    """
+    actions = {"--watch": watch, "--status": show, "--dry-run": dry_run, "--reset": reset, "--rename": rename}
+    given = [name for name, value in actions.items() if value]
+    _refuse_together(given, delete_sent=delete_sent, yes=yes, as_json=as_json)
     try:
-        config = load(configuration)
-    except SyncConfigError as error:
-        raise click.UsageError(str(error)) from error
-    try:
+        config = _load(configuration)
         if show:
             return _status(config, as_json)
         if dry_run:
             return _dry_run(config, as_json)
         if reset is not None:
-            return _reset(config, reset)
-        return _sync(config, watch, as_json)
+            return _reset(config, reset, delete_sent=delete_sent, yes=yes)
+        if rename is not None:
+            return _rename(config, rename)
+        return running.watch(config) if watch else running.once(config, as_json=as_json)
     except SyncConfigError as error:
         raise click.UsageError(str(error)) from error
     except SyncError as error:
@@ -54,32 +71,31 @@ def command(configuration: Path, *, watch: bool, show: bool, dry_run: bool, rese
         raise missing_package("sync", error.name or "a package") from error
 
 
-def _open(config: Config, progress: Callable[[str, int], None]) -> Sync:
-    return sync.Sync(
-        config.database,
-        config.tables,
-        config.target,
-        batch=config.batch,
-        retry=config.retry,
-        parallel_tables=config.parallel_tables,
-        progress=progress,
-    )
-
-
-def _require_database(config: Config) -> None:
+def _load(path: Path) -> Config:
+    config = load(path)
     if not Path(config.database).exists():
         raise SyncConfigError(f"database is {config.database!r}, which does not exist")
+    return config
+
+
+def _refuse_together(given: list[str], *, delete_sent: bool, yes: bool, as_json: bool) -> None:
+    """Refuse options that mean nothing together."""
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} do not go together; give one")
+    for name, value in (("--delete-sent", delete_sent), ("--yes", yes)):
+        if value and given != ["--reset"]:
+            raise click.UsageError(f"{name} goes with --reset only")
+    if as_json and given and given[0] not in ("--status", "--dry-run"):
+        raise click.UsageError(f"--json does not go with {given[0]}")
 
 
 def _status(config: Config, as_json: bool) -> int:
-    _require_database(config)
     rows = sync.read_status(config.database, config.tables)
     _show(rows, as_json, lambda row: [_line(row)])
     return 0 if all(row.healthy for row in rows) else 1
 
 
 def _dry_run(config: Config, as_json: bool) -> int:
-    _require_database(config)
     plans = sync.read_plan(config)
     _show(plans, as_json, _plan_lines)
     return 0 if all(one.refusal is None for one in plans) else 1
@@ -91,7 +107,9 @@ def _show(rows: Sequence[Row], as_json: bool, lines: Callable[[Row], list[str]])
         return
     for row in rows:
         for line in lines(row):
-            click.echo(line)
+            click.echo(
+                printable(line) if line.isprintable() else line[: len(line) - len(line.lstrip())] + printable(line)
+            )
 
 
 def _plan_lines(plan: Plan) -> list[str]:
@@ -113,68 +131,48 @@ def _line(row: TableStatus) -> str:
         parts.append(f"caught up {row.caught_up}")
     if row.full:
         parts.append("FULL")
-    if row.failing_since:
-        parts.append(f"FAILING since {row.failing_since}: {row.failure}")
+    if row.failure:
+        parts.append(f"FAILING{f' since {row.failing_since}' if row.failing_since else ''}: {row.failure}")
     return "; ".join(parts)
 
 
-def _reset(config: Config, name: str) -> int:
-    _require_database(config)
-    if name not in [table.name for table in config.tables]:
+def _reset(config: Config, name: str, *, delete_sent: bool, yes: bool) -> int:
+    if name.lower() not in [table.name.lower() for table in config.tables]:
         raise SyncConfigError(f"--reset is {name!r}; allowed is a table the configuration names")
-    with _open(config, lambda _name, _rows: None) as opened:
-        opened.reset(name)
-    click.echo(f"{name}: all rows in the buffer will be sent anew; what the target holds of them stays")
+    with running.opened(config) as one:
+        click.echo(printable(one.describe_reset(name, delete_sent=delete_sent)), err=not yes)
+        if not yes:
+            delete_sent = delete_sent or _asked(
+                "Delete what was sent before from the target, too?", name, "--reset TABLE --delete-sent --yes"
+            )
+            if delete_sent:
+                click.echo(printable(one.describe_reset(name, delete_sent=True)), err=True)
+            if not _asked("Go on?", name, "--reset TABLE --yes"):
+                raise CommandError("nothing was changed")
+        one.reset(name, delete_sent=delete_sent)
+    click.echo(f"{printable(name)}: forgotten; the next sync sends it anew")
     return 0
 
 
-def _sync(config: Config, watch: bool, as_json: bool) -> int:
-    _require_database(config)
-    with ExitStack() as stack:
-        progress, advance = _progress(config, hidden=as_json or watch)
-        if progress is not None:
-            stack.enter_context(progress)
-        opened = stack.enter_context(_open(config, advance))
-        if watch:
-            return _watch(config, opened)
-        reports = opened.run_once()
-    if as_json:
-        echo_json([{"table": one.name, "rows": one.rows, "error": _text(one)} for one in reports])
-    for line in () if as_json else _lines(reports):
-        click.echo(line)
-    failures = [str(one.error) for one in reports if one.error]
-    if failures:
-        raise CommandError("; ".join(failures))
+def _asked(question: str, name: str, otherwise: str) -> bool:
+    """The answer of a person.
+
+    Raises:
+        UsageError: nobody is there.
+    """
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        raise click.UsageError(
+            f"--reset {name} asks, and there was no answer; a script says {otherwise.replace('TABLE', name)}"
+        ) from None
+
+
+def _rename(config: Config, names: str) -> int:
+    old, equals, new = names.partition("=")
+    if not (old and equals and new):
+        raise SyncConfigError(f"--rename is {names!r}; allowed is OLD=NEW, as in ticks=ticks_2024")
+    with running.opened(config) as one:
+        one.rename(old, new)
+    click.echo(printable(f"{new}: goes on where {old} was"))
     return 0
-
-
-def _text(report: TableReport) -> str | None:
-    return None if report.error is None else str(report.error)
-
-
-def _lines(reports: list[TableReport]) -> Iterator[str]:
-    for report in reports:
-        yield f"{report.name}: {report.rows} rows sent" + ("" if report.error is None else ", then it failed")
-
-
-def _watch(config: Config, opened: Sync) -> int:
-    ending = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ending.set())
-    opened.start(config.interval)
-    ending.wait()
-    opened.stop()
-    return int(any(report.error for report in opened.reports.values()))
-
-
-def _progress(config: Config, hidden: bool) -> tuple[Any, Callable[[str, int], None]]:
-    """A progress bar for each table on a terminal, and what moves it."""
-    console = Console(stderr=True)
-    if hidden or not console.is_terminal:
-        return None, lambda _name, _rows: None
-    bars = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-    )
-    waiting = {row.name: row.pending_rows for row in sync.read_status(config.database, config.tables)}
-    tasks = {name: bars.add_task(name, total=rows) for name, rows in waiting.items()}
-    return bars, lambda name, rows: bars.advance(tasks[name], rows)

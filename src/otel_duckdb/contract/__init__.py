@@ -339,7 +339,7 @@ SYNC_SUCCESS: Final = _counter("duckdb_sync_success_count", "{attempt}", "Sync a
 SYNC_FAILURE: Final = _counter("duckdb_sync_failure_count", "{attempt}", "Sync attempts that failed.", _SYNC)
 SYNC_RETRIES: Final = _counter("duckdb_sync_retry_attempts", "{attempt}", "Sync attempts that were retries.", _SYNC)
 SYNC_LATENCY: Final = _gauge(
-    "duckdb_sync_latency_ms", "ms", "Average duration of the sync attempts since the last collection.", _SYNC
+    "duckdb_sync_latency_ms", "ms", "Average duration of the sync attempts in the last minute.", _SYNC
 )
 SYNC_PENDING_ROWS: Final = _gauge(
     "duckdb_sync_pending_rows", "{row}", "Rows of the buffer that are not yet acknowledged.", _SYNC

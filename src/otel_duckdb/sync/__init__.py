@@ -18,6 +18,7 @@ from otel_duckdb.sync.errors import (
     SyncBusyError,
     SyncConfigError,
     SyncError,
+    TargetChangedError,
     TargetError,
     TargetUnavailableError,
     UnsupportedTypeError,
@@ -26,14 +27,15 @@ from otel_duckdb.sync.errors import (
 from otel_duckdb.sync.signals import trace_sync
 
 if TYPE_CHECKING:
+    from otel_duckdb.sync.passes import TableReport
     from otel_duckdb.sync.plan import Plan, read_plan
-    from otel_duckdb.sync.runner import Sync, TableReport
+    from otel_duckdb.sync.runner import Sync
     from otel_duckdb.sync.status import TableStatus, read_status
 
 _HOMES: Final = {
     "Plan": "plan",
     "Sync": "runner",
-    "TableReport": "runner",
+    "TableReport": "passes",
     "TableStatus": "status",
     "read_plan": "plan",
     "read_status": "status",
@@ -55,6 +57,7 @@ __all__ = [
     "TableReport",
     "TableStatus",
     "Target",
+    "TargetChangedError",
     "TargetError",
     "TargetUnavailableError",
     "UnsupportedTypeError",

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import math
 import os
+import re
+import stat
 import tomllib
+from collections import Counter
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from otel_duckdb.sync.errors import SyncConfigError
+from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
+_HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%\w]*\]?")
+_VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+_READ_BY_OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
+_logger = logging.getLogger(__name__)
 
 
-def _option(kind: type, allowed: str, default: Any = MISSING, check: Callable[[Any], bool] = lambda _: True) -> Any:
-    metadata = {"kind": kind, "allowed": allowed, "check": check}
+def _option(
+    kind: type,
+    allowed: str,
+    default: Any = MISSING,
+    check: Callable[[Any], bool] = lambda _: True,
+    *,
+    secret: bool = False,
+) -> Any:
+    """A field of a configuration; a `secret` one is shown nowhere."""
+    metadata = {"kind": kind, "allowed": allowed, "check": check, "secret": secret}
     if default is MISSING:
         return field(metadata=metadata)
     if isinstance(default, (dict, list)):
         return field(default_factory=default.copy, metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 def _positive(value: float) -> bool:
@@ -31,11 +49,15 @@ def _positive(value: float) -> bool:
 
 
 def _not_negative(value: float) -> bool:
-    return value >= 0
+    return 0 <= value < math.inf
 
 
 def _texts(value: Any) -> bool:
     return all(isinstance(item, str) and item for item in value)
+
+
+_APPEND_ONLY: Final = ("order_by", "delete", "keep_rows", "limit_rows", "when_full", "shared")
+"""The options of tables without a key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,24 +77,38 @@ class Table:
     delete: bool = _option(bool, "true or false", False)
     keep_rows: int = _option(int, "a whole number from 0", 0, _not_negative)
     limit_rows: int | None = _option(int, "a whole number from 1", None, _positive)
-    when_full: str = _option(str, "'keep' or 'drop_oldest'", "keep", {"keep", "drop_oldest"}.__contains__)
+    when_full: str | None = _option(str, "'keep' or 'drop_oldest'", None, {"keep", "drop_oldest"}.__contains__)
+    """'keep', where it is left out, only tells that the buffer is full."""
+    expires: bool = _option(bool, "true or false", False)
+    """Rows may leave the target by design, by a TTL or DROP PARTITION, so that nobody minds when some are missing."""
+    shared: bool = _option(bool, "true or false", False)
+    """Other buffers fill the same target table as well."""
 
     def __post_init__(self) -> None:
-        """Check the values.
+        """Check the values, and that they mean something together.
 
         Raises:
-            SyncConfigError: a value is not allowed.
+            SyncConfigError: they are not allowed.
         """
         _check(self, "tables")
-        if self.key and (self.delete or self.limit_rows):
+        given = [name for name in _APPEND_ONLY if getattr(self, name)]
+        if self.key and given:
             raise SyncConfigError(
-                f"tables: {self.name} has a key, so `delete` and `limit_rows` do not apply; remove them, or the key"
+                f"tables: {self.name} has a key, so {' and '.join(f'`{name}`' for name in given)} "
+                f"{'does' if len(given) == 1 else 'do'} not apply; remove {'it' if len(given) == 1 else 'them'}, or "
+                "the key"
             )
+        for name, needed in (("keep_rows", "delete"), ("when_full", "limit_rows")):
+            if getattr(self, name) and not getattr(self, needed):
+                raise SyncConfigError(f"tables: {self.name} has `{name}` without `{needed}`; give both, or neither")
 
     @property
     def target_name(self) -> str:
         """The table's name in ClickHouse: as given, else that of the DuckDB table without its schema."""
         return self.target or self.name.rsplit(".", 1)[-1]
+
+
+_OF_A_SERVER: Final = ("port", "username", "password", "password_environment", "secure", "cluster")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,21 +118,47 @@ class Target:
     host: str | None = _option(str, "a host name", None, bool)
     port: int | None = _option(int, "a port from 1 to 65535", None, range(1, 65536).__contains__)
     username: str | None = _option(str, "a user name", None)
-    password: str | None = _option(str, "a password", None)
-    password_environment: str | None = _option(str, "the name of an environment variable", None, bool)
+    password: str | None = _option(str, "a text", None, secret=True)
+    password_environment: str | None = _option(str, "the name of an environment variable", None, bool, secret=True)
     database: str = _option(str, "a database's name", "default", bool)
+    cluster: str | None = _option(str, "a cluster's name", None, bool)
+    """Tables are made, and widened, ON CLUSTER."""
     secure: bool = _option(bool, "true or false", False)
     timeout: float = _option(float, "seconds above 0", 60.0, _positive)
+    """Of one call in whole: connecting, sending, and the answer."""
     path: str | None = _option(str, "a folder for chDB", None, bool)
     settings: dict[str, Any] = _option(dict, "a table of ClickHouse settings", {})  # noqa: RUF009 - it makes a field
 
     def __post_init__(self) -> None:
-        """Check the values.
+        """Check the values; a `user:password@` before the host's name is taken apart.
 
         Raises:
-            SyncConfigError: a value is not allowed.
+            SyncConfigError: a value is not allowed, or two do not go together.
         """
         _check(self, "target")
+        if self.host is not None:
+            self._take_apart(self.host)
+        elif named := [name for name in _OF_A_SERVER if getattr(self, name)]:
+            raise SyncConfigError(f"target.{named[0]} is given without target.host; the embedded chDB has none")
+        if self.host is not None and self.path is not None:
+            raise SyncConfigError("target.host and target.path are both given; give a server, or a folder for chDB")
+        if self.password is not None and self.password_environment is not None:
+            raise SyncConfigError("target.password and target.password_environment are both given; give one")
+
+    def _take_apart(self, host: str) -> None:
+        login, at, name = host.rpartition("@")
+        if at:
+            username, colon, password = login.partition(":")
+            for option, value in (("username", username), ("password", password if colon else None)):
+                if value is not None and getattr(self, option) is not None:
+                    raise SyncConfigError(f"target.{option} is given twice: by itself, and within target.host")
+                object.__setattr__(self, option, value)
+            object.__setattr__(self, "host", name)
+        if "://" in host or not _HOST.fullmatch(name):
+            raise SyncConfigError(
+                "target.host is no host name; allowed is a name or an address, without a scheme, a port or a path "
+                "(they are target.secure and target.port)"
+            )
 
     def secret(self) -> str:
         """The password, as given or as the named environment variable holds it.
@@ -109,9 +171,25 @@ class Target:
         try:
             return os.environ[self.password_environment]
         except KeyError:
+            name = self.password_environment  # somebody may have put the password itself here
+            shown = name if _VARIABLE.fullmatch(name) else "a variable (its name, not shown, has small letters)"
             raise SyncConfigError(
-                f"target.password_environment is {self.password_environment!r}, which is not set in the environment"
+                f"target.password_environment names {shown}, which is not set in the environment"
             ) from None
+
+    @property
+    def exposes_password(self) -> bool:
+        """Whether a password would go to another host without TLS."""
+        return bool(self.host and (self.password or self.password_environment)) and not (
+            self.secure or _is_this_machine(self.host or "")
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,11 +245,10 @@ class Config:
             SyncConfigError: a value is not allowed, or two tables have one name or one target.
         """
         _check(self, "")
-        for what in ("name", "target_name"):
-            names = [getattr(table, what) for table in self.tables]
-            for name in names:
-                if names.count(name) > 1:
-                    raise SyncConfigError(f"tables: {name!r} is named twice; give each table once, and its own target")
+        for names in ([table.name.lower() for table in self.tables], [table.target_name for table in self.tables]):
+            twice = [name for name, times in Counter(names).items() if times > 1]
+            if twice:
+                raise SyncConfigError(f"tables: {twice[0]!r} is named twice; give each table once, and its own target")
 
 
 def _check(options: Any, section: str) -> None:
@@ -188,13 +265,14 @@ def _value(option: Any, value: Any, section: str) -> Any:
         value = float(value)
     if type(value) is not kind or not option.metadata["check"](value):
         key = f"{section}.{option.name}" if section else option.name
-        raise SyncConfigError(f"{key} is {value!r}; allowed is {allowed}")
+        shown = "not what it must be" if option.metadata["secret"] else repr(value)
+        raise SyncConfigError(f"{key} is {shown}; allowed is {allowed}")
     return value
 
 
 def _section(kind: type[T], values: Any, section: str) -> T:
     if not isinstance(values, dict):
-        raise SyncConfigError(f"{section} is {values!r}; allowed is a table of keys")
+        raise SyncConfigError(f"{section} is a {type(values).__name__}; allowed is a table of keys")
     names = {option.name: option for option in fields(kind)}  # type: ignore[arg-type]  # only called with dataclasses
     for key in values:
         if key not in names:
@@ -237,6 +315,12 @@ def load(path: str | Path) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SyncConfigError(f"cannot read {path}: {error}") from error
     try:
-        return parse(document, path.parent)
+        config = parse(document, path.parent)
     except SyncConfigError as error:
         raise SyncConfigError(f"{path}: {error}") from None
+    if config.target.password and os.name == "posix" and path.stat().st_mode & _READ_BY_OTHERS:
+        _logger.warning(
+            "%s holds a password, and others of this machine can read it: chmod 600 it, or use password_environment",
+            printable(str(path)),
+        )
+    return config

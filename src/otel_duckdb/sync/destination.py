@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb.sync.errors import TargetError
+from otel_duckdb.sync.errors import TargetChangedError
 from otel_duckdb.sync.schema import BATCH_COLUMN, DELETED_COLUMN, SOURCE_COLUMN, VERSION_COLUMN
+from otel_duckdb.sync.shape import (
+    DEDUPLICATION_WINDOW,
+    REPLACING_ARGUMENTS,
+    Shape,
+    check_plain,
+    check_replacing,
+    column_of,
+    engine_of,
+    remembers,
+)
 from otel_duckdb.sync.types import backticked
 
 if TYPE_CHECKING:
@@ -14,10 +25,17 @@ if TYPE_CHECKING:
     from otel_duckdb.sync.schema import Schema
     from otel_duckdb.sync.target import Clickhouse
 
-DEDUPLICATION_WINDOW: Final = 10_000
-"""Inserts whose tokens a table without replication remembers."""
-_PLAIN: Final = re.compile(r"(Replicated|Shared)?MergeTree")
-_WINDOW: Final = re.compile(r"non_replicated_deduplication_window = ([1-9]\d*)")
+_TIMES: Final = {"enable_time_time64_type": 1}
+_TRIAL: Final = "otel_duckdb_trial"
+_COLUMNS: Final = "name, type, default_kind, is_in_partition_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a target holds of one source: its rows, and its highest batch or version."""
+
+    rows: int
+    last: int
 
 
 class Destination:
@@ -28,19 +46,38 @@ class Destination:
         self._clickhouse = clickhouse
         self._options = options
         self.name = options.target_name
-        self._full = clickhouse.table(self.name)
+        self.full = clickhouse.table(self.name)
+        self._cluster = f" ON CLUSTER {backticked(clickhouse.cluster)}" if clickhouse.cluster else ""
 
     def prepare(self, schema: Schema, acknowledged: int) -> None:
         """Make the target table, or add the columns it lacks; `acknowledged` rows it should hold already.
+
+        A table, or a database, that was made here and turns out to be wrong is removed again.
 
         Raises:
             TargetError: it is gone, is no table that keeps rows exactly once, or has a column of another type.
         """
         statements = self.plan(schema, acknowledged)
-        for statement in statements:
-            self._clickhouse.command(statement, {"enable_time_time64_type": 1})
-        if statements:  # a server may make another table than it was asked for
-            self.plan(schema, acknowledged)
+        made: list[str] = []
+        try:
+            for statement in statements:
+                self._clickhouse.command(statement, _TIMES)
+                made += [statement] if statement.startswith("CREATE") else []
+            if statements:  # a server may make another table than it was asked for
+                self.plan(schema, acknowledged)
+        except Exception:
+            with suppress(Exception):
+                self._undo(made)
+            raise
+
+    def _undo(self, made: list[str]) -> None:
+        """Remove what was made just now, as long as it is empty."""
+        if any(one.startswith("CREATE TABLE") for one in made) and not self._total():
+            self._clickhouse.command(f"DROP TABLE {self.full}{self._cluster} SYNC")
+        if any(one.startswith("CREATE DATABASE") for one in made):
+            database = self._clickhouse.database
+            if not self._clickhouse.rows(f"SELECT 1 FROM system.tables WHERE database = {_text(database)} LIMIT 1"):
+                self._clickhouse.command(f"DROP DATABASE {backticked(database)}{self._cluster}")
 
     def plan(self, schema: Schema, acknowledged: int) -> list[str]:
         """The statements that would make the target table, or add the columns it lacks; none run here.
@@ -48,126 +85,139 @@ class Destination:
         Raises:
             TargetError: as prepare() does.
         """
-        wanted = schema.target_columns() | self._own_columns()
-        present = self._columns()
-        if not present and acknowledged:
-            raise TargetError(
-                f"table {schema.table!r}: its target {self._full} is gone, though {acknowledged} rows of it were "
+        wanted = self._wanted(schema)
+        shape = self.shape()
+        if shape is None and acknowledged:
+            raise TargetChangedError(
+                f"table {schema.table!r}: its target {self.full} is gone, though {acknowledged} rows of it were "
                 "acknowledged; bring it back, or send what the buffer holds anew with `otel-duckdb sync --reset`"
             )
-        if not present:
-            return self.creation(schema)
-        self._check_engine()
-        self._check_types(schema, wanted, present)
+        if shape is None:
+            database = _text(self._clickhouse.database)
+            known = self._clickhouse.rows(f"SELECT 1 FROM system.databases WHERE name = {database}")
+            return self.creation(schema)[1 if known else 0 :]
+        shape.check(schema, wanted, self._own_columns(), keyed=bool(self._options.key))
         return [
-            f"ALTER TABLE {self._full} ADD COLUMN IF NOT EXISTS {backticked(column)} {kind}"
+            f"ALTER TABLE {self.full}{self._cluster} ADD COLUMN IF NOT EXISTS {backticked(column)} {kind}"
             + (" DEFAULT true" if column in schema.flags() else "")  # rows sent before have NULL there
             for column, kind in wanted.items()
-            if column not in present
+            if column not in shape.columns
         ]
 
     def creation(self, schema: Schema) -> list[str]:
-        """The statements that make the target table, where there is none."""
-        options = self._options
-        columns = schema.target_columns() | self._own_columns()
-        lines = [f"{backticked(name)} {kind}" for name, kind in columns.items()]
-        if not options.key:
+        """The statements that make the target's database, and the target table, where there is none.
+
+        Raises:
+            TargetError: the engine would not keep rows exactly once.
+        """
+        database = f"CREATE DATABASE IF NOT EXISTS {backticked(self._clickhouse.database)}{self._cluster}"
+        return [database, f"CREATE TABLE IF NOT EXISTS {self.full}{self._cluster} {self._definition(schema)}"]
+
+    def _definition(self, schema: Schema, engine: str | None = None) -> str:
+        lines = [f"{backticked(name)} {kind}" for name, kind in self._wanted(schema).items()]
+        if not self._options.key:
             lines.append(f"INDEX {BATCH_COLUMN}_range {BATCH_COLUMN} TYPE minmax GRANULARITY 1")
-        engine = self._engine()
-        partition = f" PARTITION BY {options.partition_by}" if options.partition_by else ""
-        order = ", ".join(map(backticked, options.key or options.order_by)) or "tuple()"
-        window = f" SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"
-        table = (
-            f"CREATE TABLE IF NOT EXISTS {self._full} ({', '.join(lines)}) ENGINE = {engine}{partition} "
-            f"ORDER BY ({order}){'' if _remembers(engine) else window}"
-        )
-        return [f"CREATE DATABASE IF NOT EXISTS {backticked(self._clickhouse.database)}", table]
+        engine = engine or self._engine()
+        partition = f" PARTITION BY {self._options.partition_by}" if self._options.partition_by else ""
+        order = ", ".join(map(backticked, schema.sorting)) or "tuple()"
+        window = "" if remembers(engine) else f" SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"
+        return f"({', '.join(lines)}) ENGINE = {engine}{partition} ORDER BY ({order}){window}"
+
+    def try_creation(self, schema: Schema) -> None:
+        """Let ClickHouse check what would be created, on a temporary table that ends with the call.
+
+        A Replicated or Shared engine is tried without the replication.
+
+        Raises:
+            TargetError: the partitions do not suit the key.
+            Exception: as clickhouse-connect raises it, ClickHouse would refuse the table.
+        """
+        name, arguments = engine_of(self._engine())
+        plain = name.removeprefix("Replicated").removeprefix("Shared")
+        inner = ", ".join(one for one in arguments if not one.startswith("'"))
+        definition = self._definition(schema, f"{plain}({inner})" if inner else plain)
+        trial = backticked(_TRIAL)
+        with self._clickhouse.session() as session:
+            session.command(f"CREATE TEMPORARY TABLE {trial} {definition}", _TIMES)
+            try:
+                if self._options.key:
+                    found = session.rows(f"SELECT {_COLUMNS} FROM system.columns WHERE table = {_text(_TRIAL)}")
+                    columns = {column: column_of(*rest) for column, *rest in found}
+                    Shape(self.full, plain, "", "", columns).check_partitions(schema)
+            finally:
+                session.command(f"DROP TEMPORARY TABLE {trial}")
 
     def stored(self, source: int, batch: int) -> int:
         """How many rows of a batch the target holds."""
-        where = f"{SOURCE_COLUMN} = {source} AND {BATCH_COLUMN} = {batch}"
-        return int(self._clickhouse.rows(f"SELECT count() FROM {self._full} WHERE {where}")[0][0])
+        where = f"{SOURCE_COLUMN} = {source:d} AND {BATCH_COLUMN} = {batch:d}"
+        return int(self._clickhouse.rows(f"SELECT count() FROM {self.full} WHERE {where}")[0][0])
 
     def replicated(self) -> bool:
         """Whether the target remembers a token together with its rows, so that rows it lacks are only late."""
-        where = f"database = {_text(self._clickhouse.database)} AND name = {_text(self.name)}"
-        return _remembers(str(self._clickhouse.rows(f"SELECT engine FROM system.tables WHERE {where}")[0][0]))
+        shape = self.shape()
+        return shape is not None and shape.replicated
 
-    def discard(self, source: int, batch: int) -> None:
-        """Delete the rows of a batch, of which only some partitions arrived; returns when they are gone."""
-        where = f"{SOURCE_COLUMN} = {source} AND {BATCH_COLUMN} = {batch}"
-        self._clickhouse.command(f"ALTER TABLE {self._full} DELETE WHERE {where}", {"mutations_sync": 2})
+    def discard(self, source: int, batch: int | None = None) -> None:
+        """Delete the rows of a batch, or of a whole source; returns when they are gone."""
+        where = f"{SOURCE_COLUMN} = {source:d}" + ("" if batch is None else f" AND {BATCH_COLUMN} = {batch:d}")
+        self._clickhouse.command(f"ALTER TABLE {self.full}{self._cluster} DELETE WHERE {where}", {"mutations_sync": 2})
 
-    def last_batch(self, source: int) -> int:
-        """The highest batch number of a source that the target holds, 0 where it holds none."""
-        return int(
-            self._clickhouse.rows(f"SELECT max({BATCH_COLUMN}) FROM {self._full} WHERE {SOURCE_COLUMN} = {source}")[0][
-                0
-            ]
+    def holdings(self) -> dict[int, Holding]:
+        """What the target holds of each source; source 0 are rows from before it had a column for that."""
+        last = VERSION_COLUMN if self._options.key else BATCH_COLUMN
+        rows = self._clickhouse.rows(
+            f"SELECT {SOURCE_COLUMN}, count(), max({last}) FROM {self.full} GROUP BY {SOURCE_COLUMN}"
         )
+        return {int(source): Holding(int(count), int(highest)) for source, count, highest in rows}
 
-    def last_version(self) -> int:
-        """The highest version of any row that the target of a table with a key holds."""
-        return int(self._clickhouse.rows(f"SELECT max({VERSION_COLUMN}) FROM {self._full}")[0][0])
+    def live(self, source: int) -> tuple[int, int]:
+        """How many keys of a source are not deleted, and the sum of their versions."""
+        query = f"SELECT count(), sum({VERSION_COLUMN}) FROM {self.full} FINAL WHERE {SOURCE_COLUMN} = {source:d}"
+        ((count, versions),) = self._clickhouse.rows(query)
+        return int(count), int(versions)
+
+    def shape(self) -> Shape | None:
+        """The target table as it is, None where there is none."""
+        database, name = _text(self._clickhouse.database), _text(self.name)
+        found = self._clickhouse.rows(
+            f"SELECT engine, engine_full, sorting_key FROM system.tables WHERE database = {database} AND name = {name}"
+        )
+        if not found:
+            return None
+        columns = self._clickhouse.rows(
+            f"SELECT {_COLUMNS} FROM system.columns WHERE database = {database} AND table = {name}"
+        )
+        engine, engine_full, sorting_key = map(str, found[0])
+        return Shape(self.full, engine, engine_full, sorting_key, {name: column_of(*rest) for name, *rest in columns})
+
+    def _total(self) -> int:
+        return int(self._clickhouse.rows(f"SELECT count() FROM {self.full}")[0][0])
+
+    def _wanted(self, schema: Schema) -> dict[str, str]:
+        wanted = schema.target_columns() | self._own_columns()
+        return wanted | {SOURCE_COLUMN: "UInt64"}
 
     def _own_columns(self) -> dict[str, str]:
+        """The sync's own columns that a table must have before it is filled; others are added."""
         if self._options.key:
             return {VERSION_COLUMN: "UInt64", DELETED_COLUMN: "UInt8"}
         return {SOURCE_COLUMN: "UInt64", BATCH_COLUMN: "UInt64"}
 
-    def _columns(self) -> dict[str, str]:
-        where = f"database = {_text(self._clickhouse.database)} AND table = {_text(self.name)}"
-        return dict(self._clickhouse.rows(f"SELECT name, type FROM system.columns WHERE {where}"))  # type: ignore[arg-type]
-
     def _engine(self) -> str:
-        plain = "ReplacingMergeTree" if self._options.key else "MergeTree"
-        engine = self._options.engine or plain
-        if self._options.key and "(" not in engine:
-            engine += f"({VERSION_COLUMN}, {DELETED_COLUMN})"
+        """The engine to create the table with.
+
+        Raises:
+            TargetError: it would not keep rows exactly once.
+        """
+        keyed = bool(self._options.key)
+        engine = self._options.engine or ("ReplacingMergeTree" if keyed else "MergeTree")
+        if keyed and "(" not in engine:
+            engine += f"({', '.join(REPLACING_ARGUMENTS)})"
+        if keyed:
+            check_replacing(self.full, engine)
+        else:
+            check_plain(self.full, engine_of(engine)[0])
         return engine
-
-    def _check_engine(self) -> None:
-        where = f"database = {_text(self._clickhouse.database)} AND name = {_text(self.name)}"
-        engine, full = self._clickhouse.rows(f"SELECT engine, engine_full FROM system.tables WHERE {where}")[0]
-        if self._options.key:
-            if "Replacing" not in engine or VERSION_COLUMN not in full:
-                raise TargetError(
-                    f"target {self._full} has engine {full or engine}; a table with a key needs "
-                    f"ReplacingMergeTree({VERSION_COLUMN}, {DELETED_COLUMN}): name another target, or remake this one"
-                )
-        elif not _PLAIN.fullmatch(engine):
-            raise TargetError(
-                f"target {self._full} has engine {engine}, which does not keep every row; name another target"
-            )
-        elif not _remembers(engine) and not _WINDOW.search(full):
-            raise TargetError(
-                f"target {self._full} does not deduplicate inserts; run ALTER TABLE {self._full} MODIFY SETTING "
-                f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"
-            )
-
-    def _check_types(self, schema: Schema, wanted: dict[str, str], present: dict[str, str]) -> None:
-        for column in self._own_columns():
-            if column not in present:
-                raise TargetError(
-                    f"target {self._full} was not made by this sync: it has no column {column}; run ALTER TABLE "
-                    f"{self._full} ADD COLUMN {column} {wanted[column]}, or name another target"
-                )
-        for column, kind in wanted.items():
-            if column in present and _bare(present[column]) != _bare(kind):
-                raise TargetError(
-                    f"table {schema.table!r}, column {column!r}: target {self._full} has {present[column]}, which does "
-                    f"not keep every value; it takes {kind}"
-                )
-
-
-def _remembers(engine: str) -> bool:
-    """Whether an engine remembers tokens without being told to."""
-    return engine.startswith(("Replicated", "Shared"))
-
-
-def _bare(kind: str) -> str:
-    """A type without what ClickHouse writes otherwise, and without LowCardinality, which changes no value."""
-    return re.sub(r"LowCardinality|[()`\\\s]", "", kind)
 
 
 def _text(value: str) -> str:

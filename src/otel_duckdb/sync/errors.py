@@ -1,10 +1,29 @@
-"""What can go wrong in a sync; every text says what happened, to which table, and what to do."""
+"""What can go wrong in a sync; every text says what happened, to which table, and what to do, in one line.
+
+SyncError
+├── SyncConfigError         also a ValueError
+├── SyncBusyError
+├── JournalError
+├── BufferChangedError
+├── UnsupportedTypeError
+├── DuplicateKeyError
+├── ValueRangeError
+├── TargetError
+│   └── TargetChangedError
+└── TargetUnavailableError
+"""
 
 from __future__ import annotations
+
+from otel_duckdb.text import printable
 
 
 class SyncError(Exception):
     """A sync cannot go on; nothing was lost."""
+
+    def __init__(self, message: str = "") -> None:
+        """Tell what happened; control characters, which a server or a name may hold, are shown as escapes."""
+        super().__init__(printable(message))
 
 
 class SyncConfigError(SyncError, ValueError):
@@ -37,6 +56,10 @@ class ValueRangeError(SyncError):
 
 class TargetError(SyncError):
     """The target refuses, and would refuse again."""
+
+
+class TargetChangedError(TargetError):
+    """The target no longer holds what it acknowledged, or holds rows of another source."""
 
 
 class TargetUnavailableError(SyncError):

@@ -5,24 +5,29 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from otel_duckdb.sync.errors import JournalError, SyncBusyError, SyncError
+from otel_duckdb.sync.errors import JournalError, SyncBusyError, SyncConfigError, SyncError
+from otel_duckdb.sync.keys import HASH
 from otel_duckdb.sync.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from duckdb import DuckDBPyConnection
 
 SCHEMA: Final = "otel_duckdb_sync"
-FORMAT: Final = 2
+FORMAT: Final = 3
 _COLUMNS: Final = {
     "journal": [("format", "INTEGER"), ("identity", "UUID")],
     "tables": [("name", "VARCHAR"), ("state", "VARCHAR"), ("seal", "VARCHAR")],
 }
+_NAME: Final = "encode(lower(name)) = encode(lower($1))"
+"""As DuckDB finds tables, whatever collation the session has."""
 _REMEDY: Final = (
     f"nothing was sent; restore the database, or, if what ClickHouse holds is known, DROP SCHEMA {SCHEMA} CASCADE "
     "and sync into an empty target"
@@ -59,6 +64,8 @@ class Journal:
     def close(self) -> None:
         """Let others have the journal."""
         self._release()
+        with self._lock:
+            self._cursor.close()
 
     def load(self, name: str) -> State | None:
         """The state of a table, None where it was never synced.
@@ -70,24 +77,78 @@ class Journal:
             found = _rows(self._cursor, name)
         return found[0] if found else None
 
+    def names(self) -> list[str]:
+        """The names of the tables that were ever synced."""
+        with self._lock:
+            rows = self._cursor.execute(f"SELECT name FROM {SCHEMA}.tables ORDER BY name ASC").fetchall()
+        return [name for (name,) in rows]
+
+    def states(self) -> list[State]:
+        """The states of all tables that were ever synced.
+
+        Raises:
+            JournalError: one is damaged.
+        """
+        with self._lock:
+            return _rows(self._cursor, None)
+
+    def of_target(self, target: str) -> list[State]:
+        """The states of the tables that fill a target.
+
+        Raises:
+            JournalError: one is damaged.
+        """
+        query = f"SELECT name FROM {SCHEMA}.tables WHERE encode(json_extract_string(state, '$.target')) = encode($1)"
+        with self._lock:
+            names = self._cursor.execute(query, [target]).fetchall()
+            return [state for (name,) in names for state in _rows(self._cursor, name)]
+
     def store(self, *states: State) -> None:
         """Make states durable, all or none."""
+        with self._changing():
+            for state in states:
+                write(self._cursor, state)
+
+    def start_over(self, state: State, before: State, *, forget_keys: bool) -> None:
+        """Replace a table's state by another; its keys are forgotten, or count as not arrived."""
+        keys = keys_table(before)
+        with self._changing():
+            write(self._cursor, state)
+            if forget_keys:
+                self._cursor.execute(f"DROP TABLE IF EXISTS {keys}")
+            elif keys.split(".")[1] in _tables(self._cursor):
+                self._cursor.execute(f"UPDATE {keys} SET {HASH} = NULL")
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a table's state to the name that the table has now.
+
+        Raises:
+            SyncConfigError: there is no state of the old name, or one of the new name already.
+        """
+        with self._changing():
+            found, taken = _rows(self._cursor, old), _rows(self._cursor, new)
+            if not found:
+                raise SyncConfigError(
+                    f"the journal knows no table {old!r}; it knows {', '.join(self.names()) or 'none'}"
+                )
+            if taken:
+                raise SyncConfigError(
+                    f"the journal knows a table {new!r} already, with {taken[0].acknowledged_rows} rows sent; a table "
+                    "takes the place of another only before it is synced itself"
+                )
+            self._cursor.execute(f"DELETE FROM {SCHEMA}.tables WHERE {_NAME}", [old])
+            write(self._cursor, replace(found[0], name=new))
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
         with self._lock:
             self._cursor.execute("BEGIN")
             try:
-                for state in states:
-                    write(self._cursor, state)
+                yield
                 self._cursor.execute("COMMIT")
             except BaseException:
                 rollback(self._cursor)
                 raise
-
-    def forget(self, name: str) -> None:
-        """Drop the state of a table, so that its next sync starts with a new source number."""
-        with self._lock:
-            for state in _rows(self._cursor, name):
-                self._cursor.execute(f"DROP TABLE IF EXISTS {keys_table(state)}")
-            self._cursor.execute(f"DELETE FROM {SCHEMA}.tables WHERE name = $1", [name])
 
 
 def keys_table(state: State) -> str:
@@ -97,13 +158,12 @@ def keys_table(state: State) -> str:
 
 def write(cursor: DuckDBPyConnection, state: State) -> None:
     """Write a state within the transaction of `cursor`."""
-    text, seal = state.dump()
+    text, checksum = state.dump()
     changed = cursor.execute(
-        f"UPDATE {SCHEMA}.tables SET state = $1, seal = $2 WHERE name = $3",
-        [text, seal, state.name],
+        f"UPDATE {SCHEMA}.tables SET state = $2, seal = $3 WHERE {_NAME}", [state.name, text, checksum]
     ).fetchone()
     if changed is None or changed[0] == 0:
-        cursor.execute(f"INSERT INTO {SCHEMA}.tables VALUES ($1, $2, $3)", [state.name, text, seal])
+        cursor.execute(f"INSERT INTO {SCHEMA}.tables VALUES ($1, $2, $3)", [state.name, text, checksum])
 
 
 def rollback(cursor: DuckDBPyConnection) -> None:
@@ -128,7 +188,7 @@ def read_states(cursor: DuckDBPyConnection) -> Sequence[State]:
 
 def _rows(cursor: DuckDBPyConnection, name: str | None) -> list[State]:
     rows = cursor.execute(
-        f"SELECT name, state, seal FROM {SCHEMA}.tables WHERE $1 IS NULL OR name = $1 ORDER BY name ASC",
+        f"SELECT name, state, seal FROM {SCHEMA}.tables WHERE $1 IS NULL OR {_NAME} ORDER BY name ASC",
         [name],
     ).fetchall()
     states = [_state(*row) for row in rows]
@@ -137,9 +197,9 @@ def _rows(cursor: DuckDBPyConnection, name: str | None) -> list[State]:
     return states
 
 
-def _state(name: str, text: str, seal: str) -> State:
+def _state(name: str, text: str, checksum: str) -> State:
     try:
-        state = State.load(text, seal)
+        state = State.load(text, checksum)
     except JournalError as error:
         raise JournalError(f"the journal {SCHEMA} is refused for table {name!r}: {error}; {_REMEDY}") from error
     if state.name != name:
@@ -170,12 +230,16 @@ def _create(cursor: DuckDBPyConnection) -> None:
 
 
 def _tables(cursor: DuckDBPyConnection) -> dict[str, list[tuple[str, str]]]:
+    """The journal's tables and their columns; what is no plain table has none, so that no foreign view is run."""
     columns = cursor.execute(
         "SELECT table_name, column_name, data_type FROM duckdb_columns() "
         "WHERE database_name = current_database() AND schema_name = $1 ORDER BY table_name ASC, column_index ASC",
         [SCHEMA],
     ).fetchall()
-    tables: dict[str, list[tuple[str, str]]] = {}
+    views = cursor.execute(
+        "SELECT view_name FROM duckdb_views() WHERE database_name = current_database() AND schema_name = $1", [SCHEMA]
+    ).fetchall()
+    tables: dict[str, list[tuple[str, str]]] = {f"view {name}": [] for (name,) in views}
     for table, column, kind in columns:
         tables.setdefault(table, []).append((column, kind))
     return tables

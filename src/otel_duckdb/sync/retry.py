@@ -9,6 +9,8 @@ import tenacity
 from clickhouse_connect.driver.exceptions import Error, OperationalError
 from urllib3.exceptions import HTTPError
 
+from otel_duckdb.sync.transport import AnswerTooLargeError
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
@@ -72,6 +74,8 @@ def code_of(error: BaseException) -> int | None:
 
 def transient(error: BaseException) -> bool:
     """Whether trying again may help; what is not known to pass does not."""
+    if isinstance(error, AnswerTooLargeError):
+        return False
     code = code_of(error)
     if code is not None:
         return code in TRANSIENT_CODES
@@ -87,17 +91,25 @@ def call(
     function: Callable[[], T],
     policy: Retry,
     stopping: threading.Event,
+    rest: Callable[[float], None],
     report: Callable[[int, float, BaseException], None],
 ) -> T:
     """Call until it succeeds, or fails for good; `report` hears of each retry: its attempt, delay in s, and why.
 
-    Raises the last error as it came.
+    `rest` waits between two attempts. Raises the last error as it came.
     """
+    failed: list[BaseException] = []
+
+    def attempt() -> T:
+        if failed and stopping.is_set():  # it was set during the rest, so there is no further attempt
+            raise failed[-1]
+        return function()
 
     def before_sleep(state: tenacity.RetryCallState) -> None:
         if state.outcome is not None and state.next_action is not None:
             error = state.outcome.exception()
             if error is not None:
+                failed.append(error)
                 report(state.attempt_number + 1, state.next_action.sleep, error)
 
     retrying = tenacity.Retrying(
@@ -109,8 +121,8 @@ def call(
         ),
         wait=tenacity.wait_exponential(policy.initial_delay, policy.max_delay)
         + tenacity.wait_random(0, policy.initial_delay),
-        sleep=tenacity.sleep_using_event(stopping),
+        sleep=rest,
         before_sleep=before_sleep,
         reraise=True,
     )
-    return retrying(function)
+    return retrying(attempt)

@@ -1,75 +1,52 @@
-"""Runs the sync of a buffer: once, or for ever in a thread, several tables at a time."""
+"""Runs the sync of a buffer: once, or for ever in threads, several tables at a time."""
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from dataclasses import dataclass, replace
+import weakref
 from functools import partial
+from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import duckdb
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from otel_duckdb import contract
-from otel_duckdb.sync.append import AppendPass
+from otel_duckdb.sync import operations
+from otel_duckdb.sync.background import in_background
 from otel_duckdb.sync.config import Config, Limits, Retry, Table, Target
-from otel_duckdb.sync.destination import Destination
 from otel_duckdb.sync.errors import SyncConfigError, SyncError
+from otel_duckdb.sync.inventory import FRESH_SECONDS, Inventory
 from otel_duckdb.sync.journal import Journal
-from otel_duckdb.sync.keyed import KeyedPass
-from otel_duckdb.sync.schema import Schema, read
-from otel_duckdb.sync.sender import Sender
+from otel_duckdb.sync.messages import safe_words
+from otel_duckdb.sync.names import named_databases, tables
+from otel_duckdb.sync.observing import Observer
+from otel_duckdb.sync.passes import Shared, TableReport, TableWorker
+from otel_duckdb.sync.pools import Pools
 from otel_duckdb.sync.signals import default_signals
-from otel_duckdb.sync.state import State
 from otel_duckdb.sync.status import TableStatus, status
-from otel_duckdb.sync.target import Clickhouse
-from otel_duckdb.sync.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
 
-    from otel_duckdb.sync.signals import SyncSignals, SyncSpan
+    from otel_duckdb.sync.signals import SyncSignals
 
 _MEMORY_LIMIT: Final = "96MB"
 """Of DuckDB, where the sync alone has the database open: its cache would else grow with the table."""
+_EXIT_SECONDS: Final = 2.0
+"""How long a program that ends waits for a batch that is under way; the next start finds out what became of it."""
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TableReport:
-    """What one pass did for one table; `error` is None where nothing failed."""
-
-    name: str
-    rows: int
-    error: SyncError | None = None
 
 
 def _nothing(name: str, rows: int) -> None:
     """Report no progress."""
-
-
-class _Worker:
-    """One table: its cursors, its client, and whether its target was checked."""
-
-    def __init__(self, sync: Sync, options: Table, cursors: tuple[DuckDBPyConnection, DuckDBPyConnection]) -> None:
-        self.options = options
-        self.cursors = cursors
-        self.clickhouse = Clickhouse(sync.target, sync.embedded_path)
-        self.prepared = False
-        self.caught_up = ""
-        self.lock = threading.Lock()
-
-    def close(self) -> None:
-        with self.lock:
-            self.clickhouse.close()
-            for cursor in self.cursors:
-                cursor.close()
 
 
 class Sync:
@@ -103,35 +80,49 @@ class Sync:
             SyncConfigError: an option has a value that is not allowed.
             SyncError: the database cannot be opened.
         """
+        config = Config(
+            database="database",
+            tables=[Table(name=table) if isinstance(table, str) else table for table in tables],
+            target=target or Target(),
+            batch=batch or Limits(),
+            retry=retry or Retry(),
+            parallel_tables=parallel_tables,
+        )
         self._owned = None if isinstance(database, duckdb.DuckDBPyConnection) else _connect(str(database))
         self._bounded = self._owned is not None and _bound(self._owned)
         connection: Any = self._owned if self._owned is not None else database
+        if config.target.exposes_password:
+            _logger.warning("the password goes to %s without TLS; say `secure = true`", config.target.host)
         with suppress_instrumentation():
-            name, path = _identify(connection)
-            self.config = Config(
-                database=path or ":memory:",
-                tables=[Table(name=table) if isinstance(table, str) else table for table in tables],
-                target=target or Target(),
-                batch=batch or Limits(),
-                retry=retry or Retry(),
-                parallel_tables=parallel_tables,
-            )
-            self.target = self.config.target
-            self.embedded_path = f"{path}.chdb" if path else None
-            self._status_cursor = connection.cursor()
+            name, path = _identify(connection, [table.name for table in config.tables])
+            object.__setattr__(config, "database", path or ":memory:")
+            self.config = config
+            self.target = config.target
+            embedded = f"{path}.chdb" if path else None
+            self._pools = Pools(connection, name, config.target, embedded, config.parallel_tables)
             self._status_lock = threading.Lock()
-            self._journal = Journal(connection.cursor())
-            self._workers = [
-                _Worker(self, options, (connection.cursor(), connection.cursor())) for options in self.config.tables
-            ]
-        self._database = name
-        self._progress = progress
-        self._signals = signals or default_signals()
+            self._journal = Journal(self._pools.cursors.take())
         self._stopping = threading.Event()
-        self._slots = threading.Semaphore(self.config.parallel_tables)
+        targets = [table.target_name for table in config.tables]
+        self._shared = Shared(
+            config,
+            name,
+            self._journal,
+            self._pools,
+            Inventory(config.target.database, targets),
+            signals or default_signals(),
+            self._stopping,
+            self._tell_progress,
+            self._unbound,
+        )
+        self._progress = progress
+        self._workers = [TableWorker(options, self._shared) for options in config.tables]
+        for worker in self._workers:
+            worker.signals.observe_with(Observer(worker, self._journal.load, self._pools))
         self._passing = threading.local()
-        self._thread: threading.Thread | None = None
-        self._last: dict[str, TableReport] = {}
+        self._threads: list[Future[None]] = []
+        self._at_exit = partial(_end, weakref.ref(self), os.getpid())
+        atexit.register(self._at_exit)
 
     def __enter__(self) -> Self:
         """Use it in a block."""
@@ -144,177 +135,170 @@ class Sync:
     @property
     def reports(self) -> dict[str, TableReport]:
         """What the last pass did, by table."""
-        return dict(self._last)
+        return {worker.options.name: worker.report for worker in self._workers if worker.report is not None}
 
     def status(self) -> list[TableStatus]:
-        """How far each table is, also while a pass runs.
+        """How far each table is, also while a pass runs; one that cannot be looked at is failing.
 
         Raises:
             JournalError: the journal is damaged.
-            SyncConfigError: a table is gone.
         """
-        with self._status_lock:
-            return status(self._status_cursor, self.config.tables)
+        with self._status_lock, suppress_instrumentation():
+            cursor = self._pools.cursors.take()
+            try:
+                return status(cursor, self.config.tables)
+            finally:
+                self._pools.cursors.give_back(cursor)
 
     def run_once(self) -> list[TableReport]:
         """Send all that is not yet acknowledged; a table that fails does not hold up the others."""
-        if self._thread is None:
+        if not self._threads:
             self._stopping.clear()
-        with suppress_instrumentation(), ThreadPoolExecutor(len(self._workers), "otel-duckdb-sync") as pool:
-            passes = [pool.submit(copy_context().run, self._pass, worker) for worker in self._workers]
+        waiting: SimpleQueue[TableWorker] = SimpleQueue()
+        for worker in self._workers:
+            waiting.put(worker)
+        begun, number = monotonic(), min(self.config.parallel_tables, len(self._workers))
+        with suppress_instrumentation():
+            passes = [in_background(self._work_off, waiting, begun) for _ in range(number)]
+        try:
+            done = [one.result() for one in passes]
+        except BaseException:  # Ctrl-C, for one: the passes end after the batch they are at
+            self._stopping.set()
+            for one in passes:
+                one.exception()
+            raise
+        reports = {name: report for some in done for name, report in some.items()}
+        return [reports[worker.options.name] for worker in self._workers]
+
+    def _work_off(self, waiting: SimpleQueue[TableWorker], begun: float) -> dict[str, TableReport]:
+        done: dict[str, TableReport] = {}
+        while True:
             try:
-                return [one.result() for one in passes]
-            except BaseException:  # Ctrl-C, for one: the passes end after the batch they are at
-                self._stopping.set()
-                raise
+                worker = waiting.get_nowait()
+            except Empty:
+                return done
+            done[worker.options.name] = self._pass(worker, begun)
 
     def start(self, interval: float = 5.0) -> None:
-        """Run in threads, until stop(); each table by itself, with a pause of `interval` seconds after each pass."""
-        if self._thread is not None:
+        """Run in threads, until stop(); each table by itself, with a pause of `interval` seconds after each pass.
+
+        The threads keep no program from ending: at its end it waits two seconds for batches that are under way.
+        """
+        if self._threads:
             raise SyncError("this sync is running already; call stop() first")
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, args=(interval,), name="otel-duckdb-sync", daemon=True)
-        self._thread.start()
+        with suppress_instrumentation():
+            self._threads = [in_background(self._repeat, worker, interval) for worker in self._workers]
 
     def stop(self, timeout: float | None = None) -> bool:
         """End the threads after the batch they are at; whether they have ended within `timeout` seconds.
 
-        A call from `progress` only gives the word: the pass it is called in goes on until it returns.
+        It takes as long as the batches under way, at most the target's `timeout`, however many tables there are. A call
+        from `progress` only gives the word: the pass it is called in goes on until it returns.
         """
         self._stopping.set()
-        thread = self._thread
-        if thread is None:
-            return True
         if getattr(self._passing, "now", False):
-            return False
-        thread.join(timeout)
-        if thread.is_alive():
-            return False
-        self._thread = None
+            return not self._threads
+        until = None if timeout is None else monotonic() + timeout
+        for thread in self._threads:
+            try:
+                thread.exception(None if until is None else max(0.0, until - monotonic()))
+            except TimeoutError:
+                return False
+        self._threads = []
         return True
+
+    def abort(self) -> None:
+        """Stop, and break off what is under way over the network; the next start finds out what became of it."""
+        self._stopping.set()
+        self._pools.abort()
 
     def close(self) -> None:
         """Stop, and let others have the buffer."""
+        atexit.unregister(self._at_exit)
         self.stop()
-        self._stopping.set()
         for worker in self._workers:
-            worker.close()
+            worker.signals.observe_with(None)
         with self._status_lock:
-            self._status_cursor.close()
+            self._pools.close()
         self._journal.close()
         if self._owned is not None:
             self._owned.close()
 
-    def reset(self, name: str) -> None:
-        """Forget what was sent of a table: its next sync sends all rows the buffer holds, and they are new ones."""
+    def reset(self, name: str, *, delete_sent: bool = False) -> None:
+        """Forget what was sent of a table: its next sync sends all rows that the buffer holds.
+
+        Of an append-only table they are new rows, beside those sent before, unless `delete_sent` deletes these from the
+        target first. Of a table with a key they replace those sent before, and keys that are gone are deleted.
+
+        Raises:
+            SyncConfigError: it is none of this sync's tables.
+            TargetError: the target does not delete the rows; nothing was forgotten then.
+        """
+        worker = self._worker(name)
+        with worker.lock, suppress_instrumentation(), self._pools.working() as (cursor, _, clickhouse):
+            operations.reset(worker, cursor, clickhouse, self._shared, delete_sent=delete_sent)
+
+    def describe_reset(self, name: str, *, delete_sent: bool = False) -> str:
+        """Tell what reset() would do to the buffer's journal and to the target, in a sentence.
+
+        Raises:
+            SyncConfigError: it is none of this sync's tables.
+        """
+        worker = self._worker(name)
+        with suppress_instrumentation(), self._pools.working() as (cursor, _, __):
+            return operations.describe_reset(worker, cursor, self._shared, delete_sent=delete_sent)
+
+    def rename(self, old: str, new: str) -> None:
+        """Go on with a table under the name that it has now; `new` is one of this sync's tables.
+
+        Raises:
+            SyncConfigError: the journal does not know `old`, or knows `new` already.
+        """
+        worker = self._worker(new)
+        with worker.lock, suppress_instrumentation(), self._pools.working() as (cursor, _, __):
+            operations.rename(worker, cursor, self._shared, old)
+
+    def _worker(self, name: str) -> TableWorker:
         for worker in self._workers:
-            if worker.options.name == name:
-                with worker.lock, suppress_instrumentation():
-                    self._journal.forget(name)
-                    worker.prepared, worker.caught_up = False, ""
-                return
+            if worker.options.name.lower() == name.lower():
+                return worker
         raise SyncConfigError(
             f"{name!r} is none of this sync's tables: {', '.join(one.name for one in self.config.tables)}"
         )
 
-    def _run(self, interval: float) -> None:
-        with suppress_instrumentation(), ThreadPoolExecutor(len(self._workers), "otel-duckdb-sync") as pool:
-            for worker in self._workers:
-                pool.submit(copy_context().run, self._repeat, worker, interval)
-
-    def _repeat(self, worker: _Worker, interval: float) -> None:
+    def _repeat(self, worker: TableWorker, interval: float) -> None:
         while not self._stopping.is_set():
             try:
-                self._pass(worker)
+                self._pass(worker, monotonic() - FRESH_SECONDS)
             except Exception:
                 _logger.exception("a pass of the sync failed; the next one follows in %s s", interval)
             self._stopping.wait(interval)
 
-    def _pass(self, worker: _Worker) -> TableReport:
-        with self._slots, worker.lock:
-            self._passing.now = True
-            try:
-                report = self._last[worker.options.name] = self._report(worker)
-            finally:
-                self._passing.now = False
-        return report
-
-    def _report(self, worker: _Worker) -> TableReport:
-        name, before = worker.options.name, 0
+    def _pass(self, worker: TableWorker, begun: float) -> TableReport:
+        self._passing.now = True
         try:
-            state = self._journal.load(name)
-            before = state.acknowledged_rows if state else 0
-            signals = self._signals.table(name, self._database)
-            with signals.span(**{contract.SYNC_TARGET: worker.options.target_name}) as span:
-                state = self._work(worker, state, span)
-            return TableReport(name, state.acknowledged_rows - before)
-        except Exception as error:
-            worker.prepared = False
-            if self._bounded and "Out of Memory" in str(error):
-                self._bounded = False
-                worker.cursors[0].execute("RESET memory_limit")
-                return self._report(worker)
-            return self._failed(worker, before, error)
-
-    def _work(self, worker: _Worker, state: State | None, span: SyncSpan) -> State:
-        options, cursor = worker.options, worker.cursors[0]
-        sender = Sender(
-            worker.clickhouse, self.config.retry, self._signals.table(options.name, self._database), self._stopping
-        )
-        schema_for = partial(read, cursor, options.name, options.key or options.order_by)
-        state = self._known(options, schema_for(True), state)
-        state = replace(state, caught_up=max(state.caught_up, worker.caught_up))
-        task = Task(
-            options,
-            self.config.batch,
-            schema_for,
-            self._journal,
-            sender,
-            Destination(worker.clickhouse, options),
-            partial(self._tell_progress, options.name),
-        )
-        one = KeyedPass(task, worker.cursors) if options.key else AppendPass(task, worker.cursors)
-        state = one.run(state, span, prepare=not worker.prepared)
-        worker.prepared, worker.caught_up = True, state.caught_up
-        return state
+            return worker.run(begun)
+        finally:
+            self._passing.now = False
 
     def _tell_progress(self, name: str, rows: int) -> None:
-        try:
-            self._progress(name, rows)
-        except Exception:
-            _logger.exception("`progress` failed; the sync goes on")
+        self._progress(name, rows)
 
-    def _known(self, options: Table, schema: Schema, state: State | None) -> State:
-        """The journal's state, begun where there is none; it is refused for another target or kind of table."""
-        if state is None:
-            state = State.fresh(options.name, options.target_name, bool(options.key), schema.signature)
-            self._journal.store(state)
-        if (state.target, state.keyed) != (options.target_name, bool(options.key)):
-            raise SyncConfigError(
-                f"table {options.name!r} was synced to {state.target!r} {'with' if state.keyed else 'without'} a key "
-                "before; name them as before, or start over with `otel-duckdb sync --reset`"
-            )
-        return state
-
-    def _failed(self, worker: _Worker, before: int, error: Exception) -> TableReport:
-        name = worker.options.name
-        known = error if isinstance(error, SyncError) else _unforeseen(name, error)
-        _logger.error("sync of %s failed: %s", name, known)
-        rows = 0
-        try:
-            state = self._journal.load(name)
-            if state is not None:
-                rows = state.acknowledged_rows - before
-                self._journal.store(state.fail(str(known)[:2000]))
-        except (SyncError, duckdb.Error) as second:
-            _logger.error("the failure could not be written to the journal: %s", second)  # noqa: TRY400 - no stack needed
-        return TableReport(name, rows, known)
+    def _unbound(self, cursor: DuckDBPyConnection) -> bool:
+        if not self._bounded:
+            return False
+        self._bounded = False
+        cursor.execute("RESET memory_limit")
+        return True
 
 
-def _unforeseen(name: str, error: Exception) -> SyncError:
-    failure = SyncError(f"table {name!r}: {type(error).__qualname__}: {error}")
-    failure.__cause__ = error
-    return failure
+def _end(reference: weakref.ref[Sync], process: int) -> None:
+    """Stop a sync that still runs when its program ends; a forked child has no thread of it, and shares its sockets."""
+    sync = reference() if os.getpid() == process else None
+    if sync is not None and not sync.stop(_EXIT_SECONDS):
+        sync.abort()
+        sync.stop(_EXIT_SECONDS)
 
 
 def _connect(path: str) -> DuckDBPyConnection:
@@ -323,8 +307,8 @@ def _connect(path: str) -> DuckDBPyConnection:
             return duckdb.connect(path)
     except duckdb.Error as error:
         raise SyncError(
-            f"cannot open {path}: {error}; a DuckDB file is open in one process at a time: run the sync in the process "
-            "that has it, with otel_duckdb.sync.Sync"
+            f"cannot open {path}: {safe_words(error)}; a DuckDB file is open in one process at a time: run the "
+            "sync in the process that has it, with otel_duckdb.sync.Sync"
         ) from error
 
 
@@ -337,11 +321,22 @@ def _bound(connection: DuckDBPyConnection) -> bool:
     return alone
 
 
-def _identify(connection: DuckDBPyConnection) -> tuple[str, str | None]:
+def _identify(connection: DuckDBPyConnection, names: Sequence[str]) -> tuple[str, str | None]:
+    """The database that the tables are in, and its path: the one they name, else the connection's first.
+
+    Raises:
+        SyncConfigError: they name several databases.
+    """
     cursor = connection.cursor()
     try:
+        named = named_databases(tables(cursor), names)
+        if len(named) > 1:
+            raise SyncConfigError(
+                f"the tables are in several databases ({', '.join(sorted(named))}); give each a Sync of its own"
+            )
         name, path = cursor.execute(
-            "SELECT database_name, path FROM duckdb_databases() WHERE database_name = current_database()"
+            "SELECT database_name, path FROM duckdb_databases() WHERE encode(database_name) = encode($1)",
+            [*named] or cursor.execute("SELECT current_database()").fetchall()[0],
         ).fetchall()[0]
     finally:
         cursor.close()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import duckdb
+
 from otel_duckdb.sync.errors import SyncConfigError, SyncError, UnsupportedTypeError
+from otel_duckdb.sync.identity import KEY_FORMS, hash_arguments
 from otel_duckdb.sync.types import Kind, of_name, quoted
 
 if TYPE_CHECKING:
@@ -13,13 +16,12 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
+    from otel_duckdb.sync.names import Location
+
 SOURCE_COLUMN: Final = "_sync_source"
 BATCH_COLUMN: Final = "_sync_batch"
 VERSION_COLUMN: Final = "_sync_version"
 DELETED_COLUMN: Final = "_sync_deleted"
-_FLOATS: Final = frozenset({"FLOAT", "DOUBLE"})
-_AS_TEXT: Final = frozenset({"HUGEINT", "UHUGEINT", "UUID", "INTERVAL"})
-_DIGITS_OF_64_BITS: Final = 18
 _OURS: Final = (SOURCE_COLUMN, BATCH_COLUMN, VERSION_COLUMN, DELETED_COLUMN)
 
 Signature = tuple[tuple[str, str, bool], ...]
@@ -46,25 +48,6 @@ class Column:
         """The column in the form that travels, as SQL."""
         return f"CAST({quoted(self.name)} AS {self.kind.wire}) AS {quoted(self.name)}"
 
-    def fingerprint(self, row: str) -> str:
-        """What DuckDB's hash() is to be given of `row` so that two values differ, as SQL.
-
-        By itself it gives one hash to 0.0 and -0.0, to 30 days and a month, to NULL and an empty list, and to numbers
-        of 128 bits whose halves cancel out, such as 0 and -1.
-        """
-        name = f"{row}.{quoted(self.name)}"
-        if self.kind.composite and "WITH TIME ZONE" in self.type:  # its text depends on the session's time zone
-            return f"{name}, {name} IS NULL"
-        if self.type in _FLOATS:
-            return f"{name}, signbit({name})"
-        if self.kind.composite or self.type in _AS_TEXT or self.enumeration or self._wide_decimal:
-            return f"CAST({name} AS VARCHAR)"
-        return name
-
-    @property
-    def _wide_decimal(self) -> bool:
-        return self.type.startswith("DECIMAL(") and int(self.type[8:].split(",")[0]) > _DIGITS_OF_64_BITS
-
     @property
     def enumeration(self) -> bool:
         """Whether it is an ENUM, rather than a list of some."""
@@ -82,11 +65,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A buffer table: its full name as SQL, and its columns."""
+    """A buffer table: its name in the journal, its full name as SQL, its columns, and those the target sorts by."""
 
     table: str
     reference: str
     columns: tuple[Column, ...]
+    sorting: tuple[str, ...]
+    location: Location
 
     @property
     def signature(self) -> Signature:
@@ -96,7 +81,8 @@ class Schema:
     @property
     def row_hash(self) -> str:
         """The hash of the values of a row of `buffer`, as SQL; the same on every line of DuckDB so far."""
-        return f"hash({', '.join(column.fingerprint('buffer') for column in self.columns)})"
+        parts = (hash_arguments(column.kind, f"buffer.{quoted(column.name)}") for column in self.columns)
+        return f"hash({', '.join(parts)})"
 
     @property
     def selection(self) -> str:
@@ -108,6 +94,12 @@ class Schema:
         """The table with some of its columns."""
         wanted = set(names)
         return replace(self, columns=tuple(column for column in self.columns if column.name in wanted))
+
+    @property
+    def sorted_by(self) -> list[Column]:
+        """The columns that the target sorts by, in order."""
+        columns = {column.name: column for column in self.columns}
+        return [columns[name] for name in self.sorting]
 
     def target_columns(self) -> dict[str, str]:
         """The target's columns for this table's, name to ClickHouse type."""
@@ -122,26 +114,6 @@ class Schema:
 def is_enumeration(kind: str) -> bool:
     """Whether a DuckDB type is an ENUM, rather than a list of some."""
     return kind.startswith("ENUM(") and kind.endswith(")")
-
-
-def find(cursor: DuckDBPyConnection, name: str) -> tuple[str, str, str]:
-    """The database, schema and name of a table given as 'ticks' or 'main.ticks'.
-
-    Raises:
-        SyncConfigError: there is no such table.
-    """
-    found = cursor.execute(
-        "SELECT database_name, schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() "
-        "AND NOT temporary AND (schema_name || '.' || table_name = $1 OR (table_name = $1 AND schema_name = 'main'))",
-        [name],
-    ).fetchall()
-    if len(found) != 1:
-        raise SyncConfigError(
-            f"table {name!r} is not in the DuckDB database; name a table (no view, no temporary table), with its "
-            "schema if that is not 'main'"
-        )
-    database, schema, table = found[0]
-    return database, schema, table
 
 
 def _kind(cursor: DuckDBPyConnection, table: str, column: str, kind: str, times: bool) -> Kind:
@@ -166,30 +138,63 @@ def _refuse_names(table: str, names: Sequence[str]) -> None:
             )
 
 
-def read(cursor: DuckDBPyConnection, name: str, required: Sequence[str] = (), times: bool = True) -> Schema:
-    """Read the definition of a buffer table; `required` columns are those the target sorts by.
+def read_schema(
+    cursor: DuckDBPyConnection, location: Location, sorting: Sequence[str] = (), times: bool = True
+) -> Schema:
+    """Read the definition of a buffer table; `sorting` are the columns that the target sorts by, in any case.
 
     Raises:
-        SyncConfigError: there is no such table, or a required column is not in it.
+        SyncConfigError: the table is gone, or a column is not in it.
         UnsupportedTypeError: a column's type or name has no place in ClickHouse.
     """
-    database, schema, table = find(cursor, name)
-    rows = cursor.execute(
-        "SELECT column_name, data_type, is_nullable FROM duckdb_columns() "
-        "WHERE database_name = $1 AND schema_name = $2 AND table_name = $3 ORDER BY column_index ASC",
-        [database, schema, table],
-    ).fetchall()
-    names = [column for column, _, _ in rows]
-    for column in required:
-        if column not in names:
-            raise SyncConfigError(f"tables: {name} has no column {column!r}; its columns are {', '.join(names)}")
+    table = location.journal_name
+    rows = describe(cursor, location)
+    found = {column.lower(): column for column, _, _ in rows}
+    for column in sorting:
+        if column.lower() not in found:
+            raise SyncConfigError(
+                f"tables: {table} has no column {column!r}; its columns are {', '.join(found.values())}"
+            )
+    required = tuple(dict.fromkeys(found[column.lower()] for column in sorting))
     columns = tuple(
-        Column(column, kind, bool(optional), _kind(cursor, name, column, kind, times), column in required)
+        Column(column, kind, optional, _kind(cursor, table, column, kind, times), column in required)
         for column, kind, optional in rows
     )
     flags = [column.flag for column in columns if column.flag]
-    _refuse_names(name, [*names, *flags])
-    return Schema(name, ".".join(map(quoted, (database, schema, table))), columns)
+    _refuse_names(table, [*found.values(), *flags])
+    return Schema(table, location.reference, columns, required, location)
+
+
+def describe(cursor: DuckDBPyConnection, location: Location) -> Signature:
+    """The columns of a table as it stands: name, DuckDB type, and whether it takes NULL.
+
+    Raises:
+        SyncConfigError: the table is gone.
+    """
+    try:
+        rows = cursor.execute(
+            'SELECT name, type, "notnull" FROM pragma_table_info($1) ORDER BY cid ASC', [location.reference]
+        ).fetchall()
+    except duckdb.CatalogException as error:
+        raise SyncConfigError(
+            f"table {location.journal_name!r} is gone from the DuckDB database; bring it back, tell the sync where it "
+            "went with `otel-duckdb sync --rename OLD=NEW`, or leave it out"
+        ) from error
+    return tuple((name, kind, not required) for name, kind, required in rows)
+
+
+def refuse_keys(schema: Schema) -> None:
+    """Refuse a key that ClickHouse cannot sort by.
+
+    Raises:
+        UnsupportedTypeError: a column of the key is a list, a struct or a map.
+    """
+    for column in schema.sorted_by:
+        if column.kind.form not in KEY_FORMS:
+            raise UnsupportedTypeError(
+                f"table {schema.table!r}, column {column.name!r} ({column.type}) cannot be sorted by in ClickHouse; "
+                "name other columns"
+            )
 
 
 def added(schema: Schema, before: Signature) -> bool:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from otel_duckdb.sync import retry
-from otel_duckdb.sync.errors import SyncConfigError, SyncError, TargetError, TargetUnavailableError
+from otel_duckdb.sync.errors import SyncError, TargetError, TargetUnavailableError
+from otel_duckdb.sync.messages import cause
 from otel_duckdb.sync.schema import BATCH_COLUMN, SOURCE_COLUMN
+from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
     import threading
@@ -28,12 +30,16 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What it takes to send: the client, the retries, the signals, and the word that it is time to stop."""
+    """What it takes to send: the client, the retries, the signals, the word that it is time to stop, and how to rest.
+
+    `rest` waits for a number of seconds, or until it is time to stop, while others may work.
+    """
 
     clickhouse: Clickhouse
     policy: Retry
     signals: TableSignals
     stopping: threading.Event
+    rest: Callable[[float], None]
 
     def call(self, what: str, function: Callable[[], T], span: SyncSpan) -> T:
         """Ask the target something, with retries; a question that fails is a failed attempt to sync.
@@ -51,22 +57,29 @@ class Sender:
 
     def _call(self, what: str, function: Callable[[], T], span: SyncSpan) -> T:
         def report(attempt: int, delay: float, error: BaseException) -> None:
-            _logger.warning("%s: attempt %d in %.2f s, after %s", what, attempt, delay, _brief(error))
-            span.retry(attempt, delay, error)
+            words = self._words(error)
+            _logger.warning("%s: attempt %d in %.2f s, after: %s", printable(what), attempt, delay, words)
+            span.retry(attempt, delay, error, words)
             self.clickhouse.close()
 
         try:
-            return retry.call(function, self.policy, self.stopping, report)
-        except (SyncError, SyncConfigError):
+            return retry.call(function, self.policy, self.stopping, self.rest, report)
+        except SyncError:
             raise
         except Exception as error:
+            verdict = self._verdict(what, error)
             self.clickhouse.close()
-            raise self._verdict(what, error) from error
+            raise verdict from error
+
+    def _words(self, error: BaseException) -> str:
+        if self.clickhouse.aborted:
+            return "it was broken off, for the sync was told to stop"
+        return cause(error, self.clickhouse.seconds)
 
     def _verdict(self, what: str, error: BaseException) -> SyncError:
-        if retry.transient(error):
-            return TargetUnavailableError(f"{what}: {self.clickhouse.name} does not take it: {_brief(error)}")
-        return TargetError(f"{what}: {self.clickhouse.name} refuses it: {_brief(error)}")
+        if retry.transient(error) or self.clickhouse.aborted:
+            return TargetUnavailableError(f"{what}: {self.clickhouse.name} does not take it: {self._words(error)}")
+        return TargetError(f"{what}: {self.clickhouse.name} refuses it: {self._words(error)}")
 
     def insert(self, what: str, table: str, payload: Payload, token: str, span: SyncSpan) -> bool:
         """Insert a batch under a token; whether it went through at the first attempt."""
@@ -80,10 +93,6 @@ class Sender:
 
         self._call(what, attempt, span)
         return attempts == 1
-
-
-def _brief(error: BaseException) -> str:
-    return " ".join(f"{type(error).__qualname__}: {error}".split())[:500]
 
 
 def token_of(state: State, sequence: int) -> str:

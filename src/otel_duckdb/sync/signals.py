@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
 import time
+import traceback
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from otel_duckdb import contract
-from otel_duckdb.settings import Settings
+from otel_duckdb.settings import SettingError, Settings
+from otel_duckdb.sync.errors import SyncError
+from otel_duckdb.sync.messages import safe_words
+from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.counter import Counter
+from otel_duckdb.telemetry.instance import InstanceLabels
+from otel_duckdb.telemetry.window import Average
+from otel_duckdb.text import encodable, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,17 +38,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass
+Observed = tuple[int, float]
+"""How many rows are not acknowledged, and since when that is so, in seconds of the wall clock."""
+
+
 class _Gauges:
     """What the observable gauges tell of one table."""
 
-    labels: dict[str, AttributeValue]
-    milliseconds: float = 0.0
-    attempts: int = 0
-    pending: int | None = None
-    behind_since: float | None = None
-    """When the buffer was last known to be wholly acknowledged, in seconds of the wall clock; None while it is."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, name: str, labels: Callable[[], dict[str, AttributeValue]]) -> None:
+        self.name = name
+        self.labels = labels
+        self.latency = Average()
+        self.observe: Callable[[], Observed | None] | None = None
+        """Looks at the buffer as it is now; None where nobody knows it any more."""
 
 
 class SyncSignals:
@@ -64,36 +73,58 @@ class SyncSignals:
             )
         )
         self.success, self.failure, self.retries, self.rows, self.bytes = success, failure, retries, rows, sent
+        self._instance = InstanceLabels(_instance_settings(), meter_provider)
+        self._bounded = CardinalityLimit()
         self._tables: dict[tuple[str, str], _Gauges] = {}
         self._lock = threading.Lock()
         for metric, observe in (
-            (contract.SYNC_LATENCY, _latency),
-            (contract.SYNC_PENDING_ROWS, _pending),
-            (contract.SYNC_LAG, _lag),
+            (contract.SYNC_LATENCY, self._latencies),
+            (contract.SYNC_PENDING_ROWS, functools.partial(self._backlogs, 0)),
+            (contract.SYNC_LAG, functools.partial(self._backlogs, 1)),
         ):
-            callback = functools.partial(self._observe, observe)
-            meter.create_observable_gauge(metric.name, [callback], metric.unit, metric.description)
+            meter.create_observable_gauge(metric.name, [observe], metric.unit, metric.description)
 
     def table(self, name: str, database: str = "") -> TableSignals:
-        """The signals of one table; its counters start at 0, so that the first failure shows as an increase."""
-        key = (database, name)
+        """The signals of one table; its counters start at 0, so that the first failure shows as an increase.
+
+        After 200 names, all further ones share the label `_other`.
+        """
         with self._lock:
+            name = self._bounded(encodable(name))
+            key = (database, name)
             fresh = key not in self._tables
             if fresh:
-                self._tables[key] = _Gauges(_labels(name, database))
+                self._tables[key] = _Gauges(name, functools.partial(self._labels, name, encodable(database)))
             gauges = self._tables[key]
-        signals = TableSignals(self, name, gauges)
         if fresh:
             for counter in (self.success, self.failure, self.retries, self.rows, self.bytes):
-                counter.add(0, gauges.labels)
-        return signals
+                counter.add(0, gauges.labels())
+        return TableSignals(self, gauges)
 
-    def _observe(self, observe: Callable[[_Gauges], float | None], options: CallbackOptions) -> Iterable[Observation]:
-        del options
+    def _labels(self, table: str, database: str) -> dict[str, AttributeValue]:
+        labels: dict[str, AttributeValue] = {contract.TABLE_NAME: table, **self._instance()}
+        return {**labels, contract.DATABASE: database} if database else labels
+
+    def _known(self) -> list[_Gauges]:
         with self._lock:
-            tables = list(self._tables.values())
-        values = ((observe(gauges), gauges.labels) for gauges in tables)
+            return list(self._tables.values())
+
+    def _latencies(self, options: CallbackOptions) -> Iterable[Observation]:
+        del options
+        values = ((gauges.latency.read(), gauges.labels()) for gauges in self._known())
         return [metrics.Observation(value, labels) for value, labels in values if value is not None]
+
+    def _backlogs(self, part: int, options: CallbackOptions) -> Iterable[Observation]:
+        """Rows that wait, or, as part 1, the seconds that some have waited for at most."""
+        del options
+        found = []
+        for gauges in self._known():
+            observed = gauges.observe() if gauges.observe is not None else None
+            if observed is not None:
+                pending, since = observed
+                value = pending if part == 0 else max(0.0, time.time() - since) if pending else 0.0
+                found.append(metrics.Observation(value, gauges.labels()))
+        return found
 
 
 @functools.cache
@@ -102,57 +133,37 @@ def default_signals() -> SyncSignals:
     return SyncSignals()
 
 
-def _labels(table: str, database: str) -> dict[str, AttributeValue]:
-    labels: dict[str, AttributeValue] = {contract.TABLE_NAME: table}
-    instance = Settings.load().instance_id or _service_instance()
-    if instance:
-        labels[contract.INSTANCE_ID] = instance
-    if database:
-        labels[contract.DATABASE] = database
-    return labels
+def _instance_settings() -> Settings:
+    """The settings as far as this needs them: a wrong option of another part keeps no sync from running."""
+    try:
+        return Settings.load()
+    except SettingError:
+        return Settings(instance_id=os.environ.get("OTEL_DUCKDB_INSTANCE_ID") or None)
 
 
-def _service_instance() -> str | None:
-    """The resource's `service.instance.id`, where an SDK with one is configured."""
-    resource = getattr(trace.get_tracer_provider(), "resource", None)
-    value = getattr(resource, "attributes", {}).get(contract.SERVICE_INSTANCE_ID)
-    return None if value is None else str(value)
-
-
-def _latency(gauges: _Gauges) -> float | None:
-    with gauges.lock:
-        total, attempts, gauges.milliseconds, gauges.attempts = gauges.milliseconds, gauges.attempts, 0.0, 0
-    return total / attempts if attempts else None
-
-
-def _pending(gauges: _Gauges) -> float | None:
-    return gauges.pending
-
-
-def _lag(gauges: _Gauges) -> float | None:
-    if gauges.pending is None:
-        return None
-    return 0.0 if gauges.behind_since is None else max(0.0, time.time() - gauges.behind_since)
+def _words(error: BaseException) -> str:
+    """An error's text; that of others than ours without what it quotes, which may be values of the data."""
+    return str(error)[:1000] if isinstance(error, SyncError) else safe_words(error)
 
 
 class TableSignals:
     """The signals of one table."""
 
-    def __init__(self, signals: SyncSignals, name: str, gauges: _Gauges) -> None:
+    def __init__(self, signals: SyncSignals, gauges: _Gauges) -> None:
         """Bind the instruments to a table."""
         self._signals = signals
         self._gauges = gauges
-        self.name = name
+        self._counted: BaseException | None = None
+        self.name = gauges.name
 
     @property
     def tracer(self) -> Tracer:
         """What makes the spans."""
         return self._signals.tracer
 
-    def behind(self, pending: int, since: float | None) -> None:
-        """Tell how many rows are not acknowledged, and since when that is so, in seconds of the wall clock."""
-        self._gauges.pending = pending
-        self._gauges.behind_since = since if pending else None
+    def observe_with(self, observe: Callable[[], Observed | None] | None) -> None:
+        """Ask this, at each collection, how many rows wait and since when; None ends it."""
+        self._gauges.observe = observe
 
     @contextmanager
     def span(self, **attributes: AttributeValue) -> Iterator[SyncSpan]:
@@ -162,7 +173,7 @@ class TableSignals:
                 f"{contract.SPAN_SYNC} {self.name}",
                 kind=SpanKind.INTERNAL,
                 attributes={contract.DB_COLLECTION_NAME: self.name, **attributes},
-                record_exception=True,
+                record_exception=False,  # it would print the cause, too, in which ClickHouse may quote the data
                 set_status_on_exception=False,
             ) as span,
             _telling_failure(span),
@@ -175,33 +186,37 @@ class TableSignals:
         begin = time.perf_counter()
         try:
             yield
-        except BaseException:
-            self._signals.failure.add(1, self._gauges.labels)
+        except BaseException as error:
+            self.failed(error)
             raise
         else:
-            self._signals.success.add(1, self._gauges.labels)
+            self._signals.success.add(1, self._gauges.labels())
         finally:
-            with self._gauges.lock:
-                self._gauges.milliseconds += (time.perf_counter() - begin) * 1000
-                self._gauges.attempts += 1
+            self._gauges.latency.add((time.perf_counter() - begin) * 1000)
 
     @contextmanager
     def failing(self) -> Iterator[None]:
         """Count an error that leaves the block as a failed attempt; where none does, nothing was attempted yet."""
         try:
             yield
-        except Exception:
-            self._signals.failure.add(1, self._gauges.labels)
+        except Exception as error:
+            self.failed(error)
             raise
+
+    def failed(self, error: BaseException) -> None:
+        """Count an error as a failed attempt, once, though it passes here again, or as the cause of another."""
+        if self._counted is None or self._counted not in (error, error.__cause__):
+            self._signals.failure.add(1, self._gauges.labels())
+        self._counted = error
 
     def sent(self, rows: int, size: int) -> None:
         """Count rows, and their bytes, as acknowledged."""
-        self._signals.rows.add(rows, self._gauges.labels)
-        self._signals.bytes.add(size, self._gauges.labels)
+        self._signals.rows.add(rows, self._gauges.labels())
+        self._signals.bytes.add(size, self._gauges.labels())
 
     def retried(self) -> None:
         """Count a retry."""
-        self._signals.retries.add(1, self._gauges.labels)
+        self._signals.retries.add(1, self._gauges.labels())
 
 
 class SyncSpan:
@@ -221,16 +236,16 @@ class SyncSpan:
         self.span.set_attributes({contract.SYNC_ROWS: self._rows, contract.SYNC_BYTES: self._bytes})
         self._table.sent(rows, size)
 
-    def retry(self, attempt: int, delay_seconds: float, error: BaseException | str) -> None:
-        """Tell that attempt number `attempt` follows after a delay, because of an error."""
-        kind, message = (error, error) if isinstance(error, str) else (type(error).__qualname__, str(error))
+    def retry(self, attempt: int, delay_seconds: float, error: BaseException | str, message: str | None = None) -> None:
+        """Tell that attempt number `attempt` follows after a delay, because of an error; `message` is told of it."""
+        kind, words = (error, error) if isinstance(error, str) else (type(error).__qualname__, _words(error))
         self.span.add_event(
             contract.EVENT_SYNC_RETRY,
             {
                 contract.SYNC_ATTEMPT: attempt,
                 contract.SYNC_RETRY_DELAY: delay_seconds * 1000,
                 contract.ERROR_TYPE: kind,
-                "exception.message": message[:1000],
+                "exception.message": printable(message or words)[:1000],
             },
         )
         self._table.retried()
@@ -251,7 +266,7 @@ class SyncSpan:
                     contract.SYNC_BYTES: size,
                 },
                 links=links,
-                record_exception=True,
+                record_exception=False,  # it would print the cause, too, in which ClickHouse may quote the data
                 set_status_on_exception=False,
             ) as span,
             _telling_failure(span),
@@ -264,8 +279,14 @@ def _telling_failure(span: Span) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        span.set_attribute(contract.ERROR_TYPE, type(error).__qualname__)
-        span.set_status(Status(StatusCode.ERROR, str(error)[:1000]))
+        kind, message = type(error).__qualname__, _words(error)
+        span.set_attribute(contract.ERROR_TYPE, kind)
+        span.set_status(Status(StatusCode.ERROR, message))
+        frames = traceback.extract_tb(error.__traceback__)
+        places = "\n".join(f'  File "{one.filename}", line {one.lineno}, in {one.name}' for one in frames)
+        span.add_event(
+            "exception", {"exception.type": kind, "exception.message": message, "exception.stacktrace": places}
+        )
         raise
 
 

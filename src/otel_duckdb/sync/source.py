@@ -5,6 +5,8 @@ commit, in the order of the commits, without gaps; a checkpoint may renumber the
 their order. So a position is a number of rows, its row id only a short cut to it, and an anchor tells whether the
 short cut still holds. A checkpoint may come between two statements of one transaction, too, unless that has written
 something: so a read finds its anchor in the very statement that reads, and what deletes writes the journal first.
+
+Row ids are written into the SQL as whole numbers: given as parameters, DuckDB would scan the table for a range of them.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from otel_duckdb.sync.arrow import TooLargeError, read_table
 from otel_duckdb.sync.errors import BufferChangedError
 from otel_duckdb.sync.guards import check
 from otel_duckdb.sync.journal import rollback, write
-from otel_duckdb.sync.state import MODULUS, Mark
+from otel_duckdb.sync.state import MODULUS, Position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ANCHOR_ROWS: Final = 1000
+NONE_PENDING: Final = -1
 _ANCHOR_BYTES: Final = 4 * 1024 * 1024
 _ANCHOR_SHARE: Final = 8
 _PROBE_ROWS: Final = 2000
@@ -55,7 +58,7 @@ class Reading:
     batch: pa.Table
     row_ids: pa.ChunkedArray
     hash: int
-    mark: Mark
+    position: Position
 
     @property
     def rows(self) -> int:
@@ -89,51 +92,60 @@ class Source:
 
     def __init__(self, cursor: DuckDBPyConnection, schema: Schema, limits: Limits) -> None:
         """Read `schema` in batches within `limits`."""
-        self._cursor = cursor
+        self.cursor = cursor
         self.schema = schema
         self._limits = limits
         self._rows = f"{schema.reference} AS buffer"
         self._wanted = min(limits.rows, _PROBE_ROWS)
 
-    def pending_rows(self, mark: Mark) -> int:
-        """How many rows follow a position."""
-        return max(0, self.total() - mark.kept)
+    def pending_rows(self, position: Position) -> int:
+        """How many rows follow a position; NONE_PENDING where none do, and its anchor holds as it is."""
+        rows, last, anchor_rows, anchor_hash = self._one(
+            f"SELECT whole.rows, whole.last, anchor.rows, anchor.hash "
+            f"FROM (SELECT count(*) AS rows, coalesce(max(rowid), -1) AS last FROM {self.schema.reference}) AS whole, "
+            f"(SELECT count(*) AS rows, sum({self.schema.row_hash}) AS hash FROM {self._rows} "
+            f"WHERE rowid >= {position.anchor_row:d} AND rowid <= {position.row:d}) AS anchor"
+        )
+        holds = (anchor_rows, int(anchor_hash or 0) % MODULUS) == (position.anchor_rows, position.anchor_hash)
+        if holds and (rows, last) == (position.kept, position.row):
+            return NONE_PENDING
+        return max(0, int(rows) - position.kept)
 
-    def verify(self, mark: Mark) -> Mark:
+    def verify(self, position: Position) -> Position:
         """The position with its row id as it is now, which it stays to the end of a `changing` transaction.
 
         Raises:
             BufferChangedError: rows before the position were deleted or changed by others.
         """
-        for found in (mark, self._located(mark)):
+        for found in (position, self._located(position)):
             if self._holds(found):
                 return found
         raise self._lost()
 
-    def read(self, mark: Mark) -> Reading | None:
+    def next_rows(self, position: Position) -> Reading | None:
         """The next rows after a position, None where there are none.
 
         Raises:
             BufferChangedError: rows before the position were deleted or changed by others.
             ValueRangeError: a value has no place in the target.
         """
-        reading = self._steadily(mark, self._next, self._lost)
+        reading = self._steadily(position, self._next, self._lost)
         if reading is not None:
             check(self.schema.columns, reading.batch, reading.row_ids)
             self._learn(reading)
         return reading
 
-    def reread(self, mark: Mark, pending: Pending) -> Reading:
+    def reread(self, position: Position, pending: Pending) -> Reading:
         """The rows of a batch that may have been sent before.
 
         Raises:
             BufferChangedError: they are not what they were.
         """
 
-        def look(found: Mark) -> Reading:
+        def look(found: Position) -> Reading:
             last = found.kept + pending.rows
-            end = pending.mark.row
-            if found is not mark:
+            end = pending.position.row
+            if found is not position:
                 end = self._row_at(last) if self.total() >= last else -1
             limit = max(self._limits.bytes, 2 * pending.bytes)
             reading = self._range(found, end, pending.rows, limit) if end > found.row else None
@@ -148,19 +160,19 @@ class Source:
                 "start over with `otel-duckdb sync --reset`"
             )
 
-        return self._steadily(mark, look, changed)
+        return self._steadily(position, look, changed)
 
-    def _steadily(self, mark: Mark, look: Callable[[Mark], T], lost: Callable[[], BufferChangedError]) -> T:
+    def _steadily(self, position: Position, look: Callable[[Position], T], lost: Callable[[], BufferChangedError]) -> T:
         """Look at a position until nothing moved meanwhile; what never holds was changed, and is not guessed at."""
-        found = mark
+        found = position
         for number in range(_LOOKS):
             try:
                 return look(found)
             except _MovedError:
                 sleep(_PAUSE_SECONDS * (number > 0))
-                if self.total() < mark.kept:
+                if self.total() < position.kept:
                     break
-                found = self._located(mark)
+                found = self._located(position)
         raise lost()
 
     def _lost(self) -> BufferChangedError:
@@ -170,26 +182,28 @@ class Source:
             "`key`, or start over with `otel-duckdb sync --reset`"
         )
 
-    def _located(self, mark: Mark) -> Mark:
+    def _located(self, position: Position) -> Position:
         """Where the position should be now, by counting; whoever uses it finds out whether it is there."""
-        if not mark.kept or self.total() < mark.kept:
-            return mark
-        return replace(mark, row=self._row_at(mark.kept), anchor_row=self._row_at(mark.kept - mark.anchor_rows + 1))
+        if not position.kept or self.total() < position.kept:
+            return position
+        return replace(
+            position, row=self._row_at(position.kept), anchor_row=self._row_at(position.kept - position.anchor_rows + 1)
+        )
 
-    def _next(self, mark: Mark) -> Reading | None:
-        if mark.kept and self._count(-1, mark.row) != mark.kept:
+    def _next(self, position: Position) -> Reading | None:
+        if position.kept and self._count(-1, position.row) != position.kept:
             raise _MovedError
-        reading = self._bounded(mark, mark.row)
+        reading = self._bounded(position, position.row)
         if reading is None:
-            start = self._next_row(mark.row)
-            reading = None if start is None else self._bounded(mark, start - 1)
+            start = self._next_row(position.row)
+            reading = None if start is None else self._bounded(position, start - 1)
         return reading
 
-    def _bounded(self, mark: Mark, low: int) -> Reading | None:
+    def _bounded(self, position: Position, low: int) -> Reading | None:
         """The next rows, as many as the limits allow; none is expected up to `low`; None where a gap is wider."""
         while True:
             try:
-                return self._range(mark, low + self._wanted, self._wanted, self._limits.bytes)
+                return self._range(position, low + self._wanted, self._wanted, self._limits.bytes)
             except TooLargeError as error:
                 self._wanted = error.fitting
 
@@ -197,7 +211,7 @@ class Source:
         fitting = self._limits.bytes * reading.rows // max(1, reading.bytes)
         self._wanted = max(1, min(self._limits.rows, fitting, max(self._wanted, reading.rows) * _GROWTH))
 
-    def _range(self, mark: Mark, high: int, rows: int, limit: int) -> Reading | None:
+    def _range(self, position: Position, high: int, rows: int, limit: int) -> Reading | None:
         """The rows after the position up to `high`, about `rows`, read with the anchor; None where there are none.
 
         All are asked for, also where no row is expected: if ids were given anew just now, some are there.
@@ -207,56 +221,59 @@ class Source:
         """
         query = (
             f"SELECT rowid, {self.schema.row_hash}, {self.schema.selection} FROM {self._rows} "
-            f"WHERE rowid >= {mark.anchor_row} AND rowid <= {high}"
+            f"WHERE rowid >= {position.anchor_row:d} AND rowid <= {high:d}"
         )
-        table = read_table(self._cursor, query, rows, limit)
+        table = read_table(self.cursor, query, rows, limit)
         anchor_bytes = min(_ANCHOR_BYTES, self._limits.bytes // _ANCHOR_SHARE)
-        return _reading(mark, None if table is None else _sorted(table), anchor_bytes)
+        return _reading(position, None if table is None else _sorted(table), anchor_bytes)
 
-    def _holds(self, mark: Mark) -> bool:
-        if mark.row >= 0 and self._count(-1, mark.row) != mark.kept:
+    def _holds(self, position: Position) -> bool:
+        if position.row >= 0 and self._count(-1, position.row) != position.kept:
             return False
-        return mark.kept == 0 or self._hashed(mark.anchor_row - 1, mark.row) == (mark.anchor_rows, mark.anchor_hash)
+        return position.kept == 0 or self._hashed(position.anchor_row - 1, position.row) == (
+            position.anchor_rows,
+            position.anchor_hash,
+        )
 
-    def rehash(self, mark: Mark, names: list[str]) -> Mark:
+    def rehash(self, position: Position, names: list[str]) -> Position:
         """The position with its hashes taken over all columns of the schema, when those before were `names`.
 
         Raises:
             BufferChangedError: rows before the position were deleted or changed by others.
         """
-        if mark.kept == 0:
-            return mark
-        if self._hashed(-1, mark.row, self.schema.only(names).row_hash) != (mark.kept, mark.hash):
+        if position.kept == 0:
+            return position
+        if self._hashed(-1, position.row, self.schema.only(names).row_hash) != (position.kept, position.hash):
             raise BufferChangedError(
                 f"table {self.schema.table!r} has new columns, and rows already sent were changed or deleted as well; "
                 "start over with `otel-duckdb sync --reset`"
             )
-        _, total = self._hashed(-1, mark.row)
-        rows, anchor = self._hashed(mark.anchor_row - 1, mark.row)
-        return Mark(mark.kept, mark.row, total, mark.anchor_row, rows, anchor)
+        _, total = self._hashed(-1, position.row)
+        rows, anchor = self._hashed(position.anchor_row - 1, position.row)
+        return Position(position.kept, position.row, total, position.anchor_row, rows, anchor)
 
-    def delete(self, mark: Mark, keep: int) -> Mark:
+    def delete(self, position: Position, keep: int) -> Position:
         """Delete all but the newest `keep` rows before a position, within a `changing` transaction.
 
         Raises:
             BufferChangedError: a row is not what was sent.
         """
-        mark = self.verify(mark)
-        surplus = mark.kept - keep
+        position = self.verify(position)
+        surplus = position.kept - keep
         if surplus <= 0:
-            return mark
-        cut = mark.row if keep == 0 else self._row_at(surplus)
+            return position
+        cut = position.row if keep == 0 else self._row_at(surplus)
         rows, gone = self._remove(cut)
-        rest, rest_hash = (0, 0) if keep == 0 else self._hashed(cut, mark.row)
-        if (rows, rest, (gone + rest_hash) % MODULUS) != (surplus, keep, mark.hash):
+        rest, rest_hash = (0, 0) if keep == 0 else self._hashed(cut, position.row)
+        if (rows, rest, (gone + rest_hash) % MODULUS) != (surplus, keep, position.hash):
             raise BufferChangedError(
                 f"table {self.schema.table!r}: a row was changed after it was sent, so nothing was deleted; an "
                 "append-only table takes no UPDATE: give it a `key`, or start over with `otel-duckdb sync --reset`"
             )
         if keep == 0:
-            return Mark()
-        anchor = max(cut + 1, mark.anchor_row)
-        return Mark(keep, mark.row, rest_hash, anchor, *self._hashed(anchor - 1, mark.row))
+            return Position()
+        anchor = max(cut + 1, position.anchor_row)
+        return Position(keep, position.row, rest_hash, anchor, *self._hashed(anchor - 1, position.row))
 
     def _remove(self, cut: int) -> tuple[int, int]:
         """Delete the rows up to `cut`; how many they were, and their hash, told by the very statement."""
@@ -264,13 +281,13 @@ class Source:
         low = (self._next_row(-1) or 0) - 1
         while low < cut:
             high = min(cut, low + _DELETED_AT_ONCE)
-            hashes = self._cursor.sql(
-                f"DELETE FROM {self._rows} WHERE rowid > {low} AND rowid <= {high} RETURNING {self.schema.row_hash}"
+            hashes = self.cursor.sql(
+                f"DELETE FROM {self._rows} WHERE rowid > {low:d} AND rowid <= {high:d} RETURNING {self.schema.row_hash}"
             ).to_arrow_table()
             rows, total, low = rows + hashes.num_rows, total + _sum(hashes.column(0)), high
         return rows, total % MODULUS
 
-    def drop_oldest(self, mark: Mark, on_its_way: int, rows: int) -> int:
+    def drop_oldest(self, position: Position, on_its_way: int, rows: int) -> int:
         """Delete up to `rows` of the oldest unsent rows, but none of the `on_its_way` rows after the position.
 
         Runs within a `changing` transaction, and returns how many rows are gone.
@@ -278,14 +295,14 @@ class Source:
         Raises:
             BufferChangedError: rows before the position were deleted or changed by others.
         """
-        mark = self.verify(mark)
-        spared = mark.kept + on_its_way
+        position = self.verify(position)
+        spared = position.kept + on_its_way
         rows = min(rows, self.total() - spared)
         if rows <= 0:
             return 0
         low = self._row_at(spared) if spared else -1
         high = self._row_at(spared + rows)
-        self._cursor.execute(f"DELETE FROM {self.schema.reference} WHERE rowid > {low} AND rowid <= {high}")
+        self.cursor.execute(f"DELETE FROM {self.schema.reference} WHERE rowid > {low:d} AND rowid <= {high:d}")
         return rows
 
     def total(self) -> int:
@@ -301,24 +318,24 @@ class Source:
         return low
 
     def _count(self, low: int, high: int) -> int:
-        return self._number(f"SELECT count(*) FROM {self.schema.reference} WHERE rowid > {low} AND rowid <= {high}")
+        return self._number(f"SELECT count(*) FROM {self.schema.reference} WHERE rowid > {low:d} AND rowid <= {high:d}")
 
     def _hashed(self, low: int, high: int, row_hash: str | None = None) -> tuple[int, int]:
         rows, total = self._one(
             f"SELECT count(*), sum({row_hash or self.schema.row_hash}) FROM {self._rows} "
-            f"WHERE rowid > {low} AND rowid <= {high}"
+            f"WHERE rowid > {low:d} AND rowid <= {high:d}"
         )
         return rows, int(total or 0) % MODULUS
 
     def _next_row(self, after: int) -> int | None:
-        row: int | None = self._one(f"SELECT min(rowid) FROM {self.schema.reference} WHERE rowid > {after}")[0]
+        row: int | None = self._one(f"SELECT min(rowid) FROM {self.schema.reference} WHERE rowid > {after:d}")[0]
         return row
 
     def _number(self, query: str) -> int:
         return int(self._one(query)[0])
 
     def _one(self, query: str) -> Any:
-        return self._cursor.execute(query).fetchall()[0]
+        return self.cursor.execute(query).fetchall()[0]
 
 
 def _sum(hashes: pa.ChunkedArray) -> int:
@@ -334,28 +351,28 @@ def _sorted(table: pa.Table) -> pa.Table:
     return table.take(pc.sort_indices(row_ids))
 
 
-def _reading(mark: Mark, table: pa.Table | None, anchor_bytes: int) -> Reading | None:
+def _reading(position: Position, table: pa.Table | None, anchor_bytes: int) -> Reading | None:
     """Part the anchor from the rows after the position; the next one takes about `anchor_bytes` at most.
 
     Raises:
         _MovedError: the anchor is not what it was.
     """
     if table is None:
-        if mark.anchor_rows:
+        if position.anchor_rows:
             raise _MovedError
         return None
     row_ids, hashes = table.column(0), table.column(1)
-    sent = pc.sum(pc.less_equal(row_ids, mark.row), min_count=0).as_py()
-    if (sent, _sum(hashes[:sent])) != (mark.anchor_rows, mark.anchor_hash):
+    sent = pc.sum(pc.less_equal(row_ids, position.row), min_count=0).as_py()
+    if (sent, _sum(hashes[:sent])) != (position.anchor_rows, position.anchor_hash):
         raise _MovedError
     if sent == table.num_rows:
         return None
     total = _sum(hashes[sent:])
     tail = hashes[-max(1, min(ANCHOR_ROWS, anchor_bytes * table.num_rows // table.nbytes)) :]
-    end = Mark(
-        mark.kept + table.num_rows - sent,
+    end = Position(
+        position.kept + table.num_rows - sent,
         row_ids[-1].as_py(),
-        (mark.hash + total) % MODULUS,
+        (position.hash + total) % MODULUS,
         row_ids[-len(tail)].as_py(),
         len(tail),
         _sum(tail),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from otel_duckdb.sync import checked
 from otel_duckdb.sync.errors import JournalError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def seconds_of(moment: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Position:
     """A position in an append-only table: after its first `kept` rows in the order of their row ids.
 
     `row` is the row id of the last of them. The anchor, some rows up to and with it, shows by its hash whether the row
@@ -45,14 +46,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A batch whose bounds and token are durable, and whose arrival is not yet known; `mark` is where it ends."""
+    """A batch whose bounds and token are durable, and whose arrival is not yet known; `position` is where it ends."""
 
     sequence: int
     token: str
     rows: int
     bytes: int
     hash: int
-    mark: Mark
+    position: Position
     since: str
     trace: str = ""
 
@@ -64,23 +65,38 @@ class State:
     name: str
     source: int
     target: str
-    keyed: bool
+    """The target table with its database, as in 'market.ticks'."""
+    key: tuple[str, ...]
+    """The columns of the key, none of an append-only table."""
     columns: Signature
-    caught_up: str
-    """When the buffer was last known to be wholly acknowledged."""
+    begun: str
+    caught_up: str | None = None
+    """When the buffer was last known to be wholly acknowledged, None where it never was."""
     sequence: int = 0
-    mark: Mark = Mark()
+    position: Position = Position()
     pending: Pending | None = None
     acknowledged_rows: int = 0
     deleted_rows: int = 0
     dropped_rows: int = 0
+    earlier: tuple[int, ...] = ()
+    """Source numbers from before a reset, whose rows were left in the target."""
     failing_since: str | None = None
     failure: str | None = None
 
     @classmethod
-    def fresh(cls, name: str, target: str, keyed: bool, columns: Signature) -> State:
+    def fresh(cls, name: str, target: str, key: tuple[str, ...], columns: Signature) -> State:
         """The state of a table of which nothing was sent; its source number tells it from any other table's."""
-        return cls(name, secrets.randbits(63) | 1, target, keyed, columns, now())
+        return cls(name, secrets.randbits(63) | 1, target, key, columns, now())
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the table has a key."""
+        return bool(self.key)
+
+    @property
+    def behind_since(self) -> float:
+        """Since when rows may wait, in seconds of the wall clock: when none did last, else the journal's begin."""
+        return seconds_of(self.caught_up or self.begun)
 
     def intend(self, pending: Pending) -> State:
         """The state with a batch about to be sent."""
@@ -93,7 +109,7 @@ class State:
         return replace(
             self,
             sequence=self.pending.sequence,
-            mark=self.pending.mark,
+            position=self.pending.position,
             pending=None,
             acknowledged_rows=self.acknowledged_rows + self.pending.rows,
             failing_since=None,
@@ -105,35 +121,97 @@ class State:
         return replace(self, failing_since=self.failing_since or now(), failure=failure)
 
     def dump(self) -> tuple[str, str]:
-        """The state as JSON, and the seal that shows whether it was tampered with."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        return text, _seal(text)
+        """The state as JSON, and its checksum, which shows whether it was damaged."""
+        text = json.dumps(_with_marks(asdict(self)), sort_keys=True)
+        return text, checksum(text)
 
     @classmethod
-    def load(cls, text: str, seal: str) -> State:
+    def load(cls, text: str, expected: str) -> State:
         """Read a state back.
 
         Raises:
-            JournalError: it is not as it was written.
+            JournalError: it is not as it was written, or holds a value that no sync writes.
         """
-        if _seal(text) != seal:
+        if checksum(text) != expected:
             raise JournalError("a row of the journal was changed by another hand, or is damaged")
         try:
-            return _state(cls, json.loads(text))
-        except (ValueError, TypeError, KeyError) as error:
-            raise JournalError(f"a row of the journal is of another version: {error}") from error
+            return _state(json.loads(text))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise JournalError(f"a row of the journal is of another version, or forged: {error}") from None
 
 
-def _state(cls: type[State], values: dict[str, Any]) -> State:
-    if set(values) != {field.name for field in fields(cls)}:
-        raise ValueError("it has other fields")
-    values["columns"] = tuple((name, kind, optional) for name, kind, optional in values["columns"])
-    values["mark"] = Mark(**values["mark"])
+def _with_marks(values: dict[str, Any]) -> dict[str, Any]:
+    """The names that positions have in the journal's JSON."""
+    values["mark"] = values.pop("position")
     if values["pending"] is not None:
-        pending = values["pending"]
-        values["pending"] = Pending(**{**pending, "mark": Mark(**pending["mark"])})
-    return cls(**values)
+        values["pending"]["mark"] = values["pending"].pop("position")
+    return values
 
 
-def _seal(text: str) -> str:
+def _state(document: Any) -> State:
+    values = checked.fields(
+        document,
+        {
+            "name": checked.text,
+            "source": checked.whole(1, 2**63 - 1),
+            "target": checked.text,
+            "key": checked.several(checked.text),
+            "columns": checked.several(_column),
+            "begun": checked.moment,
+            "caught_up": checked.optional(checked.moment),
+            "sequence": checked.whole(),
+            "mark": _position,
+            "pending": checked.optional(_pending),
+            "acknowledged_rows": checked.whole(),
+            "deleted_rows": checked.whole(),
+            "dropped_rows": checked.whole(),
+            "earlier": checked.several(checked.whole(1, 2**63 - 1)),
+            "failing_since": checked.optional(checked.moment),
+            "failure": checked.optional(checked.text),
+        },
+    )
+    position = values.pop("mark")
+    return State(**values, position=position)
+
+
+def _position(name: str, document: Any) -> Position:
+    del name
+    numbers = {"kept", "anchor_rows", "anchor_row"}
+    values = checked.fields(
+        document,
+        {
+            **dict.fromkeys(numbers, checked.whole()),
+            "row": checked.whole(-1),
+            **dict.fromkeys(("hash", "anchor_hash"), checked.whole(0, MODULUS - 1)),
+        },
+    )
+    return Position(**values)
+
+
+def _pending(name: str, document: Any) -> Pending:
+    del name
+    values = checked.fields(
+        document,
+        {
+            "sequence": checked.whole(1),
+            "token": checked.matching(r"[0-9a-f]{16}-[0-9]{1,19}-[0-9a-f]{8}"),
+            "rows": checked.whole(1),
+            "bytes": checked.whole(),
+            "hash": checked.whole(0, MODULUS - 1),
+            "mark": _position,
+            "since": checked.moment,
+            "trace": checked.matching(r"(|[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})"),
+        },
+    )
+    position = values.pop("mark")
+    return Pending(**values, position=position)
+
+
+def _column(name: str, value: Any) -> tuple[str, str, bool]:
+    column, kind, optional = value
+    return checked.text(name, column), checked.text(name, kind), checked.boolean(name, optional)
+
+
+def checksum(text: str) -> str:
+    """Shows damage and slips; anyone can compute it, so what it covers is checked by its meaning as well."""
     return hashlib.sha256(f"otel-duckdb sync journal\n{text}".encode()).hexdigest()

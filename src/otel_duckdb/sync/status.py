@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from otel_duckdb.sync.errors import SyncConfigError
+from otel_duckdb.sync.errors import SyncConfigError, SyncError
 from otel_duckdb.sync.journal import keys_table, read_states
-from otel_duckdb.sync.keys import differing, gone
-from otel_duckdb.sync.schema import read
+from otel_duckdb.sync.keys import Keys
+from otel_duckdb.sync.messages import safe_words
+from otel_duckdb.sync.names import find, tables
+from otel_duckdb.sync.schema import read_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from otel_duckdb.sync.config import Table
-    from otel_duckdb.sync.schema import Schema
+    from otel_duckdb.sync.names import Location
     from otel_duckdb.sync.state import State
 
 
@@ -28,54 +30,65 @@ class TableStatus:
     """One table's state; times are ISO 8601 in UTC.
 
     `pending_rows` wait or are on their way; `deleted_rows` left the buffer once stored, `dropped_rows` before that.
+    `caught_up` is when no row was last known to wait. `failing_since` is None where no pass has met the failure yet.
     """
 
     name: str
     target: str
-    rows_in_buffer: int
-    pending_rows: int
-    acknowledged_rows: int
-    batches: int
-    deleted_rows: int
-    dropped_rows: int
-    caught_up: str | None
-    batch_on_its_way: int | None
-    on_its_way_since: str | None
-    failing_since: str | None
-    failure: str | None
-    full: bool
+    rows_in_buffer: int = 0
+    pending_rows: int = 0
+    acknowledged_rows: int = 0
+    batches: int = 0
+    deleted_rows: int = 0
+    dropped_rows: int = 0
+    caught_up: str | None = None
+    batch_on_its_way: int | None = None
+    on_its_way_since: str | None = None
+    failing_since: str | None = None
+    failure: str | None = None
+    full: bool = False
 
     @property
     def healthy(self) -> bool:
         """Whether it neither fails nor is full."""
-        return self.failing_since is None and not self.full
+        return self.failure is None and self.failing_since is None and not self.full
 
     def as_dict(self) -> dict[str, Any]:
         """The same, for JSON."""
         return {**asdict(self), "healthy": self.healthy}
 
 
-def status(connection: DuckDBPyConnection, tables: Sequence[Table]) -> list[TableStatus]:
-    """The state of the tables, read through a cursor of its own.
+def status(cursor: DuckDBPyConnection, options: Sequence[Table]) -> list[TableStatus]:
+    """The state of the tables; one that cannot be looked at is failing, and hides no other.
 
     Raises:
         JournalError: the journal is damaged or foreign.
-        SyncConfigError: a table does not exist.
     """
-    cursor = connection.cursor()
+    with suppress_instrumentation():
+        states = {state.name.lower(): state for state in read_states(cursor)}
+        ((database,),) = cursor.execute("SELECT current_database()").fetchall()
+        found = tables(cursor)
+        return [_one(cursor, table, found, database, states) for table in options]
+
+
+def _one(
+    cursor: DuckDBPyConnection, table: Table, found: Sequence[Location], database: str, states: dict[str, State]
+) -> TableStatus:
+    state = states.get(table.name.lower())
     try:
-        with suppress_instrumentation():
-            states = {state.name: state for state in read_states(cursor)}
-            return [_one(cursor, table, states.get(table.name)) for table in tables]
-    finally:
-        cursor.close()
-
-
-def _one(cursor: DuckDBPyConnection, table: Table, state: State | None) -> TableStatus:
-    schema = read(cursor, table.name, table.key or table.order_by)
-    total = _number(cursor, f"SELECT count(*) FROM {schema.reference}")
+        location = find(found, table.name, database, [one.name for one in states.values()])
+        state = states.get(location.journal_name.lower())
+        read_schema(cursor, location, table.key or table.order_by)  # it tells what cannot be synced
+        total = _number(cursor, f"SELECT count(*) FROM {location.reference}")
+        waiting = pending_rows(cursor, table, location, state, total)
+        failure = state.failure if state else None
+    except SyncError as error:
+        total = waiting = 0
+        failure = str(error)
+    except duckdb.Error as error:
+        total = waiting = 0
+        failure = f"table {table.name!r}: {type(error).__qualname__}: {safe_words(error)}"
     pending = state.pending if state else None
-    waiting = _waiting(cursor, table, schema, state, total)
     return TableStatus(
         name=table.name,
         target=table.target_name,
@@ -85,44 +98,49 @@ def _one(cursor: DuckDBPyConnection, table: Table, state: State | None) -> Table
         batches=state.sequence if state else 0,
         deleted_rows=state.deleted_rows if state else 0,
         dropped_rows=state.dropped_rows if state else 0,
-        caught_up=state.caught_up if state and state.acknowledged_rows else None,
+        caught_up=state.caught_up if state else None,
         batch_on_its_way=pending.sequence if pending else None,
         on_its_way_since=pending.since if pending else None,
         failing_since=state.failing_since if state else None,
-        failure=state.failure if state else None,
+        failure=failure,
         full=table.limit_rows is not None and waiting >= table.limit_rows,
     )
 
 
-def _waiting(cursor: DuckDBPyConnection, table: Table, schema: Schema, state: State | None, total: int) -> int:
+def pending_rows(
+    cursor: DuckDBPyConnection, table: Table, location: Location, state: State | None, total: int | None = None
+) -> int:
+    """How many rows of a table are not acknowledged; `total` is how many it has, where that is known.
+
+    Raises:
+        SyncError: the table is gone, or has a column that cannot be synced.
+    """
+    if total is None:
+        total = _number(cursor, f"SELECT count(*) FROM {location.reference}")
     if state is None or not table.key:
-        return max(0, total - (state.mark.kept if state else 0))
-    keys = keys_table(state)
-    if not state.keyed or not _number(cursor, f"SELECT count(*) FROM duckdb_tables() WHERE {_is(keys)}"):
+        return max(0, total - (state.position.kept if state else 0))
+    keys = Keys(keys_table(state), read_schema(cursor, location, table.key))
+    if not state.keyed or not _number(cursor, "SELECT count(*) FROM duckdb_tables() WHERE " + _IS, keys.table):
         return total
-    return sum(
-        _number(cursor, f"SELECT count(*) {rows}")
-        for rows in (differing(schema, table.key, keys), gone(schema, table.key, keys))
-    )
+    return sum(_number(cursor, f"SELECT count(*) {rows}") for rows in (keys.differing, keys.gone))
 
 
-def _is(table: str) -> str:
-    return f"database_name = current_database() AND schema_name || '.' || table_name = '{table}'"
+_IS = "database_name = current_database() AND schema_name || '.' || table_name = $1"
 
 
-def _number(cursor: DuckDBPyConnection, query: str) -> int:
-    return int(cursor.execute(query).fetchall()[0][0])
+def _number(cursor: DuckDBPyConnection, query: str, *parameters: str) -> int:
+    return int(cursor.execute(query, list(parameters)).fetchall()[0][0])
 
 
-def read_status(path: str, tables: Sequence[Table]) -> list[TableStatus]:
+def read_status(path: str, options: Sequence[Table]) -> list[TableStatus]:
     """The state of the tables of a database file, opened for reading.
 
     Raises:
-        SyncConfigError: the file cannot be opened, or a table does not exist.
+        SyncConfigError: the file cannot be opened.
         JournalError: the journal is damaged or foreign.
     """
     with opened(path) as connection:
-        return status(connection, tables)
+        return status(connection, options)
 
 
 def opened(path: str) -> DuckDBPyConnection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.sync.errors import UnsupportedTypeError
@@ -18,13 +19,30 @@ _LAST_DAY: Final = 120_529
 _FIRST_SECOND: Final = _FIRST_DAY * 86_400
 _LAST_SECOND: Final = (_LAST_DAY + 1) * 86_400 - 1
 _LAST_NANOSECOND: Final = 2**63 - 1
+_DIGITS_OF_64_BITS: Final = 18
+
+
+class Form(Enum):
+    """How two values of a DuckDB type are told apart byte for byte; DuckDB's own `=` and hash() are often coarser."""
+
+    EXACT = auto()
+    """Both `=` and hash() tell any two values apart."""
+    WIDE = auto()
+    """`=` does, but hash() gives one hash to numbers of 128 bits whose halves cancel out, such as 0 and -1."""
+    FLOAT = auto()
+    """0.0 and -0.0 are equal, to ClickHouse's sorting too, and have one hash; they are different values."""
+    TEXT = auto()
+    """`=` follows collations, or holds 30 days equal to a month; the text, as bytes, is what ClickHouse gets."""
+    LIST = auto()
+    STRUCT = auto()
+    MAP = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A type on its way: the DuckDB type it is cast to for the wire, the ClickHouse type, and the values it keeps.
 
-    `low` and `high` bound the raw integers of dates and timestamps, both inclusive.
+    `low` and `high` bound the raw integers of dates and timestamps, both inclusive. `fields` are a STRUCT's names.
     """
 
     wire: str
@@ -32,6 +50,8 @@ class Kind:
     low: int | None = None
     high: int | None = None
     children: tuple[Kind, ...] = ()
+    form: Form = Form.EXACT
+    fields: tuple[str, ...] = ()
 
     @property
     def composite(self) -> bool:
@@ -61,18 +81,18 @@ _SCALARS: Final[dict[str, Kind]] = {
     "smallint": Kind("SMALLINT", "Int16"),
     "integer": Kind("INTEGER", "Int32"),
     "bigint": Kind("BIGINT", "Int64"),
-    "hugeint": Kind("VARCHAR", "Int128"),
+    "hugeint": Kind("VARCHAR", "Int128", form=Form.WIDE),
     "utinyint": Kind("UTINYINT", "UInt8"),
     "usmallint": Kind("USMALLINT", "UInt16"),
     "uinteger": Kind("UINTEGER", "UInt32"),
     "ubigint": Kind("UBIGINT", "UInt64"),
-    "uhugeint": Kind("VARCHAR", "UInt128"),
-    "float": Kind("FLOAT", "Float32"),
-    "double": Kind("DOUBLE", "Float64"),
-    "varchar": Kind("VARCHAR", "String"),
+    "uhugeint": Kind("VARCHAR", "UInt128", form=Form.WIDE),
+    "float": Kind("FLOAT", "Float32", form=Form.FLOAT),
+    "double": Kind("DOUBLE", "Float64", form=Form.FLOAT),
+    "varchar": Kind("VARCHAR", "String", form=Form.TEXT),
     "blob": Kind("BLOB", "String"),
-    "uuid": Kind("VARCHAR", "UUID"),
-    "enum": Kind("VARCHAR", "String"),
+    "uuid": Kind("VARCHAR", "UUID", form=Form.WIDE),
+    "enum": Kind("VARCHAR", "String", form=Form.TEXT),
     "date": Kind("DATE", "Date32", _FIRST_DAY, _LAST_DAY),
     "timestamp": _timestamp("TIMESTAMP", 6),
     "timestamp_s": _timestamp("TIMESTAMP_S", 0),
@@ -80,10 +100,10 @@ _SCALARS: Final[dict[str, Kind]] = {
     "timestamp_ns": _timestamp("TIMESTAMP_NS", 9),
     "timestamp with time zone": _timestamp("TIMESTAMP WITH TIME ZONE", 6),
     # Text that DuckDB casts back to the same value; ClickHouse has no such type.
-    "time with time zone": Kind("VARCHAR", "String"),
-    "interval": Kind("VARCHAR", "String"),
-    "bit": Kind("VARCHAR", "String"),
-    "bignum": Kind("VARCHAR", "String"),
+    "time with time zone": Kind("VARCHAR", "String", form=Form.TEXT),
+    "interval": Kind("VARCHAR", "String", form=Form.TEXT),
+    "bit": Kind("VARCHAR", "String", form=Form.TEXT),
+    "bignum": Kind("VARCHAR", "String", form=Form.TEXT),
 }
 _TIMES: Final = {"time": Kind("TIME", "Time64(6)"), "time_ns": Kind("TIME_NS", "Time64(9)")}
 
@@ -100,7 +120,7 @@ def backticked(name: str) -> str:
 
 def _array(kind: Any, times: bool) -> Kind:
     child = convert(kind.children[0][1], times)
-    return Kind(f"{child.wire}[]", f"Array({child.nullable})", children=(child,))
+    return Kind(f"{child.wire}[]", f"Array({child.nullable})", children=(child,), form=Form.LIST)
 
 
 def _struct(kind: Any, times: bool) -> Kind:
@@ -110,14 +130,19 @@ def _struct(kind: Any, times: bool) -> Kind:
     children = tuple(convert(child, times) for _, child in kind.children)
     wire = ", ".join(f"{quoted(name)} {child.wire}" for name, child in zip(names, children, strict=True))
     fields = ", ".join(f"{backticked(name)} {child.nullable}" for name, child in zip(names, children, strict=True))
-    return Kind(f"STRUCT({wire})", f"Tuple({fields})", children=children)
+    return Kind(f"STRUCT({wire})", f"Tuple({fields})", children=children, form=Form.STRUCT, fields=tuple(names))
 
 
 def _map(kind: Any, times: bool) -> Kind:
     key, value = (convert(child, times) for _, child in kind.children)
     if key.composite:
         raise UnsupportedTypeError(f"a MAP whose key is {key.wire}")
-    return Kind(f"MAP({key.wire}, {value.wire})", f"Map({key.clickhouse}, {value.nullable})", children=(key, value))
+    return Kind(
+        f"MAP({key.wire}, {value.wire})",
+        f"Map({key.clickhouse}, {value.nullable})",
+        children=(key, value),
+        form=Form.MAP,
+    )
 
 
 _COMPOSITES: Final[dict[str, Callable[[Any, bool], Kind]]] = {
@@ -139,7 +164,8 @@ def convert(kind: Any, times: bool = True) -> Kind:
         return _TIMES[identity] if times else Kind("VARCHAR", "String")
     if identity == "decimal":
         width, scale = (number for _, number in kind.children)
-        return Kind(f"DECIMAL({width}, {scale})", f"Decimal({width}, {scale})")
+        form = Form.WIDE if width > _DIGITS_OF_64_BITS else Form.EXACT
+        return Kind(f"DECIMAL({width}, {scale})", f"Decimal({width}, {scale})", form=form)
     if identity in _COMPOSITES:
         return _COMPOSITES[identity](kind, times)
     if identity not in _SCALARS:

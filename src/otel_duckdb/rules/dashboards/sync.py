@@ -112,7 +112,7 @@ def _throughput() -> tuple[Panel, ...]:
         ),
         lines(
             "Latency of an attempt",
-            "Average duration of the sync attempts since the last collection.",
+            "Average duration of the sync attempts in the last minute.",
             Query(f"max by ({_TABLE}) ({_SEE.series(contract.SYNC_LATENCY)})", _LEGEND),
             unit="ms",
         ),

@@ -1,0 +1,196 @@
+"""How `otel-duckdb sync` runs: once with a bar for each table, or for ever with a word now and then."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from otel_duckdb import sync
+from otel_duckdb.commands import _telemetry
+from otel_duckdb.commands._group import CommandError, echo_json
+from otel_duckdb.sync.errors import SyncError
+from otel_duckdb.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from otel_duckdb.sync import Sync, TableReport, TableStatus
+    from otel_duckdb.sync.config import Config
+
+_GRACE_SECONDS: Final = 5.0
+"""How long a batch that is under way may take after the word to end; the next start finds out what became of it."""
+_ABORT_SECONDS: Final = 2.0
+_WORD_SECONDS: Final = 60.0
+_FIRST_WORD_SECONDS: Final = 3.0
+_LOOK_SECONDS: Final = 0.5
+_LIVE_SECONDS: Final = 2.0
+_SHARE: Final = 20
+"""The state of large tables with a key takes time to tell; it is told for a twentieth of the time at most."""
+_LOGGER: Final = "otel_duckdb.sync.passes"
+
+
+def _nothing(_name: str, _rows: int) -> None:
+    """Report no progress."""
+
+
+@contextmanager
+def opened(config: Config, progress: Callable[[str, int], None] = _nothing) -> Iterator[Sync]:
+    """A sync of all that the configuration says; its failures are told by the command, and not by the log as well."""
+    log = logging.getLogger(_LOGGER)
+    log.propagate = False
+    try:
+        with sync.Sync(
+            config.database,
+            config.tables,
+            config.target,
+            batch=config.batch,
+            retry=config.retry,
+            parallel_tables=config.parallel_tables,
+            progress=progress,
+        ) as one:
+            yield one
+    finally:
+        log.propagate = True
+
+
+def once(config: Config, *, as_json: bool) -> int:
+    """Sync once; 0 where no table failed.
+
+    Raises:
+        CommandError: a table failed; all failures are told in one line.
+    """
+    with _telemetry.exported(), ExitStack() as stack:
+        progress, advance = _bars(config, hidden=as_json)
+        if progress is not None:
+            stack.enter_context(progress)
+        reports = stack.enter_context(opened(config, advance)).run_once()
+    if as_json:
+        echo_json([{"table": one.name, "rows": one.rows, "error": _text(one)} for one in reports])
+    for line in () if as_json else _lines(reports):
+        click.echo(line)
+    failures = [str(one.error) for one in reports if one.error]
+    if failures:
+        raise CommandError("; ".join(failures))
+    return 0
+
+
+def _text(report: TableReport) -> str | None:
+    return None if report.error is None else str(report.error)
+
+
+def _lines(reports: list[TableReport]) -> Iterator[str]:
+    for report in reports:
+        yield (
+            printable(report.name) + f": {report.rows} rows sent" + ("" if report.error is None else ", then it failed")
+        )
+
+
+def watch(config: Config) -> int:
+    """Sync until SIGINT or SIGTERM, which end it within seconds whatever the target does."""
+    ending = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ending.set())
+    with _telemetry.exported(), opened(config) as one:
+        one.start(config.interval)
+        _tell(one, ending)
+        if not one.stop(_GRACE_SECONDS):
+            one.abort()
+            if not one.stop(_ABORT_SECONDS):  # something that nobody can break off, as the resolver of names
+                click.echo(
+                    "otel-duckdb: ended while a batch was under way; the next start finds out about it", err=True
+                )
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(1)
+        return int(any(report.error for report in one.reports.values()))
+
+
+def _tell(one: Sync, ending: threading.Event) -> None:
+    """Show life until the end: a table on a terminal, a line a minute elsewhere, and each new failure at once."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        _show_table(one, ending, console)
+    else:
+        _print_lines(one, ending)
+
+
+def _show_table(one: Sync, ending: threading.Event, console: Console) -> None:
+    pause = 0.0
+    with Live(console=console, auto_refresh=False) as live:
+        while not ending.wait(pause):
+            begin = time.monotonic()
+            live.update(_table(_status(one)), refresh=True)
+            pause = max(_LIVE_SECONDS, _SHARE * (time.monotonic() - begin))
+
+
+def _print_lines(one: Sync, ending: threading.Event) -> None:
+    told: dict[str, str | None] = {}
+    due = time.monotonic() + _FIRST_WORD_SECONDS
+    while not ending.wait(_LOOK_SECONDS):
+        for name, report in one.reports.items():
+            failure = _text(report)
+            if failure != told.get(name):
+                told[name] = failure
+                click.echo(_stamped(f"{name}: FAILING: {failure}" if failure else f"{name}: works again"))
+        if time.monotonic() >= due:
+            due = time.monotonic() + _WORD_SECONDS
+            click.echo(_stamped(_word(_status(one))))
+
+
+def _status(one: Sync) -> list[TableStatus]:
+    try:
+        return one.status()
+    except SyncError as error:
+        click.echo(_stamped(str(error)))
+        return []
+
+
+def _stamped(text: str) -> str:
+    return f"{datetime.now(UTC).isoformat(timespec='seconds')} {printable(text)}"
+
+
+def _word(rows: list[TableStatus]) -> str:
+    stored, waiting = sum(row.acknowledged_rows for row in rows), sum(row.pending_rows for row in rows)
+    unwell = [row.name for row in rows if not row.healthy]
+    words = f"{len(rows)} tables, {stored} rows stored, {waiting} waiting"
+    return words + (f"; failing or full: {', '.join(unwell)}" if unwell else "")
+
+
+def _table(rows: list[TableStatus]) -> Table:
+    table = Table("table", "stored", "waiting", "caught up", "", box=None)
+    for row in rows:
+        state = "FULL" if row.full and not row.failure else row.failure or ""
+        cells = (row.name, f"{row.acknowledged_rows:,}", f"{row.pending_rows:,}", row.caught_up or "not yet", state)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def _bars(config: Config, hidden: bool) -> tuple[Any, Callable[[str, int], None]]:
+    """A progress bar for each table on a terminal, and what moves it."""
+    console = Console(stderr=True)
+    if hidden or not console.is_terminal:
+        return None, _nothing
+    bars = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    waiting = {row.name: row.pending_rows for row in sync.read_status(config.database, config.tables)}
+    tasks = {name: bars.add_task(printable(name), total=rows) for name, rows in waiting.items()}
+    return bars, lambda name, rows: bars.advance(tasks[name], rows)

@@ -1,0 +1,206 @@
+"""One table of a sync: its passes, one after the other, and what becomes of one that fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from otel_duckdb import contract
+from otel_duckdb.sync.append import AppendPass, TableAlteredError
+from otel_duckdb.sync.context import PassContext
+from otel_duckdb.sync.destination import Destination
+from otel_duckdb.sync.errors import SyncError, TargetUnavailableError
+from otel_duckdb.sync.keyed import KeyedPass
+from otel_duckdb.sync.messages import safe_words
+from otel_duckdb.sync.names import Location, find, tables
+from otel_duckdb.sync.ownership import refuse_change, refuse_other_states
+from otel_duckdb.sync.schema import Schema, read_schema
+from otel_duckdb.sync.sender import Sender
+from otel_duckdb.sync.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from duckdb import DuckDBPyConnection
+
+    from otel_duckdb.sync.config import Config, Table
+    from otel_duckdb.sync.inventory import Inventory
+    from otel_duckdb.sync.journal import Journal
+    from otel_duckdb.sync.pools import Pools
+    from otel_duckdb.sync.signals import SyncSignals, SyncSpan, TableSignals
+    from otel_duckdb.sync.target import Clickhouse
+
+_RESTARTS: Final = 5
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TableReport:
+    """What one pass did for one table; `error` is None where nothing failed."""
+
+    name: str
+    rows: int
+    error: SyncError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the tables of one sync have in common."""
+
+    config: Config
+    database: str
+    journal: Journal
+    pools: Pools
+    inventory: Inventory
+    signals: SyncSignals
+    stopping: threading.Event
+    progress: Callable[[str, int], None]
+    out_of_memory: Callable[[DuckDBPyConnection], bool]
+    """Hears that DuckDB's memory did not suffice; whether there is more now."""
+
+
+class TableWorker:
+    """One table, and whether its target was checked; one pass runs at a time."""
+
+    def __init__(self, options: Table, shared: Shared) -> None:
+        """Prepare the passes of a table."""
+        self.options = options
+        self.report: TableReport | None = None
+        self.lock = threading.Lock()
+        self._state: State | None = None
+        """As the last pass left it; the journal is held by this sync alone, and need not be read again."""
+        self._shared = shared
+        self._signals: TableSignals = shared.signals.table(options.name, shared.database)
+        self._location: Location | None = None
+        self._prepared = False
+
+    @property
+    def signals(self) -> TableSignals:
+        """The signals of the table."""
+        return self._signals
+
+    def forget(self) -> None:
+        """Let the next pass look at everything anew."""
+        self._prepared, self._state, self._location = False, None, None
+
+    def run(self, begun: float) -> TableReport:
+        """Do one pass of a run of all tables that began at `begun`; nothing is done once it is to stop."""
+        with self.lock, self._shared.pools.working() as (cursor, reading_cursor, clickhouse):
+            if self._shared.stopping.is_set():
+                return TableReport(self.options.name, 0)
+            self.report = self._run(cursor, reading_cursor, clickhouse, begun)
+            return self.report
+
+    def _run(
+        self, cursor: DuckDBPyConnection, reading_cursor: DuckDBPyConnection, clickhouse: Clickhouse, begun: float
+    ) -> TableReport:
+        before: int | None = None
+        name = self.options.name
+        for attempt in range(_RESTARTS):
+            try:
+                with self._signals.span(**{contract.SYNC_TARGET: self.options.target_name}) as span:
+                    location = self.locate(cursor)
+                    name = location.journal_name
+                    state = self._state or self._shared.journal.load(name)
+                    before = before if before is not None else state.acknowledged_rows if state else 0
+                    state = self._work(location, state, span, (cursor, reading_cursor), clickhouse, begun)
+                return TableReport(self.options.name, state.acknowledged_rows - before)
+            except Exception as error:
+                self.forget()
+                again = isinstance(error, TableAlteredError) or (
+                    "Out of Memory" in str(error) and self._shared.out_of_memory(cursor)
+                )
+                if not again or attempt + 1 == _RESTARTS:
+                    return self._failed(name, before or 0, error)
+        raise AssertionError("a pass is begun anew a few times only")
+
+    def locate(self, cursor: DuckDBPyConnection) -> Location:
+        """Where the table is.
+
+        Raises:
+            SyncConfigError: it is nowhere, or in another database.
+        """
+        if self._location is None:
+            journalled = self._shared.journal.names()
+            self._location = find(tables(cursor), self.options.name, self._shared.database, journalled)
+        return self._location
+
+    def _work(
+        self,
+        location: Location,
+        state: State | None,
+        span: SyncSpan,
+        cursors: tuple[DuckDBPyConnection, DuckDBPyConnection],
+        clickhouse: Clickhouse,
+        begun: float,
+    ) -> State:
+        options, shared = self.options, self._shared
+        rest = partial(shared.pools.rest, stopping=shared.stopping)
+        sender = Sender(clickhouse, shared.config.retry, self._signals, shared.stopping, rest)
+        schema_for = partial(read_schema, cursors[0], location, options.key or options.order_by)
+        schema = schema_for(times=True)
+        state = self._known(location, schema, state)
+        context = PassContext(
+            options,
+            shared.config.batch,
+            schema,
+            partial(schema_for, times=False),
+            shared.journal,
+            sender,
+            Destination(clickhouse, options),
+            partial(shared.inventory.rows, clickhouse, options.target_name, begun),
+            partial(self._tell_progress, options.name),
+            *cursors,
+        )
+        one = KeyedPass(context) if options.key else AppendPass(context)
+        state = one.run(state, span, prepare=not self._prepared)
+        self._prepared, self._state = True, state
+        return state
+
+    def _known(self, location: Location, schema: Schema, state: State | None) -> State:
+        """The journal's state, begun where there is none; it is refused for another target or kind of table."""
+        options, journal = self.options, self._shared.journal
+        target = f"{self._shared.config.target.database}.{options.target_name}"
+        if state is None:
+            key = schema.sorting if options.key else ()
+            refuse_other_states(journal.of_target(target), location.journal_name, target)
+            state = State.fresh(location.journal_name, target, key, schema.signature)
+            journal.store(state)
+        refuse_change(state, options, target)
+        if not self._prepared:
+            refuse_other_states(journal.of_target(target), state.name, target)
+        return state
+
+    def _tell_progress(self, name: str, rows: int) -> None:
+        try:
+            self._shared.progress(name, rows)
+        except Exception:
+            _logger.exception("`progress` failed; the sync goes on")
+
+    def _failed(self, name: str, before: int, error: Exception) -> TableReport:
+        known = error if isinstance(error, SyncError) else _unforeseen(name, error)
+        self._signals.failed(error)
+        if self._shared.stopping.is_set() and isinstance(known, TargetUnavailableError):
+            _logger.info("sync of %s was stopped: %s", name, known)
+            return TableReport(self.options.name, 0, known)
+        _logger.error("sync of %s failed: %s", name, known)
+        rows = 0
+        try:
+            state = self._shared.journal.load(name)
+            if state is not None:
+                rows = state.acknowledged_rows - before
+                self._shared.journal.store(state.fail(str(known)[:2000]))
+        except (SyncError, duckdb.Error) as second:
+            _logger.error("the failure could not be written to the journal: %s", second)  # noqa: TRY400 - no stack needed
+        return TableReport(self.options.name, rows, known)
+
+
+def _unforeseen(name: str, error: Exception) -> SyncError:
+    failure = SyncError(f"table {name!r}: {type(error).__qualname__}: {safe_words(error)}")
+    failure.__cause__ = error
+    return failure

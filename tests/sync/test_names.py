@@ -1,0 +1,101 @@
+"""What is synced is what is named, and one target table belongs to one source."""
+
+import duckdb
+import pytest
+
+from otel_duckdb.sync import Sync, SyncConfigError, Table, TargetChangedError
+
+
+def count(query, table="ticks"):
+    return query(f"SELECT count(), uniqExact(a) FROM {{}}.{table}")
+
+
+def error_of(one):
+    return one.run_once()[0].error
+
+
+@pytest.fixture
+def ticks(buffer):
+    buffer.execute("CREATE TABLE ticks AS SELECT range AS a FROM range(1000)")
+
+
+def test_a_renamed_table_is_refused_until_its_journal_follows(buffer, sync, ticks, query):
+    one = sync()
+    assert error_of(one) is None
+    one.close()
+    buffer.execute("ALTER TABLE ticks RENAME TO ticks_2024")
+    renamed = sync([Table(name="ticks_2024", target="ticks")])
+    error = error_of(renamed)
+    assert isinstance(error, SyncConfigError)
+    assert "'ticks'" in str(error)
+    assert "--rename ticks=ticks_2024" in str(error)
+    renamed.rename("ticks", "ticks_2024")
+    buffer.execute("INSERT INTO ticks_2024 VALUES (1000)")
+    assert (error_of(renamed), count(query)) == (None, [(1001, 1001)])
+    with pytest.raises(SyncConfigError, match="knows no table"):
+        renamed.rename("ticks", "ticks_2024")
+
+
+@pytest.mark.parametrize("name", ["main.ticks", "TICKS", "buffer.main.Ticks"])
+def test_another_spelling_of_a_name_is_the_same_table(sync, ticks, query, name):
+    one = sync()
+    assert error_of(one) is None
+    one.close()
+    again = sync([Table(name=name, target="ticks")])
+    assert [(report.rows, report.error) for report in again.run_once()] == [(0, None)]
+    assert again.status()[0].acknowledged_rows == 1000
+    assert count(query) == [(1000, 1000)]
+
+
+def test_a_table_that_is_made_again_is_refused(buffer, sync, ticks, query):
+    one = sync()
+    assert error_of(one) is None
+    buffer.execute("DROP TABLE ticks")
+    buffer.execute("CREATE TABLE ticks AS SELECT range + 5000 AS a FROM range(2000)")
+    assert error_of(one) is not None
+    assert count(query) == [(1000, 1000)]
+
+
+def test_a_name_in_two_attached_databases_must_say_which(buffer, sync, tmp_path, ticks, query, target):
+    buffer.execute(f"ATTACH '{tmp_path / 'other.duckdb'}' AS other")
+    buffer.execute("CREATE TABLE other.ticks AS SELECT 7 AS a")
+    buffer.execute("USE other")
+    one = sync()
+    assert "may mean buffer.main.ticks, other.main.ticks" in str(error_of(one))
+    one.close()
+    named = sync([Table(name="other.main.ticks")])
+    assert (error_of(named), count(query)) == (None, [(1, 1)])
+    assert buffer.execute("SELECT count(*) FROM other.otel_duckdb_sync.tables").fetchall() == [(1,)]
+    named.close()
+    with pytest.raises(SyncConfigError, match="several databases"):
+        sync([Table(name="other.main.ticks"), Table(name="buffer.main.ticks", target="x")])
+
+
+def test_a_table_of_another_database_is_told_with_its_full_name(buffer, sync, tmp_path):
+    buffer.execute(f"ATTACH '{tmp_path / 'other.duckdb'}' AS other")
+    buffer.execute("CREATE TABLE other.ticks AS SELECT 7 AS a")
+    assert "'other.main.ticks'" in str(error_of(sync()))
+
+
+def test_a_target_that_another_buffer_fills_is_refused_unless_it_is_shared(sync, ticks, query, target, tmp_path):
+    assert error_of(sync()) is None
+    with duckdb.connect(str(tmp_path / "second.duckdb")) as second:
+        second.execute("CREATE TABLE ticks AS SELECT range + 1000 AS a FROM range(10)")
+        with Sync(second, ["ticks"], target) as other:
+            error = error_of(other)
+            assert isinstance(error, TargetChangedError)
+            assert "another buffer" in str(error)
+        assert count(query) == [(1000, 1000)]
+        with Sync(second, [Table(name="ticks", shared=True)], target) as other:
+            assert error_of(other) is None
+    assert count(query) == [(1010, 1010)]
+
+
+def test_tables_with_a_key_share_no_target(buffer, sync, query, target, tmp_path):
+    buffer.execute("CREATE TABLE orders AS SELECT 1 AS a")
+    table = Table(name="orders", key=["a"])
+    assert error_of(sync([table])) is None
+    with duckdb.connect(str(tmp_path / "second.duckdb")) as second:
+        second.execute("CREATE TABLE orders AS SELECT 2 AS a")
+        with Sync(second, [table], target) as other:
+            assert isinstance(error_of(other), TargetChangedError)
