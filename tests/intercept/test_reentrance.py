@@ -37,7 +37,8 @@ def queries(connection):
     connection.executemany("insert into t values (?)", [[1], [2]])
     with pytest.raises(duckdb.Error):
         connection.execute("select * from missing")
-    relation = connection.cursor().sql("select * from range(10)")
+    cursor = connection.cursor()  # on DuckDB 1.4 a relation does not outlive its connection
+    relation = cursor.sql("select * from range(10)")
     (getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader)().read_all()
 
 
