@@ -102,9 +102,13 @@ def test_with_jaeger_down_and_its_queue_full_the_others_get_everything(stack):
     finally:
         stack.jaeger.start()
         stack.jaeger.wait_until_ready()
-    feed.send(1)
-    trace = feed.last.to_bytes(16, "big").hex()
-    eventually(lambda: stack.jaeger_probe.spans(trace))  # once the collector has found it again
+
+    def arrives_again() -> bool:
+        feed.send(1)  # as long as the queue is full, the newest is dropped
+        time.sleep(2)
+        return bool(stack.jaeger_probe.spans(feed.last.to_bytes(16, "big").hex()))
+
+    eventually(arrives_again)
 
 
 def test_with_prometheus_down_jaeger_gets_everything(stack):
