@@ -75,7 +75,7 @@ def notebook() -> None:
     connection.execute("CREATE TABLE trips AS SELECT range AS id, random() AS fare FROM range(2_000_000)")
     for _ in range(3):
         connection.sql("SELECT round(fare, 2) AS f, count(*) FROM trips GROUP BY f ORDER BY f").fetchall()
-        time.sleep(3)
+        time.sleep(12)
         try:
             connection.sql("SELECT fair FROM trips")
         except duckdb.BinderException:
