@@ -118,6 +118,7 @@ class Programs:
             process.stdin.close()
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(HEALTHY + 240)
 def test_healthy_programs_fire_nothing(watch, tmp_path):
     programs = Programs(watch.stack, tmp_path)
