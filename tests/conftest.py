@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from otel_duckdb import DuckDBInstrumentor
+from otel_duckdb import DuckDBInstrumentor, contract
 from otel_duckdb.testing import RecordedTelemetry
 
 OPTIONS = {"engine_metrics": False, "profile": "off"}
 """Tests of spans and latencies leave DuckDB's own figures alone, unless they ask for them."""
+
+
+def is_opening(span):
+    return span.attributes.get(contract.DUCKDB_QUERY_TYPE) == "CONNECT"
 
 
 class Telemetry(RecordedTelemetry):
@@ -18,6 +22,19 @@ class Telemetry(RecordedTelemetry):
 
     def instrument(self, **options):
         return super().instrument(**{**OPTIONS, **options})
+
+    def spans(self, name=None):
+        """The ended spans of what was done on connections."""
+        return [span for span in super().spans(name) if not is_opening(span)]
+
+    def openings(self):
+        """The ended spans of calls of `duckdb.connect`."""
+        return [span for span in super().spans() if is_opening(span)]
+
+    def opening(self):
+        """The only ended span of a call of `duckdb.connect`."""
+        (span,) = self.openings()
+        return span
 
     faults = RecordedTelemetry.internal_errors
 

@@ -2,9 +2,11 @@
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 import time
+import timeit
 
 import duckdb
 import pytest
@@ -137,6 +139,48 @@ def test_the_caller_is_whoever_made_it_slow_not_whoever_ended_it(con, telemetry)
     starts()
     ends()
     assert telemetry.ended[0].attributes["code.function.name"].endswith("<locals>.starts")
+
+
+FETCHES = {
+    "fetchall": lambda relation: relation.fetchall(),
+    "fetchmany": lambda relation: (
+        relation.fetchmany(100_000) if hasattr(relation, "fetchmany") else relation.fetchall()
+    ),
+    "iter_rows": lambda relation: list(relation.iter_rows() if hasattr(relation, "iter_rows") else relation.fetchall()),
+    "df": lambda relation: relation.df(),
+    "pl": lambda relation: relation.pl(),
+    "fetchnumpy": lambda relation: relation.fetchnumpy(),
+    "arrow table": lambda relation: relation.to_arrow_table(),
+    "reader": lambda relation: relation.fetch_arrow_reader(1000).read_all(),
+    "repr": repr,
+    "insert": lambda relation: relation.insert_into("slow"),
+    "write": lambda relation: relation.write_parquet(os.devnull),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
+@pytest.mark.parametrize("how", FETCHES)
+def test_a_slow_relation_tells_its_caller_whatever_runs_it(con, telemetry, how):
+    con.execute("CREATE OR REPLACE TEMP TABLE slow (a INT)")
+    telemetry.instrument(slow_threshold_ms=20)
+
+    def reads(relation):
+        FETCHES[how](relation)
+
+    reads(con.sql("SELECT nap(0.00002 * (range % 7))::INT AS a FROM range(1000)"))
+    [span] = [span for span in telemetry.spans if "code.file.path" in span.attributes]
+    assert span.attributes["code.file.path"] == __file__
+    [record] = telemetry.records
+    assert record.attributes["code.file.path"] == __file__
+
+
+@pytest.mark.parametrize("how", ["fetchall", "df", "fetchnumpy"])
+def test_a_relation_whose_rows_are_slow_to_hand_over_tells_its_caller(con, telemetry, how):
+    relation = con.sql("SELECT range AS a, 'row ' || range AS b FROM range(400_000)")
+    took = min(timeit.repeat(getattr(relation, how), number=1, repeat=3)) * 1000
+    telemetry.instrument(slow_threshold_ms=took / 2)
+    getattr(relation, how)()
+    assert telemetry.span.attributes["code.file.path"] == __file__
 
 
 def test_quick_queries_carry_no_caller(con, telemetry):

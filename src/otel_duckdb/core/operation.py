@@ -165,6 +165,11 @@ class Operation:
         """Nanoseconds spent inside DuckDB: the call and its fetches, without the caller's time between them."""
         return self.execute_ns + self.fetch_ns
 
+    def check_slow(self) -> None:
+        """Tell of the operation if it is slow by now; inside the user's call, so that the caller can be found."""
+        if self.duration_ns > self.slow_threshold.limit_ns:
+            self.slow_threshold.exceeded(self)
+
     @property
     def failure(self) -> BaseException | None:
         """The error, if it is one: none is that of a ROLLBACK where no transaction was open.

@@ -217,6 +217,7 @@ class _PublicCall:
             gate.dispatcher.begin(operation, scope.connection, scope.thread).leave()
         operation.execute_ns += 0 if scope.resumed else rest
         operation.fetch_ns += rest if scope.resumed else 0
+        operation.check_slow()
         state = self._relations.find(scope.relation)
         if state is not None and state.operation is operation:
             state.operation = None
@@ -245,6 +246,7 @@ class PublicSQLCall(_PublicCall):
             state.text = scope.text or ""
         if operation is not None:
             operation.execute_ns += rest
+            operation.check_slow()
             if held and scope.ran_last:
                 state.operation = operation
             else:
@@ -280,6 +282,7 @@ class PublicTerminalCall(_PublicCall):
         if operation is None:
             return result
         operation.fetch_ns += rest
+        operation.check_slow()
         if streams.is_stream(result):
             holder = RelationState(scope.connection)
             holder.operation = operation

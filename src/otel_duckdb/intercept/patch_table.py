@@ -22,6 +22,7 @@ from otel_duckdb.intercept.connection_methods import (
 )
 from otel_duckdb.intercept.describe import batch, given_query, into_table, named
 from otel_duckdb.intercept.duckdb1 import SQLCall
+from otel_duckdb.intercept.libraries import LIBRARIES, LibraryCall
 from otel_duckdb.intercept.relations import Relations
 from otel_duckdb.intercept.replacement_scans import ReplacementScan
 from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, chunk_rows, one_row, some_rows
@@ -221,6 +222,8 @@ class PatchTable:
 
     def _wrap(self, name: str, original: Any, hook: CallHook, scan: ReplacementScan) -> Any:
         inner = hook.hook if isinstance(hook, OnDefaultConnection) else hook
+        if name in LIBRARIES:
+            hook = LibraryCall(self._gate, hook, LIBRARIES[name])
         report = self._gate.report
         if self._generation == 1 and has_frame(original):
             if name in _WARNING:

@@ -36,6 +36,7 @@ class AttributeCache(Listener):
         self._tables = CardinalityLimit(settings.metric_tables)
         self._detailed = settings.metric_detail == "high"
         self._summaries = CardinalityLimit()
+        self._namespaces = CardinalityLimit()
 
     def started(self, operation: Operation, _context: Context) -> None:
         """Give the operation its attributes."""
@@ -62,8 +63,11 @@ class AttributeCache(Listener):
         if operation.name:
             common[contract.DB_OPERATION_NAME] = operation.name
         measured = dict(common)
+        namespace = self._namespaces(str(common.get(contract.DB_NAMESPACE, contract.OTHER)))
         if not self._detailed:
             measured.pop(contract.DB_NAMESPACE, None)
+        elif contract.DB_NAMESPACE in measured:
+            measured[contract.DB_NAMESPACE] = namespace
         if operation.collection:
             collection = common[contract.DB_COLLECTION_NAME] = bounded(operation.collection, contract.NAME_LENGTH_LIMIT)
             if self._detailed:
@@ -79,7 +83,7 @@ class AttributeCache(Listener):
         attributes = {**common, contract.DB_QUERY_TEXT: text} if text else common
         attributes = {**attributes, contract.DUCKDB_QUERY_TYPE: statement.kind, **self._comment(statement)}
         return OperationAttributes(
-            _name(operation, summary),
+            _name(operation, summary, namespace),
             attributes,
             measured,
             {contract.QUERY_TYPE: statement.kind},
@@ -118,8 +122,11 @@ def _summary(operation: Operation) -> str:
     return bounded(f"{BATCH} {summary}".rstrip(), SUMMARY_LIMIT)
 
 
-def _name(operation: Operation, summary: str) -> str:
-    if operation.name:
-        name = f"{operation.name} {operation.collection}" if operation.collection else operation.name
-        return bounded(name, SUMMARY_LIMIT)
-    return summary or contract.SYSTEM
+def _name(operation: Operation, summary: str, namespace: str) -> str:
+    """The span's name: the summary, else the operation and its target, as the semantic conventions say."""
+    if not operation.name:
+        return summary or contract.SYSTEM
+    target = operation.collection
+    if target is None and operation.statement.kind == "CONNECT":
+        target = namespace
+    return operation.name if target in (None, contract.OTHER) else bounded(f"{operation.name} {target}", SUMMARY_LIMIT)
