@@ -49,7 +49,9 @@ def _metrics() -> str:
 
 
 def _metric_row(metric: contract.Metric) -> str:
-    labels = ", ".join("`" + label.replace(".", "_") + "`" for label in metric.labels)
+    labels = ", ".join(
+        "`" + label.replace(".", "_") + "`" + "?" * (label in metric.optional) for label in metric.labels
+    )
     cells = (f"`{metric.prometheus_name}`", metric.kind.value, metric.unit, labels, metric.description)
     return f"| {' | '.join(cells)} |"
 

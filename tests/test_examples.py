@@ -41,14 +41,15 @@ def test_the_flights_answer_the_same_with_and_without_instrumentation(observed):
 def test_every_operation_of_the_flights_is_one_span(observed):
     spans = sorted(json.loads(observed.stdout)["spans"], key=lambda span: span["start"])
     names = [span["name"] for span in spans]
-    assert names[:5] == [
+    assert names[:6] == [
+        "connect flights",
         *("CREATE TABLE flights SELECT", "CREATE TABLE airlines SELECT", "CREATE TABLE planes SELECT"),
         *("SELECT flights", "SELECT flights airlines"),
     ]
     assert names[-6:] == [
         *("CREATE TABLE report", "BEGIN", "BATCH INSERT report", "UPDATE report", "COMMIT", "SELECT flights")
     ]
-    assert len(spans) == 14
+    assert len(spans) == 15
 
 
 def test_rows_batches_and_errors_of_the_flights_are_told(observed):

@@ -46,7 +46,7 @@ from otel_duckdb.signals.spans import Spans
 from otel_duckdb.signals.throughput import Throughput
 from otel_duckdb.signals.transactions import Transactions
 from otel_duckdb.telemetry.gauges import CallbackRegistry
-from otel_duckdb.telemetry.instance import InstanceLabels
+from otel_duckdb.telemetry.instance import InstanceLabels, declare
 from otel_duckdb.telemetry.internal_errors import InternalErrors
 from otel_duckdb.telemetry.providers import lacks_an_sdk
 from otel_duckdb.telemetry.section import in_section
@@ -73,6 +73,7 @@ class _Running:
         tracer, meter, logger = _scope(provided)
         self._report = report = InternalErrors(meter).report
         labels = InstanceLabels(settings, provided["meter_provider"])
+        self._instance_id = settings.instance_id
 
         # Who listens, in the order in which they are told.
         self._dispatcher = Dispatcher(report, settings.slow_threshold_ms * 1e6)
@@ -124,6 +125,7 @@ class _Running:
 
     def start(self) -> None:
         """Listen, and let everything be observed."""
+        declare(self._instance_id)
         self._tell_of_names_imported_before()
         self._patch_table.install()
         self._reload.start()
@@ -162,6 +164,7 @@ class _Running:
         self._sqlalchemy.stop()
         self.databases.close()
         self.connections.clear()
+        declare(None)
         atexit.unregister(self._exit)
 
     def _exit(self) -> None:

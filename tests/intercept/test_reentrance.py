@@ -55,7 +55,7 @@ class TestHooks:
 
         telemetry.instrument(request_hook=hook("request"), response_hook=hook("response"))
         queries(duckdb.connect())
-        spans = telemetry.spans()
+        spans = telemetry.openings() + telemetry.spans()
         assert calls.count("request") == calls.count("response") == len(spans)
         assert {span.attributes["tenant"] for span in spans} == {"acme"}
         assert not [span for span in spans if "tenants" in span.name]

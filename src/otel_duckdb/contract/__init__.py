@@ -7,9 +7,10 @@ OpenTelemetry's semantic conventions, version 1.44 (https://opentelemetry.io/doc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final
+
+from otel_duckdb.contract.metric import Kind as Kind
+from otel_duckdb.contract.metric import Metric as Metric
 
 SCOPE: Final = "otel_duckdb"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -26,44 +27,6 @@ PARAMETER_LENGTH_LIMIT: Final = 1024
 """Characters of one captured parameter, or of one value that a comment carries."""
 PARAMETER_LIMIT: Final = 64
 """Parameters of one call that are captured; those behind are left out."""
-
-
-class Kind(Enum):
-    """The OpenTelemetry instrument a metric is made with."""
-
-    HISTOGRAM = "histogram"
-    COUNTER = "counter"
-    OBSERVABLE_COUNTER = "observable counter"
-    OBSERVABLE_GAUGE = "gauge"
-    OBSERVABLE_UP_DOWN_COUNTER = "observable up-down counter"
-
-    @property
-    def prometheus_type(self) -> str:
-        """The type that Prometheus' exposition gives to such a metric."""
-        if self is Kind.HISTOGRAM:
-            return "histogram"
-        return "counter" if self in (Kind.COUNTER, Kind.OBSERVABLE_COUNTER) else "gauge"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric: what it is called, what it counts, and by what it is split.
-
-    `labels` are the attributes every point may carry; `buckets` are a histogram's upper bounds in the metric's unit.
-    """
-
-    name: str
-    kind: Kind
-    unit: str
-    description: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] | None = None
-
-    @property
-    def prometheus_name(self) -> str:
-        """The name in Prometheus: the same, with dots as underscores and nothing added."""
-        return self.name.replace(".", "_")
-
 
 # Labels of metrics.
 QUERY_TYPE: Final = "query_type"
@@ -154,7 +117,8 @@ ROWS_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 
 
 _ENGINE = (INSTANCE_ID, DATABASE)
 _SYNC = (INSTANCE_ID, DATABASE, TABLE_NAME)
-_OPERATION = (DB_SYSTEM_NAME, DB_NAMESPACE, DB_QUERY_SUMMARY, DB_OPERATION_NAME, DB_COLLECTION_NAME, ERROR_TYPE)
+_OPERATION_OPTIONAL = (DB_NAMESPACE, DB_QUERY_SUMMARY, DB_OPERATION_NAME, DB_COLLECTION_NAME, ERROR_TYPE)
+_ROWS_OPTIONAL = (DB_NAMESPACE, DB_QUERY_SUMMARY, ERROR_TYPE)
 _POOL = (DB_POOL_NAME,)
 
 
@@ -179,12 +143,14 @@ def _per_second(statement: str) -> Metric:
     )
 
 
-def _gauge(name: str, unit: str, description: str, labels: tuple[str, ...] = _ENGINE) -> Metric:
-    return Metric(name, Kind.OBSERVABLE_GAUGE, unit, description, labels)
+def _gauge(
+    name: str, unit: str, description: str, labels: tuple[str, ...] = _ENGINE, optional: tuple[str, ...] = ()
+) -> Metric:
+    return Metric(name, Kind.OBSERVABLE_GAUGE, unit, description, labels, optional=optional)
 
 
-def _counter(name: str, unit: str, description: str, labels: tuple[str, ...]) -> Metric:
-    return Metric(name, Kind.COUNTER, unit, description, labels)
+def _counter(name: str, unit: str, description: str, labels: tuple[str, ...], optional: tuple[str, ...] = ()) -> Metric:
+    return Metric(name, Kind.COUNTER, unit, description, labels, optional=optional)
 
 
 def _pool_time(name: str, description: str) -> Metric:
@@ -197,16 +163,18 @@ OPERATION_DURATION: Final = Metric(
     Kind.HISTOGRAM,
     "s",
     "Duration of database client operations: time spent inside DuckDB, without the caller's time between fetches.",
-    _OPERATION,
+    (DB_SYSTEM_NAME, *_OPERATION_OPTIONAL),
     DURATION_SECONDS_BUCKETS,
+    _OPERATION_OPTIONAL,
 )
 RETURNED_ROWS: Final = Metric(
     "db.client.response.returned_rows",
     Kind.HISTOGRAM,
     "{row}",
     "Rows that the caller fetched from one operation.",
-    _OPERATION,
+    (DB_SYSTEM_NAME, *_ROWS_OPTIONAL),
     ROWS_BUCKETS,
+    _ROWS_OPTIONAL,
 )
 QUERY_LATENCY: Final = Metric(
     "duckdb_query_latency_ms",
@@ -230,11 +198,14 @@ SELECT_PER_SECOND: Final = _per_second("select")
 INSERT_PER_SECOND: Final = _per_second("insert")
 UPDATE_PER_SECOND: Final = _per_second("update")
 DELETE_PER_SECOND: Final = _per_second("delete")
-ACTIVE_QUERIES: Final = _gauge("duckdb_active_queries", "{query}", "Operations DuckDB is working on at this moment.")
+ACTIVE_QUERIES: Final = _gauge(
+    "duckdb_active_queries", "{query}", "Operations DuckDB is working on at this moment.", optional=(DATABASE,)
+)
 OLDEST_QUERY: Final = _gauge(
     "duckdb_oldest_query_seconds",
     "s",
     "For how long DuckDB has been at work on the oldest call that has not returned; 0 where it rests.",
+    optional=(DATABASE,),
 )
 
 # The engine.
@@ -266,7 +237,10 @@ TEMPORARY_STORAGE: Final = _gauge(
 
 # Connections and pools.
 ACTIVE_CONNECTIONS: Final = _gauge(
-    "duckdb_active_connections", "{connection}", "Open connections, with their cursors and duplicates."
+    "duckdb_active_connections",
+    "{connection}",
+    "Open connections, with their cursors and duplicates.",
+    optional=(DATABASE,),
 )
 FAILED_CONNECTIONS: Final = _counter(
     "duckdb_failed_connections",
@@ -335,20 +309,36 @@ TRANSACTION_LATENCY: Final = _gauge(
 )
 
 # Sync.
-SYNC_SUCCESS: Final = _counter("duckdb_sync_success_count", "{attempt}", "Sync attempts that succeeded.", _SYNC)
-SYNC_FAILURE: Final = _counter("duckdb_sync_failure_count", "{attempt}", "Sync attempts that failed.", _SYNC)
-SYNC_RETRIES: Final = _counter("duckdb_sync_retry_attempts", "{attempt}", "Sync attempts that were retries.", _SYNC)
+SYNC_SUCCESS: Final = _counter(
+    "duckdb_sync_success_count", "{attempt}", "Sync attempts that succeeded.", _SYNC, (DATABASE,)
+)
+SYNC_FAILURE: Final = _counter(
+    "duckdb_sync_failure_count", "{attempt}", "Sync attempts that failed.", _SYNC, (DATABASE,)
+)
+SYNC_RETRIES: Final = _counter(
+    "duckdb_sync_retry_attempts", "{attempt}", "Sync attempts that were retries.", _SYNC, (DATABASE,)
+)
 SYNC_LATENCY: Final = _gauge(
-    "duckdb_sync_latency_ms", "ms", "Average duration of the sync attempts in the last minute.", _SYNC
+    "duckdb_sync_latency_ms",
+    "ms",
+    "Average duration of the sync attempts in the last minute.",
+    _SYNC,
+    (DATABASE,),
 )
 SYNC_PENDING_ROWS: Final = _gauge(
-    "duckdb_sync_pending_rows", "{row}", "Rows of the buffer that are not yet acknowledged.", _SYNC
+    "duckdb_sync_pending_rows", "{row}", "Rows of the buffer that are not yet acknowledged.", _SYNC, (DATABASE,)
 )
 SYNC_LAG: Final = _gauge(
-    "duckdb_sync_lag_seconds", "s", "Time since the buffer was last known to be wholly acknowledged.", _SYNC
+    "duckdb_sync_lag_seconds",
+    "s",
+    "Time since the buffer was last known to be wholly acknowledged.",
+    _SYNC,
+    (DATABASE,),
 )
-SYNC_ROWS_SENT: Final = _counter("duckdb_sync_rows", "{row}", "Rows acknowledged by the target.", _SYNC)
-SYNC_BYTES_SENT: Final = _counter("duckdb_sync_bytes", "By", "Arrow bytes acknowledged by the target.", _SYNC)
+SYNC_ROWS_SENT: Final = _counter("duckdb_sync_rows", "{row}", "Rows acknowledged by the target.", _SYNC, (DATABASE,))
+SYNC_BYTES_SENT: Final = _counter(
+    "duckdb_sync_bytes", "By", "Arrow bytes acknowledged by the target.", _SYNC, (DATABASE,)
+)
 
 # Inside the query.
 OPERATOR_TIME: Final = _counter(

@@ -8,6 +8,7 @@ from otel_duckdb import contract
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.profile import COLLECTOR
 from otel_duckdb.profiling.plan_details import remark, scan_target
+from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.counter import Counter
 from otel_duckdb.text import encodable
 
@@ -126,6 +127,7 @@ class Plans(Listener):
         self._time = Counter(meter, contract.OPERATOR_TIME)
         self._rows = Counter(meter, contract.OPERATOR_ROWS)
         self._spilled = Counter(meter, contract.SPILLED_BYTES)
+        self._databases = CardinalityLimit()
 
     def tree(self, operation: Operation) -> str:
         """The operation's plan, with literals hidden like those of its text."""
@@ -152,5 +154,6 @@ class Plans(Listener):
             labels = {**common, contract.OPERATOR_TYPE: operator.kind}
             self._time.add(operator.seconds * 1000, labels)
             self._rows.add(operator.rows, labels)
-        database = {**common, contract.DATABASE: encodable(operation.database)}
+        label = operation.database if operation.connection is None else operation.connection.label
+        database = {**common, contract.DATABASE: self._databases(encodable(label))}
         self._spilled.add(profile.peak_temporary or 0, database)

@@ -1,9 +1,10 @@
-"""The label that tells instances of a program apart."""
+"""The label that tells instances of a program apart: one way to find it, for every metric that carries it."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from opentelemetry import metrics
 
@@ -15,34 +16,45 @@ if TYPE_CHECKING:
 
     from otel_duckdb.settings import Settings
 
+_declared: list[str] = []
+_of_process: dict[int, str] = {}
+
+
+def declare(instance_id: str | None) -> None:
+    """Let `instance_id` be that of the whole process, as a keyword of `instrument()` says; None takes it back."""
+    _declared[:] = [] if instance_id is None else [instance_id]
+
 
 class InstanceLabels:
-    """The labels every point about the engine carries: `instance_id`, where one is known."""
+    """The label `instance_id` of points about DuckDB's databases and their sync.
+
+    It is the option `instance_id`; else the `service.instance.id` of the provider's resource, which the SDK makes up
+    anew for each process where nobody sets it; else one made up here for each process. A process that was forked has a
+    made-up one of its own, and its number behind an option that its parent had, so that no two series are one.
+    """
 
     def __init__(self, settings: Settings, meter_provider: Any = None) -> None:
-        """Take it from the settings, else from the resource of the provider, which may be set later."""
+        """Take the option from what is declared, else from `settings`; the provider may be set later."""
         self._given = settings.instance_id
         self._provider = meter_provider
-        self._labels: Mapping[str, str] | None = None
         self._process = os.getpid()
-        self._forked = False
+        self._found_for: tuple[Any, ...] = ()
+        self._labels: Mapping[str, str] = {}
 
     def __call__(self) -> Mapping[str, str]:
         """Return the labels."""
-        if self._process != os.getpid():  # forked since: the SDK has given the child's resource an id of its own
-            self._process, self._labels, self._forked = os.getpid(), None, True
-        if self._labels is None:
-            found = self._of_this_process(self._given) if self._given else self._of_the_resource()
-            if not found:
-                return {}
-            self._labels = {contract.INSTANCE_ID: encodable(found)}
+        asked = (next(iter(_declared), self._given), self._resource(), os.getpid())
+        if asked != self._found_for:
+            self._labels = {contract.INSTANCE_ID: encodable(self._find(*asked))}
+            self._found_for = asked
         return self._labels
 
-    def _of_this_process(self, given: str) -> str:
-        return f"{given}-{self._process}" if self._forked else given
-
-    def _of_the_resource(self) -> str | None:
+    def _resource(self) -> Any:
         provider = metrics.get_meter_provider() if self._provider is None else self._provider
-        resource = getattr(getattr(provider, "_sdk_config", None), "resource", None)
-        found = None if resource is None else resource.attributes.get(contract.SERVICE_INSTANCE_ID)
-        return None if found is None else str(found)
+        return getattr(getattr(provider, "_sdk_config", None), "resource", None)
+
+    def _find(self, given: str | None, resource: Any, process: int) -> str:
+        if given:
+            return given if process == self._process else f"{given}-{process}"
+        named = None if resource is None else resource.attributes.get(contract.SERVICE_INSTANCE_ID)
+        return str(named) if named else _of_process.setdefault(process, str(uuid4()))
