@@ -49,7 +49,7 @@ class SQLAlchemyPools:
         def imported(_: ModuleType) -> None:
             watcher = here()
             if watcher is not None:
-                watcher._guard(watcher._install)
+                watcher._try(watcher._install)
 
         register_post_import_hook(imported, "sqlalchemy")
 
@@ -57,7 +57,7 @@ class SQLAlchemyPools:
         """Take back what was replaced."""
         self._patches.restore()
         while self._remove:
-            self._guard(self._remove.pop())
+            self._try(self._remove.pop())
 
     def _install(self) -> None:
         # They were just imported, and are no dependency of ours.
@@ -71,11 +71,15 @@ class SQLAlchemyPools:
         self._patches.replace(_ConnectionRecord, "__init__", self._creating(_ConnectionRecord.__init__))
         self._patches.replace(pool.QueuePool, "_do_get", self._waiting(pool.QueuePool._do_get, exc.TimeoutError))
 
-    def _guard(self, action: Callable[..., object], *arguments: Any) -> None:
+    def _try(self, action: Callable[..., object], *arguments: Any) -> None:
         try:
-            unless_inside(action)(*arguments)
+            action(*arguments)
         except Exception as error:
             self._report("pools", error)
+
+    def _guard(self, action: Callable[..., object], *arguments: Any) -> None:
+        """The same, unless code of this package runs: a pool that it uses is not observed."""
+        self._try(unless_inside(action), *arguments)
 
     def _creating(self, original: Callable[..., None]) -> Callable[..., None]:
         def __init__(record: Any, pool: Any, *arguments: Any, **keywords: Any) -> None:  # noqa: N807 - it takes its place

@@ -45,7 +45,9 @@ def engine() -> Dashboard:
 
 
 def _gauge(title: str, description: str, metric: Metric, unit: str, width: int = 8) -> Panel:
-    return lines(title, description, Query(_SEE.total(metric, *_BY), _WHICH), unit=unit, width=width)
+    by = tuple(label for label in _BY if label == JOB or label in metric.labels)
+    which = _WHICH if contract.DATABASE in by else _WHICH.partition(" of ")[2]
+    return lines(title, description, Query(_SEE.total(metric, *by), which), unit=unit, width=width)
 
 
 def _glance() -> tuple[Panel, ...]:
