@@ -222,7 +222,7 @@ def test_a_database_that_is_not_there_is_not_made(folder):
 def test_a_reset_sends_all_rows_anew(folder):
     assert run("sync", folder=folder)[0] == 0
     code, out, err = run("sync", "--reset", "ticks", folder=folder)
-    assert (code, out) == (2, "")
+    assert (code, out.strip()) == (2, "")
     assert "the 1000 rows in the buffer will be sent anew" in err
     assert "--reset ticks --delete-sent --yes" in err
     assert run("sync", folder=folder)[1] == "ticks: 0 rows sent\n"

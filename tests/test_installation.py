@@ -131,7 +131,8 @@ def test_a_misspelt_variable_leaves_one_warning_when_duckdb_is_instrumented():
 
 
 BARE = """
-import sys
+import os, sys
+os.environ.setdefault("PYTHONPATH", "")  # which opentelemetry-instrument sets
 for name in ("opentelemetry.sdk", "opentelemetry.distro"): sys.modules[name] = None
 import opentelemetry.instrumentation.auto_instrumentation.sitecustomize  # what opentelemetry-instrument runs first
 import duckdb

@@ -7,6 +7,7 @@ nothing is instrumented, to see what DuckDB does by itself.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import itertools
@@ -96,6 +97,8 @@ class Stress:
             self.errors.append(f"thread {number}: {error!r}")
         finally:
             self.alive[number] = float("inf")
+            self.paused.abort()  # who has left is waited for no more
+            self.resumed.abort()
 
     def step(self, chance, held):
         connection = duckdb.connect()
@@ -103,9 +106,10 @@ class Stress:
             connection.execute("create table t as from range(3000)")
             for _ in range(4):
                 connection.execute("select count(*) from t where range > ?", [chance.randrange(9)]).fetchall()
-        relation = connection.cursor().sql("select * from range(100000)")
+        cursor = connection.cursor()  # which DuckDB 1.4 closes when nobody holds it, with its relations
+        relation = cursor.sql("select * from range(100000)")
         make = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
-        held.append((connection, make(2000)))
+        held.append((cursor, make(2000)))
         held[-1][1].read_next_batch()
         if len(held) > 5:
             held.pop(chance.randrange(5))
@@ -115,8 +119,12 @@ class Stress:
     def fork(self):
         """Fork while every thread is between two steps, with results and streams open."""
         self.pause.set()
-        self.paused.wait(HANG_SECONDS)
-        self.pause.clear()
+        try:
+            self.paused.wait(HANG_SECONDS)
+        except threading.BrokenBarrierError:
+            return  # the time is over, or a thread has failed
+        finally:
+            self.pause.clear()
         child = os.fork()
         if child == 0:
             signal.alarm(CHILD_SECONDS)
@@ -124,7 +132,8 @@ class Stress:
             connection.execute("select 1").fetchall()
             self.reader.get_metrics_data()
             os._exit(0)
-        self.resumed.wait(HANG_SECONDS)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.resumed.wait(HANG_SECONDS)
         _, status = os.waitpid(child, 0)
         if status:
             self.errors.append(f"a forked child ended with status {status}")

@@ -173,14 +173,25 @@ def describe(cursor: DuckDBPyConnection, location: Location) -> Signature:
     """
     try:
         rows = cursor.execute(
-            'SELECT name, type, "notnull" FROM pragma_table_info($1) ORDER BY cid ASC', [location.reference]
+            'SELECT name, type, NOT "notnull" FROM pragma_table_info($1) ORDER BY cid ASC', [location.reference]
         ).fetchall()
-    except duckdb.CatalogException as error:
+    except duckdb.CatalogException:
+        rows = _described_by_parts(cursor, location)
+    if not rows:
         raise SyncConfigError(
             f"table {location.journal_name!r} is gone from the DuckDB database; bring it back, tell the sync where it "
             "went with `otel-duckdb sync --rename OLD=NEW`, or leave it out"
-        ) from error
-    return tuple((name, kind, not required) for name, kind, required in rows)
+        )
+    return tuple(rows)
+
+
+def _described_by_parts(cursor: DuckDBPyConnection, location: Location) -> list[tuple[str, str, bool]]:
+    """The same from the list of all columns: DuckDB 1.4 cannot read a full name with a quote in it."""
+    return cursor.execute(
+        "SELECT column_name, data_type, is_nullable FROM duckdb_columns() "
+        "WHERE database_name = $1 AND schema_name = $2 AND table_name = $3 ORDER BY column_index ASC",
+        list(location),
+    ).fetchall()
 
 
 def refuse_keys(schema: Schema) -> None:
