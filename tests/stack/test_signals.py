@@ -13,7 +13,7 @@ from stack import eventually
 STATEMENTS = [
     "DELETE symbols",
     "INSERT symbols",
-    "INSERT trades",
+    "BATCH INSERT trades",
     "UPDATE trades",
     "SELECT trades symbols",
     "DELETE trades",
@@ -51,7 +51,7 @@ def test_the_same_spans_are_in_clickhouse(clickhouse, spans, gateway):
     assert {(row[0], row[1], row[2]) for row in rows} == {
         (span["spanId"], span["name"], int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"])) for span in spans
     }
-    attributes = next(row[3] for row in rows if row[1] == "INSERT trades")
+    attributes = next(row[3] for row in rows if row[1] == "BATCH INSERT trades")
     assert attributes[contract.DB_QUERY_TEXT] == "INSERT INTO trades VALUES (?, ?, ?)"
 
 
