@@ -176,7 +176,7 @@ def test_prometheus_scrapes_the_exact_names_and_stores_the_exemplar(tmp_path, to
                 get(
                     own_port,
                     "/api/v1/query_exemplars",
-                    query="duckdb_query_latency_ms_bucket",
+                    query='duckdb_query_latency_ms_bucket{query_type="SELECT"}',
                     start=now - 600,
                     end=now + 600,
                 )
