@@ -55,10 +55,16 @@ def test_it_has_a_span_and_a_latency_like_any_operation(heard, path, database):
     connection.close()
 
 
-def test_a_database_in_memory_is_opened_too(heard):
+def test_a_database_in_memory_is_made_and_not_opened_unless_that_fails(heard):
     duckdb.connect().close()
+    duckdb.connect("").close()
     duckdb.connect(":memory:cache").close()
-    assert [span.name for span in heard.openings()] == ["connect memory", "connect cache"]
+    assert heard.openings() == []
+    with pytest.raises(duckdb.Error):
+        duckdb.connect(config={"no_such_option": 1})
+    (span,) = heard.openings()
+    assert (span.name, span.status.status_code) == ("connect memory", StatusCode.ERROR)
+    assert span.end_time > span.start_time
 
 
 def test_the_time_of_replaying_a_log_is_told(heard, path):
@@ -131,10 +137,10 @@ def test_a_slow_one_is_logged_with_its_caller(telemetry, path, caplog):
     assert __file__ in record.getMessage()
 
 
-def test_names_of_spans_stay_few_however_many_databases_are_opened(telemetry):
+def test_names_of_spans_stay_few_however_many_databases_are_opened(telemetry, tmp_path):
     telemetry.instrument(metric_detail="high")
     for number in range(contract.TABLE_NAME_LIMIT + 3):
-        duckdb.connect(f":memory:job-{number}").close()
+        duckdb.connect(tmp_path / f"job-{number}.db").close()
     names = [span.name for span in telemetry.openings()]
     assert names[-4:] == [f"connect job-{contract.TABLE_NAME_LIMIT - 1}", "connect", "connect", "connect"]
     namespaces = {

@@ -87,7 +87,7 @@ def test_a_relation_whose_connection_is_not_known_touches_no_other(telemetry):
             assert unknown.table_function("range", [5]).filter("range > 2").fetchall() == [(3,), (4,)]
             assert not is_on(known)
             assert known.execute("SELECT max(i) FROM range(9) t(i)").fetchall() == [(8,)]
-    assert [span.name for span in telemetry.ended] == ["connect memory", "SELECT", "SELECT"]
+    assert [span.name for span in telemetry.ended] == ["SELECT", "SELECT"]
 
 
 def test_cursors_are_profiled_too(con, telemetry):

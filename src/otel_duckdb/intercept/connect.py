@@ -24,16 +24,18 @@ _DEFAULT: Final = ":default:"
 
 
 class _Asked(NamedTuple):
-    """The database that is asked for, and the operation of opening it, if it is to be recorded."""
+    """The database that is asked for, the operation of opening it, if it is to be recorded, and its call."""
 
     database: Any
-    call: Call | None
+    operation: Operation | None = None
+    call: Call | None = None
 
 
 class ConnectCall:
     """`connect`, which makes a connection or says why it cannot.
 
-    It is an operation like any other: a log that DuckDB has to replay can take it seconds.
+    To open a database is an operation like any other: a log that DuckDB has to replay can take it seconds. One in
+    memory is made, and none is opened: that is an operation only where it fails.
     """
 
     def __init__(self, gate: Gate) -> None:
@@ -46,17 +48,23 @@ class ConnectCall:
             return None
         database = arguments[0] if arguments else keywords.get("database", ":memory:")
         try:
-            return _Asked(database, self._begin(database))
+            operation = self._operation(database)
+            if operation is None or _is_in_memory(database):
+                return _Asked(database, operation)
+            return _Asked(database, operation, self._begin(operation))
         except Exception as fault:
             gate.report(fault)
-            return _Asked(database, None)
+            return _Asked(database)
 
-    def _begin(self, database: Any) -> Call | None:
+    def _operation(self, database: Any) -> Operation | None:
         if database == _DEFAULT or not self._gate.should_record(None):
             return None
         to_be = Connection(0, None, location(database), None)
-        statement = replace(_STATEMENT, redacted=f"{_NAME} {to_be.database}")
-        operation = Operation("", statement, to_be, name=_NAME)
+        return Operation("", replace(_STATEMENT, redacted=f"{_NAME} {to_be.database}"), to_be, name=_NAME)
+
+    def _begin(self, operation: Operation) -> Call:
+        to_be = operation.connection
+        assert to_be is not None  # noqa: S101 - it was made with one
         return self._gate.dispatcher.begin(operation, to_be, get_ident())
 
     def succeed(self, asked: _Asked, result: Any) -> Any:
@@ -75,8 +83,13 @@ class ConnectCall:
 
     def fail(self, asked: _Asked, error: BaseException) -> None:
         """Count the failure, and end the operation with it."""
-        gate, call = self._gate, asked.call
+        gate, operation = self._gate, asked.operation
         gate.dispatcher.connect_failed(error)
-        if call is not None:
-            call.operation.execute_ns = call.leave()
-            gate.dispatcher.end(call.operation, error)
+        if operation is not None:
+            (asked.call or self._begin(operation)).leave()
+            operation.execute_ns = operation.last_call_ns - operation.start_ns
+            gate.dispatcher.end(operation, error)
+
+
+def _is_in_memory(database: Any) -> bool:
+    return isinstance(database, str) and (not database or database.startswith(":memory:"))

@@ -42,7 +42,7 @@ def latency(limits: Thresholds, special: tuple[ProgramLatency, ...]) -> Alert:
         "\nor ".join(asked(*one) for one in latencies(limits.latency_ms, special)),
         # As long as the window: a single slow query has left the window before the alert can fire.
         window,
-        f"{WHERE}: 95 % of the {{{{ $labels.query_type }}}} operations take up to {DURATION}",
+        f"{WHERE}: 95 % of the {{{{ $labels.{contract.QUERY_TYPE} }}}} operations take up to {DURATION}",
         f"More than 5 % of the operations of one type ({ASKED.replace('|', ', ')}) took over {limits.latency_ms:g} ms"
         " inside"
         f" DuckDB, for {window} on end. Programs with fewer than {limits.latency_min_per_second:g} such operations a"
