@@ -47,7 +47,7 @@ exporter, provider = InMemorySpanExporter(), TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(exporter))
 DuckDBInstrumentor().instrument(tracer_provider=provider)
 duckdb.connect().execute("SELECT 42").fetchall()
-[_, span] = exporter.get_finished_spans()
+[span] = exporter.get_finished_spans()
 print(span.name, span.instrumentation_scope.version)
 """
 

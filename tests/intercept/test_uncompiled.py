@@ -37,7 +37,7 @@ with duckdb.connect() as connection:
     except duckdb.Error as error:
         import traceback
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "otel_duckdb" in frame.filename]
-spans = [(span.name, span.attributes.get("db.response.returned_rows")) for span in exporter.get_finished_spans()][1:3]
+spans = [(span.name, span.attributes.get("db.response.returned_rows")) for span in exporter.get_finished_spans()][:2]
 print(json.dumps([rows, spans, variables, calls, len(frames)]))
 """
 
