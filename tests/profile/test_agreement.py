@@ -67,7 +67,7 @@ def names_of(text, kinds):
 @pytest.mark.parametrize("name", QUERIES)
 def test_operators_agree_with_the_text_duckdb_renders_of_the_same_run(con, telemetry, name):
     if name == "spill":
-        con.execute("SET memory_limit = '45MB'")
+        con.execute("SET memory_limit = '35MB'")
     telemetry.instrument(profile="all")
     con.execute(QUERIES[name]).fetchall()
     text = con.get_profiling_information(format="text" if TWO else "query_tree")
@@ -109,7 +109,7 @@ def test_the_example_of_a_join_that_spills_shows_it_on_its_second_span(telemetry
     with tempfile.TemporaryDirectory() as directory, duckdb.connect(Path(directory, "orders.duckdb")) as con:
         example["fill"](con, 400_000)
         con.execute("SET threads = 2")
-        con.execute("SET memory_limit = '45MB'")
+        con.execute("SET memory_limit = '35MB'")
         for _ in range(2):
             con.execute(example["REPORT"]).fetchall()
     span = telemetry.last
