@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "core": GROUND | {"telemetry"},
     **dict.fromkeys(PRODUCERS, CORE),
     "signals": CORE | {"profiling"},
-    "instrumentor": CORE | PRODUCERS | {"signals", "arguments", "declarative"},
+    "instrumentor": CORE | PRODUCERS | {"signals", "arguments", "declarative", "monitor"},
     "testing": CORE | {"instrumentor"},
     "": {"instrumentor", "core", "settings", "statement"},
     "arguments": {"settings", "text"},
@@ -38,9 +38,10 @@ MAY_IMPORT = {
     "sync": GROUND | {"telemetry"},
     "rules": {"contract", "settings"},
     "web": {"text"},
+    "monitor": CORE | {"rules", "web"},
     "exporters": {"settings", "telemetry", "text", "web"},
     "demo": {"contract", "text", "web"},
-    "commands": {"settings", "text", "installation", "sync", "rules", "demo"},
+    "commands": {"settings", "text", "installation", "sync", "rules", "demo", "monitor"},
     "cli": {"commands", "installation"},
 }
 

@@ -17,6 +17,7 @@ from wrapt import register_post_import_hook
 
 from otel_duckdb import contract
 from otel_duckdb.arguments import PROVIDED, check_connection, check_options
+from otel_duckdb.core import source
 from otel_duckdb.core.deferred import Deferred
 from otel_duckdb.core.dispatcher import Dispatcher
 from otel_duckdb.core.methods import Methods
@@ -52,12 +53,15 @@ from otel_duckdb.telemetry.providers import lacks_an_sdk
 from otel_duckdb.telemetry.section import in_section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from opentelemetry._logs import Logger
     from opentelemetry.metrics import Meter
     from opentelemetry.trace import Tracer
 
+    from otel_duckdb.core.listener import Listener
+    from otel_duckdb.core.operation import Connection
+    from otel_duckdb.engine.database import Database
     from otel_duckdb.pools.shown import Pool
     from otel_duckdb.telemetry.gauges import Gauges
 
@@ -123,6 +127,26 @@ class _Running:
         if settings.engine_metrics:
             self._gauges += [EngineGauges(readings, settings, labels), ProcessGauges(readings, labels)]
 
+    def listen(self, *listeners: Listener) -> None:
+        """Tell these listeners of connections and operations from now on, after the signals."""
+        self._dispatcher.listen(*listeners)
+
+    def forget(self, *listeners: Listener) -> None:
+        """Tell these listeners no more."""
+        self._dispatcher.forget(*listeners)
+
+    def report(self, component: str, error: BaseException) -> None:
+        """Count a fault of `component`, and log the first of its kind."""
+        self._report(component, error)
+
+    def live_databases(self) -> Iterable[Database]:
+        """Return the databases that are observed."""
+        return tuple(self.databases)
+
+    def live_connections(self) -> Iterable[Connection]:
+        """Return the live connections."""
+        return tuple(self.connections)
+
     def start(self) -> None:
         """Listen, and let everything be observed."""
         declare(self._instance_id)
@@ -134,6 +158,7 @@ class _Running:
             gauges.register(self._callbacks)
         self._failed_connections.start()
         self._sqlalchemy.start()
+        source.provide(self)
         self._register_exit()
         self.gate.woken = self._register_exit
 
@@ -153,6 +178,7 @@ class _Running:
 
     def stop(self) -> None:
         """Put everything back, end what is open, and let go of every database."""
+        source.provide(None)
         if self._profiler is not None:
             self._profiler.stop()
         self.gate.active = False

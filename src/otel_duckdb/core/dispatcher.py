@@ -68,6 +68,11 @@ class Dispatcher:
         self._listeners += listeners
         self._bind()
 
+    def forget(self, *listeners: Listener) -> None:
+        """Tell these listeners no more; operations that run now may still end without them."""
+        self._listeners = [each for each in self._listeners if each not in listeners]
+        self._bind()
+
     def _bind(self) -> None:
         self._opened, self._closing, self._closed, self._connect_failed, self._profiling_taken = (
             self._defined(name)

@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from otel_duckdb.engine import state
+from otel_duckdb.engine.cursor import PrivateCursor
 from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
-    from otel_duckdb.engine.cursor import PrivateCursor
     from otel_duckdb.engine.state import EngineState
 
 _CLOSE_TIMEOUT = 1.0
@@ -59,6 +59,18 @@ class Database:
                 self._reading = False
                 if self._closing:  # the garbage collector ran in this thread, or the other thread gave up waiting
                     self._drop()
+
+    def open_cursor(self) -> PrivateCursor | None:
+        """Return a new cursor, for what takes longer than a reading; whoever asks for it closes it.
+
+        None where the instance is closed, or in a forked child. The file stays locked until the cursor is closed.
+        """
+        if self._process != os.getpid():
+            return None
+        with self._lock:
+            if self._reading or self._closing or self._cursor is None:
+                return None
+            return PrivateCursor.into(self._cursor.connection, self._cursor.methods)
 
     def _read(self, cursor: PrivateCursor) -> EngineState:
         if not self._prepared:

@@ -44,7 +44,8 @@ class Gauges(Protocol):
 class _Metric:
     """Who observes one metric, and the meters that ask for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
         self.observers: list[tuple[CallbackRegistry, Observe]] = []
         self.meters: WeakSet[Meter] = WeakSet()
 
@@ -68,7 +69,7 @@ class CallbackRegistry:
 
     def add(self, metric: Metric, observe: Observe) -> None:
         """Ask `observe` for the points of `metric` at every collection."""
-        shared = _metrics.setdefault(metric.name, _Metric())
+        shared = _metrics.setdefault(metric.name, _Metric(metric))
         shared.observers.append((self, observe))
         if self.meter not in shared.meters:
             shared.meters.add(self.meter)
@@ -90,6 +91,17 @@ class CallbackRegistry:
             return ()
         finally:
             INSIDE.reset(token)
+
+
+def observe_all() -> Iterable[tuple[Metric, Observation]]:
+    """Return the points of every observed metric of this process, without a reader of the SDK.
+
+    In the order in which the metrics were added: the first gauge of the engine takes the reading of all.
+    """
+    for shared in _metrics.copy().values():
+        for owner, observe in shared.observers.copy():
+            for observation in owner.ask(observe):
+                yield shared.metric, observation
 
 
 def _real(meter: Any) -> Any:

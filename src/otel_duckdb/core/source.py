@@ -1,0 +1,83 @@
+"""What is instrumented at the moment, for whoever follows it beside the signals: the monitor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from otel_duckdb.core.listener import Listener
+    from otel_duckdb.core.operation import Connection
+
+
+class Cursor(Protocol):
+    """A cursor of our own, whose statements are not recorded."""
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows."""
+
+    def run(self, sql: str) -> None:
+        """Run one statement that has no result worth reading."""
+
+    def close(self) -> None:
+        """Close the cursor, and with it its hold on the database."""
+
+
+class ObservedDatabase(Protocol):
+    """A live database instance of this process.
+
+    Attributes:
+        name: Its label in the metrics, unique within the process.
+        path: The real path of its main file, None in memory.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - told above
+    @property
+    def path(self) -> str | None: ...  # noqa: D102 - told above
+
+    def open_cursor(self) -> Cursor | None:
+        """Return a new cursor, to be closed soon; None where the database is closed by now."""
+
+
+class Source(Protocol):
+    """One instrumentation, from `instrument()` to `uninstrument()`."""
+
+    def listen(self, *listeners: Listener) -> None:
+        """Tell these listeners of connections and operations from now on, after the signals."""
+
+    def forget(self, *listeners: Listener) -> None:
+        """Tell these listeners no more."""
+
+    def live_databases(self) -> Iterable[ObservedDatabase]:
+        """Return the live databases; none where the engine's metrics are switched off."""
+
+    def live_connections(self) -> Iterable[Connection]:
+        """Return the live connections."""
+
+    def report(self, component: str, error: BaseException) -> None:
+        """Count a fault of `component` in `otel_duckdb_internal_errors`, and log the first of its kind."""
+
+
+_current: Source | None = None
+_followers: list[Callable[[Source | None], None]] = []
+
+
+def provide(source: Source | None) -> None:
+    """Make `source` the present one, and tell the followers; None where nothing is instrumented any more."""
+    global _current  # noqa: PLW0603 - there is one instrumentation a process
+    _current = source
+    for follower in _followers.copy():
+        follower(source)
+
+
+def follow(follower: Callable[[Source | None], None]) -> None:
+    """Tell `follower` of the present source, at once and whenever it changes."""
+    _followers.append(follower)
+    follower(_current)
+
+
+def unfollow(follower: Callable[[Source | None], None]) -> None:
+    """Tell `follower` no more."""
+    _followers.remove(follower)
