@@ -127,7 +127,7 @@ SIGNALS = Path(__file__).with_name("signal_at_each_line.py")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize("options", ["plain", "everything"])
+@pytest.mark.parametrize("options", ["plain", pytest.param("everything", marks=pytest.mark.slow)])
 def test_a_signal_handler_may_query_at_any_line_of_ours(options):
     done = subprocess.run([sys.executable, SIGNALS, options], check=False, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -91,6 +91,7 @@ NOT_LOWER = {"DuckDBOutOfMemory", "DuckDBInstrumentationErrors"}
 """Whose threshold is 0."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("moved", "fixed"), [(LOWER, NOT_LOWER), (HIGHER, set())], ids=["lower", "higher"])
 def test_the_promtool_tests_notice_each_threshold_that_is_moved(judged, moved, fixed):
     failures = judged(prometheus_rules(moved)).stderr
@@ -100,6 +101,7 @@ def test_the_promtool_tests_notice_each_threshold_that_is_moved(judged, moved, f
     assert names >= {alert.name for alert in alerts()} - WITHOUT_THRESHOLD - fixed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.5, 2])
 def test_the_promtool_tests_notice_waiting_times_that_are_changed(judged, scale):
     assert judged(prometheus_rules(Thresholds(time_scale=scale))).returncode == 1
