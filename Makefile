@@ -1,5 +1,7 @@
 # Each target sets itself up in .venv and .cache; both are ignored by git.
 export HOST PORT SECURE USERNAME PASSWORD_ENVIRONMENT CLUSTER FEW_RIGHTS_USERNAME FEW_RIGHTS_PASSWORD_ENVIRONMENT KILLS
+# Where this is set, every Python that a test starts would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test test-all test-clickhouse check format lock package audit sanitize bench stack soak docs clean
 
 demo test test-all test-clickhouse check format lock package audit sanitize bench stack soak docs:
