@@ -70,6 +70,7 @@ def _attribute_row(attribute: Attribute) -> str:
 def _buckets() -> str:
     kinds = (
         ("Latencies, ms", contract.LATENCY_MS_BUCKETS),
+        ("Latencies by table, ms", contract.TABLE_LATENCY_MS_BUCKETS),
         ("Durations, s", contract.DURATION_SECONDS_BUCKETS),
         ("Rows", contract.ROWS_BUCKETS),
     )

@@ -52,9 +52,14 @@ class Filtered:
         buckets = _sum(f"rate({self.series(metric, '_bucket')}[{window}])", ("le", *labels))
         return f"histogram_quantile({share:g}, {buckets})"
 
-    def mean(self, metric: Metric, *labels: str) -> str:
-        """The mean of a histogram's values by labels."""
-        return f"{self.rate(metric, *labels, suffix='_sum')} / {self.rate(metric, *labels, suffix='_count')}"
+    def mean(self, metric: Metric, *labels: str, window: str = WINDOW) -> str:
+        """The mean of a histogram's values by labels.
+
+        The largest bucket is the count; with the others beside it, the exemplars of all are found.
+        """
+        total = _sum(f"rate({self.series(metric, '_sum')}[{window}])", labels)
+        buckets = _sum(f"rate({self.series(metric, '_bucket')}[{window}])", ("le", *labels))
+        return f"{total} / max by ({', '.join(labels)}) ({buckets})"
 
     def ratio(self, part: Metric, whole: Metric) -> str:
         """One gauge divided by another of the same labels."""
