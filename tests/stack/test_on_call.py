@@ -22,6 +22,8 @@ from stack.service import environment_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from stack.webhook import Notice
+
 HEALTHY = float(os.environ.get("STACK_HEALTHY_SECONDS", "45"))
 """Seconds: with windows of nine seconds, five of the longest `for`; a soak takes ten minutes."""
 TIME_SCALE = 0.03
@@ -30,6 +32,13 @@ AGAIN = ("batch", "notebook", "restarted")
 """What ends by itself, and is started again."""
 SLOW_MACHINE_MS = 500
 """The latency that counts as high here: tests share their machine."""
+MORE = {"forks": {"OTEL_EXPORTER_OTLP_HEADERS": "connection=close"}}
+"""What docs/deploy.md advises to programs that fork."""
+EXPLAINING = {
+    "DuckDBSyncStopped": '{__name__=~"duckdb_sync_(pending_rows|success_count|failure_count|retry_attempts)"}',
+    "DuckDBExportDropped": '{__name__=~"otel_sdk_.*", error_type!=""}',
+}
+"""The series that an alert is made of, for the message of the test."""
 
 
 class Watch:
@@ -82,7 +91,7 @@ class Programs:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=environment_of(role, self.stack.otlp_endpoint),
+                env=environment_of(role, self.stack.otlp_endpoint, **MORE.get(role, {})),
             )
         self.running[role] = process
         return process
@@ -118,6 +127,20 @@ class Programs:
             process.stdin.close()
 
 
+def explained(watch: Watch, notices: list[Notice], programs: Programs) -> str:
+    """What the alerts saw, and what the programs wrote."""
+    probe, begin = watch.stack.prometheus_probe, time.time() - HEALTHY - 120
+    lines = []
+    for name, job in sorted({(notice.name, notice.labels.get("job", "")) for notice in notices}):
+        lines.append(f"{name} of {job}; its log: {programs.log(job) if job in (*ENDURING, *AGAIN) else ''}")
+        of = EXPLAINING.get(name, "").replace("}", f', job="{job}"}}')
+        for query in filter(None, (f'ALERTS{{alertname="{name}"}}', of)):
+            for series in probe.range(query, begin):
+                values = ", ".join(f"{time.strftime('%T', time.gmtime(at))} {value}" for at, value in series["values"])
+                lines.append(f"  {series['metric']}: {values}")
+    return "\n".join(map(str, (*notices, *lines)))
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(HEALTHY + 240)
 def test_healthy_programs_fire_nothing(watch, tmp_path):
@@ -133,7 +156,8 @@ def test_healthy_programs_fire_nothing(watch, tmp_path):
     time.sleep(9 + 5 + 4)  # what ended must not be alerted on either: the longest `for`, the expiry, and some more
     assert {*ENDURING, *AGAIN} <= seen
     # That no program is left is an alert, and it is right.
-    assert [notice for notice in watch.webhook.notices if notice.name != "DuckDBTargetAbsent"] == []
+    wrong = [notice for notice in watch.webhook.notices if notice.name != "DuckDBTargetAbsent"]
+    assert wrong == [], explained(watch, wrong, programs)
     fired = watch.stack.prometheus_probe.query(
         f'count by (alertname, job) (count_over_time(ALERTS{{alertstate="firing"}}[{int(HEALTHY) + 60}s]))'
     )
