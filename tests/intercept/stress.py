@@ -27,8 +27,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from otel_duckdb import DuckDBInstrumentor, contract
 
 THREADS = 8
-HANG_SECONDS = 30
-CHILD_SECONDS = 10
+HANG_SECONDS = 60
+CHILD_SECONDS = 40
 
 
 class Stress:
