@@ -109,7 +109,7 @@ LATENCY_MS_BUCKETS: Final = (
     *(1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000),
 )
 TABLE_LATENCY_MS_BUCKETS: Final = (100, 1_000)
-"""Of the latencies by table, whose mean needs none: each bound costs a series for each table and statement."""
+"""Bounds of the latencies by table, in milliseconds; each costs a series for each table and statement."""
 DURATION_SECONDS_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
 """As the semantic conventions advise for `db.client.operation.duration`."""
 ROWS_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)

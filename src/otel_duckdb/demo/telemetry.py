@@ -18,7 +18,7 @@ _FAILED: Final = 2
 _KEPT_SPANS: Final = 20_000
 _KEPT_SERIES: Final = 10_000
 _KEPT_EVENTS: Final = 20
-"""Of one span."""
+"""Events kept of one span."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class SQLAlchemyPools:
             self._report("pools", error)
 
     def _guard(self, action: Callable[..., object], *arguments: Any) -> None:
-        """The same, unless code of this package runs: a pool that it uses is not observed."""
+        """Try the action, unless code of this package runs: a pool that it uses is not observed."""
         self._try(unless_inside(action), *arguments)
 
     def _creating(self, original: Callable[..., None]) -> Callable[..., None]:

@@ -68,7 +68,7 @@ class Statement:
     transaction: str
     """BEGIN, COMMIT or ROLLBACK of the last transaction statement; empty if there is none."""
     transactions: tuple[str, ...]
-    """The same for each statement in order."""
+    """BEGIN, COMMIT, ROLLBACK or an empty text for each statement in order."""
     kinds: tuple[str, ...]
     """The kind of each statement in order; of a PIVOT what it is a part of."""
     writes: tuple[bool, ...]

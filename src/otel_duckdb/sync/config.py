@@ -125,7 +125,7 @@ class Target:
     """Tables are made, and widened, ON CLUSTER."""
     secure: bool = _option(bool, "true or false", False)
     timeout: float = _option(float, "seconds above 0", 60.0, _positive)
-    """Of one call in whole: connecting, sending, and the answer."""
+    """Seconds that one call may take in whole: connecting, sending, and the answer."""
     path: str | None = _option(str, "a folder for chDB", None, bool)
     settings: dict[str, Any] = _option(dict, "a table of ClickHouse settings", {})  # noqa: RUF009 - it makes a field
 

@@ -44,7 +44,7 @@ class Plan:
     refusal: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, for JSON."""
+        """Return the plan as JSON has it: a field's name and its value."""
         return asdict(self)
 
 

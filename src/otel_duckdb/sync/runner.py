@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from otel_duckdb.sync.signals import SyncSignals
 
 _MEMORY_LIMIT: Final = "96MB"
-"""Of DuckDB, where the sync alone has the database open: its cache would else grow with the table."""
+"""DuckDB's memory limit where the sync alone has the database open: its cache would else grow with the table."""
 _EXIT_SECONDS: Final = 2.0
 """How long a program that ends waits for a batch that is under way; the next start finds out what became of it."""
 _logger = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ DELETED_COLUMN: Final = "_sync_deleted"
 _OURS: Final = (SOURCE_COLUMN, BATCH_COLUMN, VERSION_COLUMN, DELETED_COLUMN)
 
 Signature = tuple[tuple[str, str, bool], ...]
-"""Of each column its name, DuckDB type, and whether it takes NULL."""
+"""A table's columns in order, each by its name, DuckDB type, and whether it takes NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def describe(cursor: DuckDBPyConnection, location: Location) -> Signature:
 
 
 def _described_by_parts(cursor: DuckDBPyConnection, location: Location) -> list[tuple[str, str, bool]]:
-    """The same from the list of all columns: DuckDB 1.4 cannot read a full name with a quote in it."""
+    """Read the columns from the list of all: DuckDB 1.4 cannot describe a full name with a quote in it."""
     return cursor.execute(
         "SELECT column_name, data_type, is_nullable FROM duckdb_columns() "
         "WHERE database_name = $1 AND schema_name = $2 AND table_name = $3 ORDER BY column_index ASC",

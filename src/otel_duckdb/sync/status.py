@@ -54,7 +54,7 @@ class TableStatus:
         return self.failure is None and self.failing_since is None and not self.full
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, for JSON."""
+        """Return the status as JSON has it: a field's name and its value."""
         return {**asdict(self), "healthy": self.healthy}
 
 
