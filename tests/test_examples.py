@@ -6,9 +6,13 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
+
+from otel_duckdb.settings import Settings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ANSWERS = (
@@ -73,7 +77,11 @@ def test_every_example_stands_in_the_table_with_what_it_needs():
     rows = [
         line for line in (EXAMPLES / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| [")
     ]
-    assert {row.split("`")[1] for row in rows} == {path.name for path in EXAMPLES.glob("*.py")}
+    named = {row.split("`")[1] for row in rows}
+    assert named == {path.name for path in EXAMPLES.glob("*.py")} | {"kubernetes/"}
+    (row,) = [row for row in rows if "`kubernetes/`" in row]
+    files = {path.name for path in (EXAMPLES / "kubernetes").iterdir() if not path.name.endswith(".dockerignore")}
+    assert {name for name in files if f"`{name}`" not in row} == set()
 
 
 def test_the_buffer_is_synced_to_an_embedded_clickhouse_and_nothing_is_lost_or_comes_twice():
@@ -90,3 +98,42 @@ def test_the_buffer_needs_nothing_beyond_the_extra_that_the_table_names():
         line.split()[1].partition(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))
     }
     assert imported - sys.stdlib_module_names <= {"clickhouse_connect", "duckdb", "otel_duckdb", "__future__"}
+
+
+def manifest(name):
+    return yaml.safe_load((EXAMPLES / "kubernetes" / name).read_text(encoding="utf-8"))
+
+
+def test_the_operators_resource_has_the_shape_of_its_schema_and_known_options():
+    resource = manifest("instrumentation.yaml")
+    assert (resource["apiVersion"], resource["kind"]) == ("opentelemetry.io/v1alpha1", "Instrumentation")
+    assert set(resource["spec"]) == {"exporter", "propagators", "python"}  # these parts were held against the schema
+    assert set(resource["spec"]["exporter"]) == {"endpoint"}
+    assert set(resource["spec"]["python"]) == {"image", "env"}
+    values = {entry["name"]: entry["value"] for entry in resource["spec"]["python"]["env"]}
+    assert all(isinstance(value, str) for value in values.values())  # a number would be refused
+    ours = {name for name in values if "DUCKDB" in name}
+    assert ours
+    options = {option.metadata["environment"] for option in fields(Settings)}
+    assert ours <= options
+
+
+def test_the_programs_pods_ask_for_the_resource_by_its_name():
+    program, resource = manifest("deployment.yaml"), manifest("instrumentation.yaml")
+    assert (program["apiVersion"], program["kind"]) == ("apps/v1", "Deployment")
+    template = program["spec"]["template"]
+    asked = template["metadata"]["annotations"]["instrumentation.opentelemetry.io/inject-python"]
+    assert asked == resource["metadata"]["name"]
+    labels = template["metadata"]["labels"]
+    assert program["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_the_init_image_is_made_of_files_that_exist_and_reach_its_build():
+    text = (EXAMPLES / "kubernetes/Dockerfile").read_text(encoding="utf-8")
+    copied = [
+        source for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE) for source in line.split()[:-1]
+    ]
+    ignored = (EXAMPLES / "kubernetes/Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    assert ignored == ["*", *(f"!{source}" for source in copied)]
+    assert all((EXAMPLES.parent / source).exists() for source in copied)
+    assert "/autoinstrumentation" in text  # from where the operator copies
