@@ -36,7 +36,7 @@ from otel_duckdb.pools.shown import ShownPools
 from otel_duckdb.pools.sqlalchemy import SQLAlchemyPools
 from otel_duckdb.profiling.plan import Plans
 from otel_duckdb.profiling.profiler import make_profiler
-from otel_duckdb.settings import Settings, misspelt_variables
+from otel_duckdb.settings import SettingError, Settings, misspelt_variables
 from otel_duckdb.signals.attributes import AttributeCache
 from otel_duckdb.signals.failed_connections import FailedConnections
 from otel_duckdb.signals.filters import filters
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from otel_duckdb.core.listener import Listener
     from otel_duckdb.core.operation import Connection
     from otel_duckdb.engine.database import Database
+    from otel_duckdb.monitor import Monitor
     from otel_duckdb.pools.shown import Pool
     from otel_duckdb.telemetry.gauges import Gauges
 
@@ -78,6 +79,8 @@ class _Running:
         self._report = report = InternalErrors(meter).report
         labels = InstanceLabels(settings, provided["meter_provider"])
         self._instance_id = settings.instance_id
+        self._monitored = settings.monitor
+        self._monitor: Monitor | None = None
 
         # Who listens, in the order in which they are told.
         self._dispatcher = Dispatcher(report, settings.slow_threshold_ms * 1e6)
@@ -107,7 +110,7 @@ class _Running:
         self._deferred = Deferred()
         self.connections = ConnectionRegistry(self._deferred, self._dispatcher)
         busy = getattr(duckdb, "ResourceInUseException", None)
-        dormant = provided["tracer_provider"] is None and provided["meter_provider"] is None
+        self._dormant = dormant = provided["tracer_provider"] is None and provided["meter_provider"] is None
         self.gate = Gate(self.connections, self._dispatcher, report, methods, busy, dormant=dormant)
         self.gate.everything = everything
         self._patch_table = PatchTable(duckdb, self.gate)
@@ -129,11 +132,13 @@ class _Running:
 
     def listen(self, *listeners: Listener) -> None:
         """Tell these listeners of connections and operations from now on, after the signals."""
+        self.gate.dormant = False  # somebody listens, whether an SDK is set up or not
         self._dispatcher.listen(*listeners)
 
     def forget(self, *listeners: Listener) -> None:
         """Tell these listeners no more."""
         self._dispatcher.forget(*listeners)
+        self.gate.dormant = self._dormant
 
     def report(self, component: str, error: BaseException) -> None:
         """Count a fault of `component`, and log the first of its kind."""
@@ -159,8 +164,19 @@ class _Running:
         self._failed_connections.start()
         self._sqlalchemy.start()
         source.provide(self)
+        if self._monitored:
+            self._start_monitor()
         self._register_exit()
         self.gate.woken = self._register_exit
+
+    def _start_monitor(self) -> None:
+        from otel_duckdb.monitor import Monitor  # noqa: PLC0415 - only a program that has it pays for it
+
+        try:
+            self._monitor = Monitor()
+            self._monitor.start()
+        except SettingError as error:
+            logger.warning("otel_duckdb: the monitor does not run: %s", error)
 
     def _register_exit(self) -> None:
         """End what is open at exit before the SDK, which is set up by now, shuts down: what came last goes first."""
@@ -178,6 +194,8 @@ class _Running:
 
     def stop(self) -> None:
         """Put everything back, end what is open, and let go of every database."""
+        if self._monitor is not None:
+            self._monitor.stop()
         source.provide(None)
         if self._profiler is not None:
             self._profiler.stop()

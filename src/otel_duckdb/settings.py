@@ -15,6 +15,8 @@ ALLOWED_HOSTS_VARIABLE: Final = "OTEL_DUCKDB_ALLOWED_HOSTS"
 """An option of the Prometheus endpoint, which is no part of the instrumentation."""
 
 
+MONITOR_VARIABLES: Final = "OTEL_DUCKDB_MONITOR_"
+"""What the variables of the monitor begin with, which looks for misspelt ones itself."""
 _LARGEST: Final = 2**63 - 1
 """The largest whole number that a metric can carry."""
 
@@ -27,30 +29,32 @@ def _fail(name: str, value: object, allowed: str) -> SettingError:
     return SettingError(f"{name} is {value!r}; allowed is {allowed}")
 
 
-def _boolean(name: str, value: object) -> bool:
+def boolean(name: str, value: object) -> bool:
+    """Read true or false from an option's value, or raise a `SettingError`."""
     if isinstance(value, bool):
         return value
-    text = str(value).strip().lower()
-    if text in {"true", "1", "yes", "on"}:
+    word = str(value).strip().lower()
+    if word in {"true", "1", "yes", "on"}:
         return True
-    if text in {"false", "0", "no", "off"}:
+    if word in {"false", "0", "no", "off"}:
         return False
     raise _fail(name, value, "true or false")
 
 
-def _number(low: float, high: float = float("inf"), unit: str = "") -> Callable[[str, object], float]:
+def number(low: float, high: float = float("inf"), unit: str = "") -> Callable[[str, object], float]:
+    """Return what reads a number of that range from an option's value, or raises a `SettingError`."""
     allowed = f"a number{' of ' + unit if unit else ''} from {low:g}" + (
         "" if high == float("inf") else f" to {high:g}"
     )
 
     def parse(name: str, value: object) -> float:
         try:
-            number = float(str(value))
+            found = float(str(value))
         except ValueError:
             raise _fail(name, value, allowed) from None
-        if not low <= number <= high:
+        if not low <= found <= high:
             raise _fail(name, value, allowed)
-        return number
+        return found
 
     return parse
 
@@ -61,12 +65,12 @@ def whole(low: int, high: int | None = None) -> Callable[[str, object], int]:
 
     def parse(name: str, value: object) -> int:
         try:
-            number = int(str(value))
+            found = int(str(value))
         except ValueError:
             raise _fail(name, value, allowed) from None
-        if not low <= number <= (_LARGEST if high is None else high):
+        if not low <= found <= (_LARGEST if high is None else high):
             raise _fail(name, value, allowed)
-        return number
+        return found
 
     return parse
 
@@ -81,7 +85,8 @@ def _choice(*choices: str) -> Callable[[str, object], str]:
     return parse
 
 
-def _text(name: str, value: object) -> str:
+def text(name: str, value: object) -> str:
+    """Read a text from an option's value."""
     del name
     return str(value)
 
@@ -130,7 +135,8 @@ def _bytes(name: str, value: object) -> int:
     return size
 
 
-def _option(parse: Callable[[str, object], Any], default: Any, environment: str, meaning: str) -> Any:
+def option(parse: Callable[[str, object], Any], default: Any, environment: str, meaning: str) -> Any:
+    """Return the field of an option: what reads it, its default, its environment variable, its meaning."""
     return field(default=default, metadata={"parse": parse, "environment": environment, "meaning": meaning})
 
 
@@ -142,88 +148,89 @@ class Settings:
     from its default. The SDK's declarative file passes its values as keyword arguments.
     """
 
-    metric_detail: str = _option(
+    metric_detail: str = option(
         _choice("low", "high"),
         "low",
         "OTEL_DUCKDB_METRIC_DETAIL",
         "`high` splits `db.client.*` by database and statement and gives latencies by table all buckets: many series.",
     )
-    metric_tables: int = _option(
+    metric_tables: int = option(
         whole(0, 10_000),
         200,
         "OTEL_DUCKDB_METRIC_TABLES",
         "Most distinct values of `table_name`; all further tables are `_other`.",
     )
-    instance_id: str | None = _option(
-        _text, None, "OTEL_DUCKDB_INSTANCE_ID", "Label `instance_id` of the engine's metrics; else service.instance.id."
+    monitor: bool = option(
+        boolean, False, "OTEL_DUCKDB_MONITOR", "Run the monitor in this process; its options are in docs/monitor.md."
     )
-    capture_parameters: bool = _option(
-        _boolean,
+    instance_id: str | None = option(
+        text, None, "OTEL_DUCKDB_INSTANCE_ID", "Label `instance_id` of the engine's metrics; else service.instance.id."
+    )
+    capture_parameters: bool = option(
+        boolean,
         False,
         "OTEL_DUCKDB_CAPTURE_PARAMETERS",
         "Record query parameters as `db.query.parameter.<key>`. They may hold personal data.",
     )
-    raw_query_text: bool = _option(
-        _boolean, False, "OTEL_DUCKDB_RAW_QUERY_TEXT", "Record the query text with its literals. Passwords stay hidden."
+    raw_query_text: bool = option(
+        boolean, False, "OTEL_DUCKDB_RAW_QUERY_TEXT", "Record the query text with its literals. Passwords stay hidden."
     )
-    parameterized_query_text: bool = _option(
-        _boolean,
+    parameterized_query_text: bool = option(
+        boolean,
         False,
         "OTEL_DUCKDB_PARAMETERIZED_QUERY_TEXT",
         "Record a text that has placeholders, and is given values for them, with its literals. Passwords stay hidden.",
     )
-    comment_attributes: tuple[str, ...] = _option(
+    comment_attributes: tuple[str, ...] = option(
         _names,
         ("app", "node_id", "target_name", "profile_name", "framework", "controller", "action", "route"),
         "OTEL_DUCKDB_COMMENT_ATTRIBUTES",
         "Keys that dbt's and sqlcommenter's comments may put on a span, as `duckdb.comment.<key>`, or `none`.",
     )
-    query_text_limit: int = _option(
+    query_text_limit: int = option(
         whole(0), 4096, "OTEL_DUCKDB_QUERY_TEXT_LIMIT", "Characters of query text kept on a span; 0 keeps none."
     )
-    min_duration_ms: float = _option(
-        _number(0, unit="milliseconds"),
+    min_duration_ms: float = option(
+        number(0, unit="milliseconds"),
         0.0,
         "OTEL_DUCKDB_MIN_DURATION_MS",
         "Operations shorter than this leave no span, unless they fail; metrics count them all the same.",
     )
-    require_parent: bool = _option(
-        _boolean, False, "OTEL_DUCKDB_REQUIRE_PARENT", "Make spans only inside another span."
-    )
-    excluded_statements: tuple[str, ...] = _option(
+    require_parent: bool = option(boolean, False, "OTEL_DUCKDB_REQUIRE_PARENT", "Make spans only inside another span.")
+    excluded_statements: tuple[str, ...] = option(
         _patterns,
         (),
         "OTEL_DUCKDB_EXCLUDED_STATEMENTS",
         "Regular expressions, separated by semicolons or in a list; a statement one of them matches is not recorded.",
     )
-    engine_metrics: bool = _option(
-        _boolean, True, "OTEL_DUCKDB_ENGINE_METRICS", "Observe memory, disk and connections of every live database."
+    engine_metrics: bool = option(
+        boolean, True, "OTEL_DUCKDB_ENGINE_METRICS", "Observe memory, disk and connections of every live database."
     )
-    profile: str = _option(
+    profile: str = option(
         _choice("off", "slow", "all"),
         "slow",
         "OTEL_DUCKDB_PROFILE",
         "Which operations DuckDB profiles: none, statements that were slow before, or all.",
     )
-    slow_threshold_ms: float = _option(
-        _number(0, unit="milliseconds"),
+    slow_threshold_ms: float = option(
+        number(0, unit="milliseconds"),
         1000.0,
         "OTEL_DUCKDB_SLOW_THRESHOLD_MS",
         "An operation that takes longer is slow: it is logged, and profiled when it comes again.",
     )
-    repeated_threshold: int = _option(
+    repeated_threshold: int = option(
         whole(0),
         20,
         "OTEL_DUCKDB_REPEATED_THRESHOLD",
         "Executions of one statement under one parent span that are reported as an N+1 pattern; 0 reports none.",
     )
-    max_disk_bytes: int | None = _option(
+    max_disk_bytes: int | None = option(
         _bytes, None, "OTEL_DUCKDB_MAX_DISK_BYTES", "Limit reported as `duckdb_max_disk_usage_bytes`."
     )
-    max_connections: int | None = _option(
+    max_connections: int | None = option(
         whole(1), None, "DUCKDB_MAX_CONNECTIONS", "Limit reported as `db.client.connection.max`."
     )
-    memory_limit: int | None = _option(
+    memory_limit: int | None = option(
         _bytes,
         None,
         "DUCKDB_MEMORY_LIMIT",
@@ -237,30 +244,40 @@ class Settings:
         Raises:
             SettingError: an option is unknown or its value is not allowed.
         """
-        options = dict(options or {})
-        environment = os.environ if environment is None else environment
-        values: dict[str, Any] = {}
-        for option in fields(cls):
-            variable = option.metadata["environment"]
-            given, name = options.pop(option.name, None), option.name
-            if given is None and environment.get(variable, "").strip():
-                given, name = environment[variable], variable
-            if given is not None:
-                values[option.name] = option.metadata["parse"](name, given)
-        if options:
-            known = ", ".join(option.name for option in fields(cls))
-            raise SettingError(f"unknown option {min(options)!r}; known are {known}")
-        return cls(**values)
+        return cls(**read_options(cls, options or {}, environment))
+
+
+def read_options(
+    of: type[Any], given: Mapping[str, Any], environment: Mapping[str, str] | None = None, whose: str = ""
+) -> dict[str, Any]:
+    """Return the values of a class' options that are given, or stand in the environment (`os.environ` if None).
+
+    Raises:
+        SettingError: an option is unknown or its value is not allowed.
+    """
+    environment = os.environ if environment is None else environment
+    left, values = dict(given), {}
+    for each in fields(of):
+        variable = each.metadata["environment"]
+        value, name = left.pop(each.name, None), each.name
+        if value is None and environment.get(variable, "").strip():
+            value, name = environment[variable], variable
+        if value is not None:
+            values[each.name] = each.metadata["parse"](name, value)
+    if left:
+        known = ", ".join(each.name for each in fields(of))
+        raise SettingError(f"unknown option {min(left)!r}{whose}; known are {known}")
+    return values
 
 
 def misspelt_variables(environment: Mapping[str, str] | None = None) -> list[str]:
     """Return one sentence for each environment variable that looks like an option's and is none."""
-    known = [ALLOWED_HOSTS_VARIABLE, *(option.metadata["environment"] for option in fields(Settings))]
+    known = [ALLOWED_HOSTS_VARIABLE, *(each.metadata["environment"] for each in fields(Settings))]
     names = os.environ if environment is None else environment
     return [
         f"the environment variable {name} is no option; {_nearest(name, known)}"
         for name in sorted(names)
-        if name.upper().startswith("OTEL_DU") and name not in known
+        if name.upper().startswith("OTEL_DU") and name not in known and not name.startswith(MONITOR_VARIABLES)
     ]
 
 

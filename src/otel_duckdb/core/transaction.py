@@ -105,6 +105,11 @@ class Transaction:
         self._wrote = False
 
     @property
+    def begun_ns(self) -> int | None:
+        """When the open one began, by `time.perf_counter_ns()`; None where none is open."""
+        return self._begun_ns
+
+    @property
     def is_open(self) -> bool:
         """Whether one is open, aborted or not."""
         return self._begun_ns is not None

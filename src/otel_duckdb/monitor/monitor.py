@@ -2,65 +2,207 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any, Self
 
 from otel_duckdb.core import source
+from otel_duckdb.installation import version
+from otel_duckdb.monitor.events import Events
+from otel_duckdb.monitor.history import History
+from otel_duckdb.monitor.history.tier import RESOLUTIONS
+from otel_duckdb.monitor.running import Running
 from otel_duckdb.monitor.sample import take_sample
+from otel_duckdb.monitor.settings import MonitorSettings
+from otel_duckdb.monitor.statements import Statements
+from otel_duckdb.monitor.status import Status
+from otel_duckdb.monitor.times import iso
 from otel_duckdb.telemetry.section import in_section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+    from types import TracebackType
 
+    from otel_duckdb.core.listener import Listener
     from otel_duckdb.core.source import Source
+    from otel_duckdb.monitor.events import Handler
     from otel_duckdb.monitor.part import Part
+
+_STOP_SECONDS = 5.0
+
+
+class CancellingIsOffError(PermissionError):
+    """An operation was to be cancelled, and that is not switched on."""
 
 
 class Monitor:
     """Follows the DuckDB of this process, once it is instrumented, from `start()` to `stop()`.
 
+        with Monitor(interval_ms=1000) as monitor:
+            ...
+            monitor.status()
+
+    It needs no SDK of OpenTelemetry. A forked child starts with a monitor of its own, without the parent's history.
+    `Monitor()` takes every option of `otel_duckdb.monitor.settings.MonitorSettings`.
+
     Attributes:
+        settings: The options.
         source: The present instrumentation, None where there is none.
         parts: What the monitor is made of, in the order in which they are told.
+        events: The handlers of events.
     """
 
-    def __init__(self, interval_seconds: float = 1.0) -> None:
-        """Take a sample every `interval_seconds` seconds."""
+    def __init__(self, **options: Any) -> None:
+        """Read the options.
+
+        Raises:
+            SettingError: an option is unknown or its value is not allowed.
+        """
+        self.settings = MonitorSettings.load(options)
         self.source: Source | None = None
-        self.parts: list[Part] = []
-        self._interval = interval_seconds
+        self.events = Events(self.report)
+        self._make()
+        _monitors.add(self)
+
+    def _make(self) -> None:
+        """Make the parts, which have seen nothing yet."""
+        self._statements = Statements(self.settings.statements)
+        self._running = Running()
+        self._status = Status()
+        self._history = History(self.settings.series, RESOLUTIONS[-1:] if self.settings.light else RESOLUTIONS)
+        self._listeners: tuple[Listener, ...] = (self._running, self._statements)
+        self.parts: list[Part] = [self._statements, self._history, self._status]
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._started: float | None = None
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self.stop()
 
     def start(self) -> None:
         """Begin, in a thread that does not keep the process alive; where it runs already nothing happens."""
         if self._thread is not None:
             return
-        self._stopping.clear()
+        self._started = time.time()
+        self._stopping = threading.Event()
         source.follow(self._follow)
-        self._thread = threading.Thread(target=in_section(self._run), name="otel-duckdb-monitor", daemon=True)
+        self._thread = threading.Thread(
+            target=in_section(self._run), args=(self._stopping,), name="otel-duckdb-monitor", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
-        """End; where it does not run nothing happens."""
+        """End; where it does not run nothing happens. What was seen can still be asked for."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
         source.unfollow(self._follow)
+        self._follow(None)
         self._stopping.set()
-        thread.join()
+        if thread is not threading.current_thread():
+            thread.join(_STOP_SECONDS)
+        self.events.stop()
+
+    def on(self, event: str, handler: Handler, name: str | None = None) -> None:
+        """Call `handler` with what each `event` carries, in a thread of its own; it may be async.
+
+        `alert` carries an alert, with a `name` only those of that name; `check` and `updated` carry `status()` after
+        each sample; `issue` carries a performance issue, `cleanup` what a clean-up did.
+
+        Raises:
+            ValueError: there is no such event.
+            TypeError: the handler cannot be called.
+        """
+        self.events.on(event, handler, name)
+
+    def status(self) -> dict[str, Any]:
+        """Return the present state; the shape is that of `/api/status`."""
+        metrics = self._status.metrics()
+        reasons = [] if self.source is not None else ["DuckDB is not instrumented in this process"]
+        return {
+            "summary": {"status": "healthy", "reasons": reasons},
+            "metrics": metrics,
+            "databases": self._status.databases(),
+            "process": {"pid": os.getpid(), "version": version()},
+            "monitor": {
+                "running": self._thread is not None,
+                "started": None if self._started is None else iso(self._started),
+                "interval_seconds": self.settings.interval_seconds,
+                "series_left_out": self._history.left_out,
+                "events_dropped": self.events.dropped,
+            },
+        }
+
+    def statements(self, sort: str = "total", limit: int = 50, database: str | None = None) -> dict[str, Any]:
+        """Return the statistics of the statement shapes, the largest by `sort` first.
+
+        Raises:
+            ValueError: there is no such sort key.
+        """
+        return self._statements.as_json(sort, limit, database)
+
+    def running(self) -> dict[str, Any]:
+        """Return what runs at the moment, and which transactions are open."""
+        return self._running.as_json(() if self.source is None else self.source.live_connections())
+
+    def cancel(self, operation_id: int) -> dict[str, Any]:
+        """Interrupt a running operation, if that is switched on, and return what it was.
+
+        The transaction it belongs to is aborted: what it wrote is lost.
+
+        Raises:
+            CancellingIsOffError: the option `cancel` is off.
+            NotRunningError: no such operation runs at the moment.
+        """
+        if not self.settings.cancel:
+            raise CancellingIsOffError("cancelling is off; OTEL_DUCKDB_MONITOR_CANCEL=true switches it on")
+        return self._running.cancel(operation_id)
+
+    def metrics(
+        self,
+        names: Collection[str] = (),
+        start: float | None = None,
+        end: float | None = None,
+        step: float | None = None,
+    ) -> dict[str, Any]:
+        """Return the history of these metrics, of all if none is named, by default of the last hour.
+
+        `start` and `end` are seconds since 1970, `step` is in seconds.
+
+        Raises:
+            ValueError: the range or the step makes no sense.
+        """
+        return self._history.as_json(names, start, end, step)
+
+    def report(self, component: str, error: BaseException) -> None:
+        """Count a fault of the monitor in `otel_duckdb_internal_errors`."""
+        if self.source is not None:
+            self.source.report(component, error)
 
     def _follow(self, present: Source | None) -> None:
-        self.source = present
+        previous, self.source = self.source, present
+        if previous is not None:
+            previous.forget(*self._listeners)
+        if present is not None:
+            present.listen(*self._listeners)
 
-    def _run(self) -> None:
+    def _run(self, stopping: threading.Event) -> None:
         for part in self.parts:
             self._guard(part, part.start)
         due = time.monotonic()
-        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+        while not stopping.wait(max(0.0, due - time.monotonic())):
             self._tick()
-            due = max(due + self._interval, time.monotonic())  # ticks that were missed are not made up for
+            due = max(due + self.settings.interval_seconds, time.monotonic())  # what was missed is not made up for
         for part in reversed(self.parts):
             self._guard(part, part.stop)
 
@@ -68,10 +210,37 @@ class Monitor:
         sample = take_sample()
         for part in self.parts:
             self._guard(part, part.sampled, sample)
+        status = None
+        for event in ("check", "updated"):
+            if self.events.wanted(event):
+                status = status or self.status()
+                self.events.emit(event, status)
 
     def _guard(self, part: Part, action: Callable[..., None], *arguments: object) -> None:
         try:
             action(*arguments)
         except Exception as fault:
-            if self.source is not None:
-                self.source.report(part.component, fault)
+            self.report(part.component, fault)
+
+    def _restart_in_child(self) -> None:
+        """In a forked child: the thread that ran is not here, and what it saw is the parent's."""
+        if self._thread is None:
+            return
+        self._thread = None
+        source.unfollow(self._follow)
+        self._follow(None)
+        self.events.forked()
+        self._make()
+        self.start()
+
+
+_monitors: weakref.WeakSet[Monitor] = weakref.WeakSet()
+
+
+def _restart_in_child() -> None:
+    for monitor in tuple(_monitors):
+        monitor._restart_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_in_child)

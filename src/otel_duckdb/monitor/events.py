@@ -1,0 +1,111 @@
+"""Handlers of the user's: called in a thread of their own, so that one that hangs or raises harms nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import queue
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.telemetry.section import in_section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Handler = Callable[[Any], Any]
+
+EVENTS: Final = ("alert", "check", "cleanup", "issue", "updated")
+_WAITING: Final = 1000
+_END_SECONDS: Final = 2.0
+_logger: Final = logging.getLogger("otel_duckdb")
+
+
+class Events:
+    """Who wants to know of what, and the thread that tells them.
+
+    Attributes:
+        dropped: Events that were not told, because the handlers were too slow for them.
+    """
+
+    def __init__(self, report: Callable[[str, BaseException], None]) -> None:
+        """Count what a handler raises by `report`."""
+        self.dropped = 0
+        self._report = report
+        self._handlers: list[tuple[str, str | None, Handler]] = []
+        self._waiting: queue.Queue[tuple[str, Any] | None] = queue.Queue(_WAITING)
+        self._thread: threading.Thread | None = None
+        self._lock = make_lock()
+
+    def on(self, event: str, handler: Handler, name: str | None = None) -> None:
+        """Call `handler` with what each `event` carries; with a name only for alerts of that name.
+
+        Raises:
+            ValueError: there is no such event.
+            TypeError: the handler cannot be called.
+        """
+        if event not in EVENTS:
+            raise ValueError(f"event is {event!r}; allowed is {', '.join(EVENTS)}")
+        if not callable(handler):
+            raise TypeError(f"handler is {handler!r}; allowed is a function that takes one argument, async or not")
+        self._handlers.append((event, name, handler))
+
+    def off(self, handler: Handler) -> None:
+        """Call `handler` no more."""
+        self._handlers = [each for each in self._handlers if each[2] != handler]
+
+    def wanted(self, event: str) -> bool:
+        """Whether anybody wants to know of `event`."""
+        return any(each == event for each, _, _ in self._handlers)
+
+    def emit(self, event: str, payload: Any) -> None:
+        """Hand an event over to its handlers, without waiting for them."""
+        if not self.wanted(event):
+            return
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=in_section(self._run), name="otel-duckdb-events", daemon=True)
+                self._thread.start()
+        try:
+            self._waiting.put_nowait((event, payload))
+        except queue.Full:
+            self.dropped += 1
+
+    def stop(self) -> None:
+        """Tell what is left, and wait for that for two seconds at most."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        try:
+            self._waiting.put_nowait(None)
+        except queue.Full:
+            return  # its handler hangs: the thread ends with the process
+        if thread is not threading.current_thread():
+            thread.join(_END_SECONDS)
+
+    def forked(self) -> None:
+        """In a forked child: the thread is not here, and what waits is the parent's to tell."""
+        self._waiting = queue.Queue(_WAITING)
+        self._thread = None
+
+    def _run(self) -> None:
+        while (waiting := self._waiting.get()) is not None:
+            event, payload = waiting
+            for wanted, name, handler in self._handlers.copy():
+                if wanted == event and (name is None or name == getattr(payload, "name", None)):
+                    self._call(handler, payload)
+
+    def _call(self, handler: Handler, payload: Any) -> None:
+        try:
+            result = handler(payload)
+            if inspect.isawaitable(result):
+                asyncio.run(_awaited(result))
+        except Exception as fault:
+            self._report("handler", fault)
+
+
+async def _awaited(awaitable: Any) -> None:
+    await awaitable

@@ -1,0 +1,190 @@
+"""The history of all series, bounded in their number."""
+
+from __future__ import annotations
+
+import time
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_duckdb import contract
+from otel_duckdb.contract import Kind, Metric
+from otel_duckdb.monitor.history.tier import RESOLUTIONS, Point, Resolution, Tier
+from otel_duckdb.monitor.part import Part
+from otel_duckdb.telemetry.locks import make_reentrant_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from otel_duckdb.monitor.sample import Sample, Series
+
+_GONE_SECONDS: Final = 86_400.0
+"""How long a series that is not sampled any more is kept: as long as there are points of it."""
+_JUMP_SECONDS: Final = 2.0
+_MOST_STEPS: Final = 5_000
+METRICS: Final[Mapping[str, Metric]] = {
+    value.name: value for value in vars(contract).values() if isinstance(value, Metric)
+}
+_COUNTERS: Final = (Kind.COUNTER, Kind.OBSERVABLE_COUNTER)
+
+
+class _Series:
+    """One series in all resolutions; a counter's is kept as what it grew by in a second."""
+
+    def __init__(self, resolutions: Iterable[Resolution], *, counts: bool) -> None:
+        self.tiers = [Tier(resolution) for resolution in resolutions]
+        self.counts = counts
+        self.seen = 0.0
+        self._before: tuple[float, float] | None = None
+
+    def add(self, sample: Sample, value: float) -> None:
+        self.seen = sample.monotonic
+        if self.counts:
+            before, self._before = self._before, (sample.monotonic, value)
+            if before is None or value < before[1] or sample.monotonic <= before[0]:
+                return
+            value = (value - before[1]) / (sample.monotonic - before[0])
+        for tier in self.tiers:
+            tier.add(sample.unix_seconds, value)
+
+
+class History(Part):
+    """Keeps each sample, and answers for any range of the last day.
+
+    At most `limit` series are kept: further ones are left out and counted, until others have not been sampled for a
+    day.
+    """
+
+    component = "history"
+
+    def __init__(self, limit: int = 200, resolutions: Collection[Resolution] = RESOLUTIONS) -> None:
+        self.left_out = 0
+        self.resolutions = tuple(resolutions)
+        self._limit = limit
+        self._lock = make_reentrant_lock()
+        self._series: dict[Series, _Series] = {}
+        self._ignored: set[Series] = set()
+        self._before: tuple[float, float] | None = None
+
+    def sampled(self, sample: Sample) -> None:
+        """Keep the values of the sample."""
+        with self._lock:
+            self._follow_the_clock(sample)
+            for series, value in sample.values.items():
+                kept = self._series.get(series)
+                if kept is None:
+                    kept = self._begin(series, sample.monotonic)
+                if kept is not None:
+                    kept.add(sample, value)
+
+    def restore(self, unix_seconds: float, points: Mapping[Series, Point]) -> None:
+        """Put back one minute that was kept elsewhere."""
+        with self._lock:
+            for series, point in points.items():
+                kept = self._series.get(series) or self._begin(series, time.monotonic())
+                if kept is not None:
+                    kept.tiers[-1].restore(unix_seconds, point)
+
+    def minute(self, unix_seconds: float) -> dict[Series, Point]:
+        """The points of the coarsest resolution at that time."""
+        step = int(unix_seconds // self.resolutions[-1].seconds)
+        with self._lock:
+            found = ((series, kept.tiers[-1].at(step)) for series, kept in self._series.items())
+            return {series: point for series, point in found if point is not None}
+
+    def as_json(
+        self,
+        names: Collection[str] = (),
+        start: float | None = None,
+        end: float | None = None,
+        step: float | None = None,
+    ) -> dict[str, Any]:
+        """Return the series of these metrics, of all if none is named, as JSON has them; a gap is None.
+
+        `start` and `end` are seconds since 1970, of the last hour if not given. `step` is in seconds; where it is not
+        given it is such that there are at most 500 steps.
+
+        Raises:
+            ValueError: the range or the step makes no sense.
+        """
+        end = time.time() if end is None else end
+        start = end - 3600 if start is None else start
+        if not 0 < end - start <= 366 * 86_400:
+            raise ValueError(f"the range from {start:.0f} to {end:.0f} is none, or more than a year")
+        resolution, wanted = self._fitting(start, end, step)
+        steps = range(int(start // wanted), int(end // wanted) + 1)
+        if len(steps) > _MOST_STEPS:
+            raise ValueError(f"step is {wanted} s, which makes {len(steps)} steps; at most {_MOST_STEPS} are told")
+        with self._lock:
+            shown = [series for series in self._series if not names or series.metric in names]
+            return {
+                "times": [number * wanted for number in steps],
+                "step": wanted,
+                "left_out": self.left_out,
+                "series": [self._told(series, resolution, wanted, steps) for series in shown],
+            }
+
+    def _told(self, series: Series, resolution: int, wanted: int, steps: range) -> dict[str, Any]:
+        kept = self._series[series]
+        tier, fine = kept.tiers[resolution], wanted // self.resolutions[resolution].seconds
+        points = [_joined(tier.at(number * fine + part) for part in range(fine)) for number in steps]
+        metric = METRICS.get(series.metric)
+        unit = "" if metric is None else metric.unit
+        return {
+            "metric": series.metric,
+            "labels": dict(series.labels),
+            "unit": f"{unit}/s" if kept.counts else unit,
+            "min": [None if point is None else point.low for point in points],
+            "mean": [None if point is None else point.mean for point in points],
+            "max": [None if point is None else point.high for point in points],
+        }
+
+    def _fitting(self, start: float, end: float, step: float | None) -> tuple[int, int]:
+        """The resolution that reaches back to `start`, as coarse as the step allows, and the step in its multiples."""
+        wanted = (end - start) / 500 if step is None else step
+        if not wanted > 0:
+            raise ValueError(f"step is {wanted}; allowed are seconds above 0")
+        chosen, now = len(self.resolutions) - 1, time.time()
+        for number, resolution in enumerate(self.resolutions):
+            reaches = resolution.seconds * resolution.length >= now - start
+            coarser = number + 1 < len(self.resolutions) and self.resolutions[number + 1].seconds <= wanted
+            if reaches and not coarser:
+                chosen = number
+                break
+        seconds = self.resolutions[chosen].seconds
+        return chosen, max(1, ceil(wanted / seconds)) * seconds
+
+    def _begin(self, series: Series, now: float) -> _Series | None:
+        if len(self._series) >= self._limit:
+            gone = min(self._series, key=lambda each: self._series[each].seen)
+            if now - self._series[gone].seen < _GONE_SECONDS:
+                self._ignore(series)
+                return None
+            del self._series[gone]
+        metric = METRICS.get(series.metric)
+        counts = metric is not None and metric.kind in _COUNTERS
+        kept = self._series[series] = _Series(self.resolutions, counts=counts)
+        return kept
+
+    def _ignore(self, series: Series) -> None:
+        if len(self._ignored) < 10 * self._limit:
+            self._ignored.add(series)
+        self.left_out = len(self._ignored)
+
+    def _follow_the_clock(self, sample: Sample) -> None:
+        """Where the clock was set back, give up what lies after the present."""
+        before, self._before = self._before, (sample.monotonic, sample.unix_seconds)
+        if before is None:
+            return
+        expected = before[1] + sample.monotonic - before[0]
+        if sample.unix_seconds < expected - _JUMP_SECONDS:
+            for kept in self._series.values():
+                for tier in kept.tiers:
+                    tier.rewind(sample.unix_seconds)
+
+
+def _joined(points: Iterator[Point | None]) -> Point | None:
+    known = [point for point in points if point is not None]
+    if len(known) < 2:  # noqa: PLR2004 - one point is itself
+        return known[0] if known else None
+    mean = sum(point.mean for point in known) / len(known)
+    return Point(min(point.low for point in known), mean, max(point.high for point in known))

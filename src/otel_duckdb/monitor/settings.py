@@ -1,0 +1,67 @@
+"""Every option of the monitor: its name, its environment variable, its default and its meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from otel_duckdb.settings import boolean, number, option, read_options, text, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LEAST_INTERVAL_MS = 100
+
+
+@dataclass(frozen=True)
+class MonitorSettings:
+    """The options of the monitor: from a keyword of `Monitor`, else from the environment, else the default."""
+
+    interval_ms: float = option(
+        number(LEAST_INTERVAL_MS, 3_600_000, "milliseconds"),
+        1000.0,
+        "DUCKDB_MONITORING_INTERVAL",
+        "Milliseconds between two samples; 30000 in the light mode.",
+    )
+    light: bool = option(
+        boolean,
+        False,
+        "OTEL_DUCKDB_MONITOR_LIGHT",
+        "For small machines: a sample every 30 s, a history by the minute, no server.",
+    )
+    statements: int = option(
+        whole(10, 100_000),
+        1000,
+        "OTEL_DUCKDB_MONITOR_STATEMENTS",
+        "Statement shapes whose statistics are kept; of further ones those of the least time become one remainder.",
+    )
+    series: int = option(
+        whole(10, 10_000), 200, "OTEL_DUCKDB_MONITOR_SERIES", "Series whose history is kept; 58 kB each."
+    )
+    history_file: str | None = option(
+        text,
+        None,
+        "OTEL_DUCKDB_MONITOR_HISTORY_FILE",
+        "A file that keeps the history by the minute over restarts; `default` is one in the user's state folder.",
+    )
+    cancel: bool = option(
+        boolean, False, "OTEL_DUCKDB_MONITOR_CANCEL", "Allow running operations to be cancelled by hand."
+    )
+
+    @classmethod
+    def load(
+        cls, options: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+    ) -> MonitorSettings:
+        """Read the settings.
+
+        Raises:
+            SettingError: an option is unknown or its value is not allowed.
+        """
+        return cls(**read_options(cls, options or {}, environment, " of the monitor"))
+
+    @property
+    def interval_seconds(self) -> float:
+        """Seconds between two samples."""
+        if self.light and self.interval_ms == type(self).interval_ms:
+            return 30.0
+        return self.interval_ms / 1000

@@ -1,0 +1,147 @@
+"""What is kept of one statement shape."""
+
+from __future__ import annotations
+
+from collections import Counter
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_duckdb.monitor.statements.plans import Plans
+from otel_duckdb.monitor.statements.quantiles import Durations
+from otel_duckdb.monitor.times import iso
+from otel_duckdb.text import encodable
+
+if TYPE_CHECKING:
+    from otel_duckdb.core.caller import Caller
+    from otel_duckdb.core.profile import Profile
+
+_CALLERS: Final = 20
+_CALLERS_SHOWN: Final = 3
+_TEXT_CHARACTERS: Final = 4096
+
+
+class Execution(NamedTuple):
+    """One execution, as it is handed from the user's thread to the statistics.
+
+    Attributes:
+        text: The statement without its literals.
+        database: Its database's name in the metrics.
+        execute_ns: Nanoseconds inside DuckDB for the call.
+        fetch_ns: Nanoseconds inside DuckDB for the fetches.
+        rows: Rows fetched or changed, 0 where DuckDB does not tell.
+        failed: Whether it ended with an error.
+        ended_unix_ns: When it ended, in nanoseconds since 1970.
+        trace_id: Of its span, 0 without one.
+        caller: Where it was called, None where it was not slow.
+        profile: What DuckDB's profiler says of it, or None.
+    """
+
+    text: str
+    database: str
+    execute_ns: int
+    fetch_ns: int
+    rows: int
+    failed: bool
+    ended_unix_ns: int
+    trace_id: int
+    caller: Caller | None
+    profile: Profile | None
+
+
+class Statement:
+    """The figures of one statement shape in one database."""
+
+    def __init__(self, text: str, database: str, first_seen: float) -> None:
+        self.text = encodable(text[:_TEXT_CHARACTERS])
+        self.database = database
+        self.identity = blake2b(f"{database}\0{text}".encode("utf-8", "backslashreplace"), digest_size=6).hexdigest()
+        self.first_seen = self.last_seen = first_seen
+        self.calls = self.errors = self.rows = 0
+        self.execute_ns = self.fetch_ns = self.max_ns = 0
+        self.spilled_bytes = self.peak_memory = self.profiled = 0
+        self.cpu_seconds = 0.0
+        self.slowest_trace = 0
+        self._durations = Durations()
+        self._callers: Counter[str] = Counter()
+        self.plans = Plans()
+
+    @property
+    def total_ns(self) -> int:
+        """Nanoseconds inside DuckDB."""
+        return self.execute_ns + self.fetch_ns
+
+    def add(self, execution: Execution) -> None:
+        """Take note of one execution."""
+        duration = execution.execute_ns + execution.fetch_ns
+        self.calls += 1
+        self.errors += execution.failed
+        self.rows += execution.rows
+        self.execute_ns += execution.execute_ns
+        self.fetch_ns += execution.fetch_ns
+        self._durations.add(duration)
+        self.last_seen = max(self.last_seen, execution.ended_unix_ns / 1e9)
+        if duration >= self.max_ns:
+            self.max_ns = duration
+            self.slowest_trace = execution.trace_id
+        if execution.caller is not None:
+            place = encodable(f"{execution.caller.path}:{execution.caller.line}")
+            if place in self._callers or len(self._callers) < _CALLERS:
+                self._callers[place] += 1
+        if execution.profile is not None:
+            self._add_profile(execution.profile, duration)
+
+    def _add_profile(self, profile: Profile, duration: int) -> None:
+        self.profiled += 1
+        self.cpu_seconds += profile.cpu_seconds or 0.0
+        self.spilled_bytes += profile.peak_temporary or 0
+        self.peak_memory = max(self.peak_memory, profile.peak_memory or 0)
+        self.plans.add(profile, duration, self.last_seen)
+
+    def absorb(self, other: Statement) -> None:
+        """Add the figures of another statement, of which nothing else is kept."""
+        self.calls += other.calls
+        self.errors += other.errors
+        self.rows += other.rows
+        self.execute_ns += other.execute_ns
+        self.fetch_ns += other.fetch_ns
+        self.spilled_bytes += other.spilled_bytes
+        self.profiled += other.profiled
+        self.cpu_seconds += other.cpu_seconds
+        self.peak_memory = max(self.peak_memory, other.peak_memory)
+        self.max_ns = max(self.max_ns, other.max_ns)
+        self.first_seen = min(self.first_seen, other.first_seen)
+        self.last_seen = max(self.last_seen, other.last_seen)
+        self._durations.merge(other._durations)
+
+    def as_json(self, all_ns: int) -> dict[str, Any]:
+        """Return the figures as JSON has them; `all_ns` is the time of all statements together."""
+        regression = self.plans.regression
+        quantiles = {
+            f"p{share * 100:g}_ms": min(self._durations.quantile(share), self.max_ns) / 1e6
+            for share in (0.5, 0.95, 0.99)
+        }
+        return {
+            "id": self.identity,
+            "database": self.database,
+            "text": self.text,
+            "calls": self.calls,
+            "errors": self.errors,
+            "rows": self.rows,
+            "total_ms": self.total_ns / 1e6,
+            "mean_ms": self.total_ns / 1e6 / self.calls if self.calls else 0.0,
+            **quantiles,
+            "max_ms": self.max_ns / 1e6,
+            "execute_ms": self.execute_ns / 1e6,
+            "fetch_ms": self.fetch_ns / 1e6,
+            "share": self.total_ns / all_ns if all_ns else 0.0,
+            "profiled_calls": self.profiled,
+            "spilled_bytes": self.spilled_bytes,
+            "peak_memory_bytes": self.peak_memory,
+            "cpu_ms": self.cpu_seconds * 1e3,
+            "first_seen": iso(self.first_seen),
+            "last_seen": iso(self.last_seen),
+            "callers": [{"place": place, "calls": calls} for place, calls in self._callers.most_common(_CALLERS_SHOWN)],
+            "slowest_trace_id": f"{self.slowest_trace:032x}" if self.slowest_trace else None,
+            "plans": self.plans.as_json(),
+            "plan_regression": regression,
+        }

@@ -1,0 +1,141 @@
+"""Statistics of every statement shape, bounded in number."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_duckdb.core.listener import Listener
+from otel_duckdb.monitor.part import Part
+from otel_duckdb.monitor.statements.statement import Execution, Statement
+from otel_duckdb.monitor.times import iso
+from otel_duckdb.telemetry.locks import make_reentrant_lock
+
+if TYPE_CHECKING:
+    from otel_duckdb.core.operation import Operation
+    from otel_duckdb.monitor.sample import Sample
+
+_WAITING: Final = 4096
+"""Executions that wait for the next tick; who brings one more adds them up himself."""
+SORTS: Final = {
+    "total": lambda each: each.total_ns,
+    "mean": lambda each: each.total_ns / max(each.calls, 1),
+    "max": lambda each: each.max_ns,
+    "calls": lambda each: each.calls,
+    "errors": lambda each: each.errors,
+    "rows": lambda each: each.rows,
+    "spilled": lambda each: each.spilled_bytes,
+    "memory": lambda each: each.peak_memory,
+    "last": lambda each: each.last_seen,
+}
+"""What statements may be sorted by, from the largest down."""
+
+
+class Statements(Listener, Part):
+    """Adds up what each statement shape did in each database since the monitor began.
+
+    The user's thread only hands an execution over; the figures are added up at the next tick, or when they are asked
+    for. Where there are more shapes than `limit`, those of the least total time go into one remainder.
+    """
+
+    component = "statements"
+
+    def __init__(self, limit: int = 1000) -> None:
+        """Keep at most `limit` shapes."""
+        self._limit = limit
+        self._waiting: deque[Execution] = deque()
+        self._lock = make_reentrant_lock()
+        self._since = time.time()
+        self._statements: dict[tuple[str, str], Statement] = {}
+        self._remainder: Statement | None = None
+        self._dropped = 0
+
+    def record(self, operation: Operation) -> None:
+        """Hand an ended operation over."""
+        span = operation.span
+        rows = operation.affected_rows if operation.rows is None else operation.rows
+        connection = operation.connection
+        waiting = self._waiting
+        waiting.append(
+            Execution(
+                operation.statement.redacted,
+                "" if connection is None else connection.label,
+                operation.execute_ns,
+                operation.fetch_ns,
+                rows or 0,
+                operation.failure is not None,
+                operation.end_unix_ns,
+                0 if span is None else span.get_span_context().trace_id,
+                operation.caller,
+                operation.profile,
+            )
+        )
+        if len(waiting) > _WAITING and self._lock.acquire(blocking=False):
+            try:
+                self._add_up()
+            finally:
+                self._lock.release()
+
+    def sampled(self, sample: Sample) -> None:
+        """Add up what was handed over since the last tick."""
+        del sample
+        with self._lock:
+            self._add_up()
+
+    def reset(self) -> None:
+        """Forget all figures."""
+        with self._lock:
+            self._waiting.clear()
+            self._statements.clear()
+            self._remainder, self._dropped, self._since = None, 0, time.time()
+
+    def as_json(self, sort: str = "total", limit: int = 50, database: str | None = None) -> dict[str, Any]:
+        """Return the statistics as JSON has them, at most `limit` statements.
+
+        Raises:
+            ValueError: there is no such sort key.
+        """
+        if sort not in SORTS:
+            raise ValueError(f"sort is {sort!r}; allowed is {', '.join(SORTS)}")
+        with self._lock:
+            self._add_up()
+            shown = [each for each in self._statements.values() if database in (None, each.database)]
+            remainder = self._remainder
+            everything = sum(each.total_ns for each in self._statements.values())
+            everything += 0 if remainder is None else remainder.total_ns
+            shown.sort(key=SORTS[sort], reverse=True)
+            return {
+                "since": iso(self._since),
+                "dropped": self._dropped,
+                "shapes": len(shown),
+                "statements": [each.as_json(everything) for each in shown[: max(0, limit)]],
+                "remainder": None if remainder is None else remainder.as_json(everything),
+            }
+
+    def _add_up(self) -> None:
+        waiting = self._waiting
+        while waiting:
+            try:
+                execution = waiting.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            key = execution.database, execution.text
+            statement = self._statements.get(key)
+            if statement is None:
+                if len(self._statements) >= self._limit:
+                    self._drop()
+                statement = self._statements[key] = Statement(
+                    execution.text, execution.database, execution.ended_unix_ns / 1e9
+                )
+            statement.add(execution)
+
+    def _drop(self) -> None:
+        """Put the tenth of the shapes that took the least time into the remainder."""
+        least = sorted(self._statements, key=lambda key: self._statements[key].total_ns)
+        for key in least[: max(1, self._limit // 10)]:
+            gone = self._statements.pop(key)
+            if self._remainder is None:
+                self._remainder = Statement("_other", "", gone.first_seen)
+            self._remainder.absorb(gone)
+            self._dropped += 1
