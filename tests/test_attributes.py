@@ -22,7 +22,7 @@ def test_every_attribute_is_described_once_and_no_other():
     assert len(NAMES) == len(ATTRIBUTES)
     spelt = {
         value
-        for name, value in vars(contract).items()
+        for name, value in (vars(contract) | vars(contract.monitor)).items()
         if isinstance(value, str)
         and not name.startswith(("_", "EVENT_S", "EVENT_R", "EVENT_P", "SPAN_"))
         and value.startswith(
@@ -63,7 +63,7 @@ def test_what_is_emitted_is_in_the_table_with_its_type(telemetry):
     seen = {find(name).name for attributes in told for name in attributes}
     since_2 = {contract.DUCKDB_AFFECTED_ROWS} if duckdb.__version__.startswith("1.") else set()
     profiled = {name for name in NAMES if name.startswith("duckdb.pro") or name == contract.DUCKDB_PLAN}
-    rare = {name for name in NAMES if name.startswith("duckdb.sync.")} | {
+    rare = {name for name in NAMES if name.startswith(("duckdb.sync.", "duckdb.action.", "duckdb.audit."))} | {
         contract.EVENT_NAME,
         contract.DUCKDB_NO_TRANSACTION,
     }

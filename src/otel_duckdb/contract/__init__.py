@@ -37,6 +37,8 @@ ERROR_TYPE_LABEL: Final = "error_type"
 MEMORY_TAG: Final = "tag"
 OPERATOR_TYPE: Final = "operator_type"
 COMPONENT: Final = "component"
+ACTION: Final = "action"
+OUTCOME: Final = "outcome"
 DUCKDB_VERSION: Final = "duckdb_version"
 VERSION: Final = "version"
 """The version of this package."""
@@ -378,6 +380,12 @@ RUNNING: Final = Metric(
     "1",
     "1 while the program is instrumented, 0 in its last report at an orderly end; the labels tell the versions.",
     (INSTANCE_ID, DUCKDB_VERSION, VERSION),
+)
+MONITOR_ACTIONS: Final = _counter(
+    "otel_duckdb_monitor_actions",
+    "{action}",
+    "Actions that the monitor ran, or refused to run, on a database.",
+    (ACTION, OUTCOME),
 )
 INTERNAL_ERRORS: Final = _counter(
     "otel_duckdb_internal_errors",

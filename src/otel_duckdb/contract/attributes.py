@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract as c
+from otel_duckdb.contract import monitor as m
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -31,6 +32,7 @@ class Attribute:
 
 _PROFILED: Final = "the operation was profiled, and DuckDB told it"
 _REPEATED: Final = "one statement was repeated under this span (N+1); on the parent and on its event"
+_ACTED: Final = "on the span of an action of the monitor"
 
 ATTRIBUTES: Final = (
     # Of an operation.
@@ -113,5 +115,12 @@ ATTRIBUTES: Final = (
     Attribute(c.SYNC_ROWS, "{row}", "on the spans of a pass and of a batch", 10_000),
     Attribute(c.SYNC_BYTES, "By", "on the spans of a pass and of a batch", 1_048_576),
     Attribute(c.SYNC_TARGET, "", "on the span of a pass", "trades"),
+    # The monitor.
+    Attribute(m.ACTION_NAME, "", _ACTED, "release_memory"),
+    Attribute(m.ACTION_OUTCOME, "", _ACTED, "done"),
+    Attribute(m.ACTION_DETAIL, "", _ACTED, "CHECKPOINT, at attempt 1"),
+    Attribute(m.ACTION_RESIDENT_BEFORE, "By", f"{_ACTED}; it was done", 467_161_088),
+    Attribute(m.ACTION_RESIDENT_AFTER, "By", f"{_ACTED}; it was done", 130_326_528),
+    Attribute(f"{m.AUDIT}.", "", "on the records of the monitor's audit trail", "DuckDBMemoryHigh"),
 )
 """All of them, in the order of the docs."""

@@ -199,6 +199,7 @@ class Connection:
         busy_since_ns: When that call of DuckDB began, by `time.perf_counter_ns()`, or 0.
         profiling: What is known of DuckDB's profiling of it, or None.
         label: The name of its database in the metrics, unique within the process.
+        memory_limit: What `connect` was told in its configuration, as it was written, or None.
         transaction: What is known of its transaction, or None as long as there was none.
     """
 
@@ -213,6 +214,7 @@ class Connection:
         "key",
         "label",
         "location",
+        "memory_limit",
         "operation",
         "parent",
         "profiling",
@@ -234,6 +236,7 @@ class Connection:
         self.profiling: ConnectionProfiling | None = None
         self.closed = False
         self.label = where.name
+        self.memory_limit: str | None = None
         self.transaction: Transaction | None = None
 
     @property

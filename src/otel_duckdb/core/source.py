@@ -20,6 +20,9 @@ class Cursor(Protocol):
     def run(self, sql: str) -> None:
         """Run one statement that has no result worth reading."""
 
+    def interrupt(self) -> None:
+        """End the statement that runs, from another thread; where none runs nothing happens."""
+
     def close(self) -> None:
         """Close the cursor, and with it its hold on the database."""
 

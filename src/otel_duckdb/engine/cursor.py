@@ -41,6 +41,10 @@ class PrivateCursor:
         """Run one statement that has no result worth reading."""
         self.methods.execute(self.connection, sql)
 
+    def interrupt(self) -> None:
+        """End the statement that runs, from another thread; where none runs nothing happens."""
+        self.connection.interrupt()
+
     def close(self) -> None:
         """Close the cursor, and with it its hold on the database."""
         self.methods.close(self.connection)

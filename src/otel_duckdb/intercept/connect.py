@@ -21,6 +21,8 @@ _STATEMENT: Final = replace(
 )
 _DEFAULT: Final = ":default:"
 """What `connect` gives the connection for that is there already."""
+_CONFIG: Final = 2
+"""The position of the configuration among its arguments."""
 
 
 class _Asked(NamedTuple):
@@ -29,6 +31,7 @@ class _Asked(NamedTuple):
     database: Any
     operation: Operation | None = None
     call: Call | None = None
+    memory_limit: str | None = None
 
 
 class ConnectCall:
@@ -42,7 +45,7 @@ class ConnectCall:
         self._gate = gate
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> _Asked | None:
-        """Begin the operation, and remember which database is asked for."""
+        """Begin the operation, and remember which database is asked for, and with which limit of memory."""
         gate = self._gate
         if not gate.active or not gate.everything:
             return None
@@ -50,8 +53,8 @@ class ConnectCall:
         try:
             operation = self._operation(database)
             if operation is None or _is_in_memory(database):
-                return _Asked(database, operation)
-            return _Asked(database, operation, self._begin(operation))
+                return _Asked(database, operation, memory_limit=_memory_limit(arguments, keywords))
+            return _Asked(database, operation, self._begin(operation), _memory_limit(arguments, keywords))
         except Exception as fault:
             gate.report(fault)
             return _Asked(database)
@@ -74,6 +77,7 @@ class ConnectCall:
             call.operation.execute_ns = call.leave()
         try:
             connection = gate.connections.add(result, location(asked.database))
+            connection.memory_limit = asked.memory_limit
             if call is not None:
                 call.operation.connection = connection
         finally:
@@ -89,6 +93,14 @@ class ConnectCall:
             (asked.call or self._begin(operation)).leave()
             operation.execute_ns = operation.last_call_ns - operation.start_ns
             gate.dispatcher.end(operation, error)
+
+
+def _memory_limit(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str | None:
+    config = arguments[_CONFIG] if len(arguments) > _CONFIG else keywords.get("config")
+    if not isinstance(config, dict):
+        return None
+    told = [str(value) for name, value in config.items() if str(name).lower() in {"memory_limit", "max_memory"}]
+    return told[-1] if told else None
 
 
 def _is_in_memory(database: Any) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from otel_duckdb.rules.condition import Condition
 
 MINUTE: Final = 60
 WHERE: Final = "{{ $labels.job }}{{ with $labels.database }} (database {{ . }}){{ end }}"
@@ -61,6 +64,7 @@ class Alert:
     """One alert; `summary` is a Prometheus template, the three texts after it are its runbook.
 
     `panel` is the dashboard's name and the panel's title where it is seen, `traced` tells whether traces show it.
+    `condition` is what a process can judge of it by itself, with the same thresholds as the expression.
     """
 
     name: str
@@ -74,3 +78,4 @@ class Alert:
     panel: tuple[str, str]
     culprit: Culprit | None = None
     traced: bool = False
+    condition: Condition | None = None

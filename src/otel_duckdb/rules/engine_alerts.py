@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
 from otel_duckdb.rules.alert import BYTES, MINUTE, SHARE, WHERE, Alert, Culprit, Severity
+from otel_duckdb.rules.condition import Condition, Measure
 from otel_duckdb.rules.expressions import DATABASES, summed
 
 if TYPE_CHECKING:
@@ -45,6 +46,16 @@ def memory(limits: Thresholds) -> Alert:
             f'topk(2, {by_tag}{{{here}, {contract.MEMORY_TAG}!~"{CACHE}"}} > 0)',
             contract.MEMORY_TAG,
         ),
+        condition=Condition(
+            Measure.SHARE,
+            contract.MEMORY_BY_TAG,
+            limits.memory_ratio,
+            limits.seconds(5 * MINUTE),
+            contract.MEMORY_LIMIT,
+            by=(contract.DATABASE,),
+            without=(contract.MEMORY_TAG, tuple(CACHE.split("|"))),
+            unit="share",
+        ),
     )
 
 
@@ -68,6 +79,15 @@ def disk(limits: Thresholds) -> Alert:
         " with COPY"
         " FROM DATABASE to another disk, and put the copy in its place. Else move data, or give more disk.",
         ("engine", "Disk and its limit"),
+        condition=Condition(
+            Measure.SHARE,
+            contract.DISK_USAGE,
+            limits.disk_ratio,
+            limits.seconds(5 * MINUTE),
+            contract.MAX_DISK_USAGE,
+            by=(contract.DATABASE,),
+            unit="share",
+        ),
     )
 
 
@@ -94,4 +114,12 @@ def wal(limits: Thresholds) -> Alert:
         " Never FORCE CHECKPOINT: while it waits, everybody waits. If the program sets wal_autocheckpoint higher, raise"
         " wal_bytes.",
         ("engine", "Write-ahead log"),
+        condition=Condition(
+            Measure.GROWN,
+            contract.WAL_SIZE,
+            limits.wal_bytes,
+            window=limits.seconds(10 * MINUTE),
+            by=(contract.DATABASE,),
+            unit="bytes",
+        ),
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
 from otel_duckdb.rules.alert import FIGURE, MINUTE, SHARE, WHERE, Alert, Culprit, Severity
+from otel_duckdb.rules.condition import Condition, Measure
 from otel_duckdb.rules.expressions import PROGRAM, grown_by, summed
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ def internal_errors(limits: Thresholds) -> Alert:
         "Report it with that log. A hook of yours: mend it.",
         ("queries", "Faults of the instrumentation"),
         Culprit(f"topk(3, sum by ({component}) ({name}{{job={{{{ $labels.job }}}}}}) > 0)", component),
+        condition=Condition(
+            Measure.GROWTH, contract.INTERNAL_ERRORS, limits.internal_errors, window=limits.seconds(30 * MINUTE)
+        ),
     )
 
 

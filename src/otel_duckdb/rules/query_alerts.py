@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
 from otel_duckdb.rules.alert import DURATION, FIGURE, MINUTE, SHARE, WHERE, Alert, Culprit, Severity
+from otel_duckdb.rules.condition import Condition, Measure
 from otel_duckdb.rules.expressions import DATABASES, PROGRAM, grown_by, quantile, rate, summed
 from otel_duckdb.rules.latency import ASKED, ProgramLatency, latencies
 
@@ -84,6 +85,9 @@ def running(limits: Thresholds) -> Alert:
         " is meant"
         " to take that long, raise running_query_seconds.",
         ("queries", "Oldest running query"),
+        condition=Condition(
+            Measure.VALUE, contract.OLDEST_QUERY, limits.running_query_seconds, by=(contract.DATABASE,), unit="s"
+        ),
     )
 
 
@@ -108,6 +112,14 @@ def out_of_memory(limits: Thresholds) -> Alert:
         ("queries", "Errors by type"),
         Culprit(f'topk(3, sum by ({_SUMMARY}) ({_OPERATIONS}{{{_HERE}, {_ERROR}="OutOfMemoryException"}}))', _SUMMARY),
         traced=True,
+        condition=Condition(
+            Measure.ERRORS,
+            contract.OPERATION_DURATION,
+            limits.out_of_memory_errors,
+            window=limits.seconds(5 * MINUTE),
+            by=(contract.DATABASE,),
+            error="OutOfMemoryException",
+        ),
     )
 
 
@@ -139,6 +151,16 @@ def transactions(limits: Thresholds) -> Alert:
             _ERROR,
         ),
         traced=True,
+        condition=Condition(
+            Measure.GROWTH_SHARE,
+            contract.TRANSACTION_FAILURE,
+            limits.transaction_failure_ratio,
+            limits.seconds(5 * MINUTE),
+            contract.TRANSACTION_SUCCESS,
+            window=limits.seconds(5 * MINUTE),
+            by=(contract.DATABASE,),
+            unit="share",
+        ),
     )
 
 
@@ -162,6 +184,9 @@ def connections(limits: Thresholds) -> Alert:
         " file open with another configuration.",
         ("engine", "Failed connects by error"),
         Culprit(f"topk(3, sum by ({error}) (last_over_time({name}{{{_HERE}}}[{window}])) > 0)", error),
+        condition=Condition(
+            Measure.GROWTH, contract.FAILED_CONNECTIONS, limits.failed_connections, window=limits.seconds(5 * MINUTE)
+        ),
     )
 
 
@@ -183,4 +208,11 @@ def pool(limits: Thresholds) -> Alert:
         " slow"
         " queries. Else a larger pool, or fewer workers.",
         ("engine", "Requests that wait, and that timed out"),
+        condition=Condition(
+            Measure.GROWTH,
+            contract.POOL_TIMEOUTS,
+            limits.pool_timeouts,
+            window=limits.seconds(5 * MINUTE),
+            by=(contract.DB_POOL_NAME,),
+        ),
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import contract
 from otel_duckdb.rules.alert import DURATION, FIGURE, MINUTE, WHERE, Alert, Culprit, Severity
+from otel_duckdb.rules.condition import Condition, Measure
 from otel_duckdb.rules.expressions import DATABASES, PROGRAM, grown_by, summed
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ def failing(limits: Thresholds) -> Alert:
             f"topk(3, sum by ({table}) (last_over_time({name}{{job={{{{ $labels.job }}}}}}[{window}])) > 0)", table
         ),
         traced=True,
+        condition=Condition(
+            Measure.GROWTH,
+            contract.SYNC_FAILURE,
+            limits.sync_failures,
+            window=limits.seconds(10 * MINUTE),
+            by=(contract.DATABASE,),
+        ),
     )
 
 
@@ -56,6 +64,14 @@ def lag(limits: Thresholds) -> Alert:
         " or write fewer rows.",
         ("sync", "Lag by table"),
         traced=True,
+        condition=Condition(
+            Measure.VALUE,
+            contract.SYNC_LAG,
+            limits.sync_lag_seconds,
+            limits.seconds(5 * MINUTE),
+            by=(contract.DATABASE, contract.TABLE_NAME),
+            unit="s",
+        ),
     )
 
 

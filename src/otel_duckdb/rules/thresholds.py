@@ -50,9 +50,13 @@ class Thresholds:
                 allowed = f"from {low:g}" + ("" if high == _INFINITE else f" to {high:g}")
                 raise SettingError(f"{option.name} is {value:g}; allowed is a number {allowed}")
 
+    def seconds(self, seconds: float) -> float:
+        """`seconds`, scaled, in whole seconds, rounded up."""
+        return math.ceil(seconds * self.time_scale)
+
     def duration(self, seconds: float) -> str:
         """`seconds`, scaled, as Prometheus writes it: in whole hours, minutes or seconds, rounded up."""
-        scaled = math.ceil(seconds * self.time_scale)
+        scaled = int(self.seconds(seconds))
         for size, unit in ((3600, "h"), (60, "m")):
             if scaled and scaled % size == 0:
                 return f"{scaled // size}{unit}"

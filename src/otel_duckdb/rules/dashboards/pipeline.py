@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from otel_duckdb import contract
 from otel_duckdb.rules.dashboards.grafana import Dashboard, Panel, Query, Row, interval_variable
 from otel_duckdb.rules.dashboards.panels import lines, number
 from otel_duckdb.rules.dashboards.promql import WINDOW
@@ -150,6 +151,16 @@ def _programs() -> tuple[Panel, ...]:
             Query(f"sum by (job) (rate(otel_sdk_exporter_span_exported[{WINDOW}]))", "{{job}}: spans sent"),
             *dropped,
             unit="ops",
+            width=24,
+        ),
+        lines(
+            "Actions of the monitors",
+            "What the monitors inside the programs did about alerts, by action and outcome.",
+            Query(
+                f"sum by (job, action, outcome) (increase({contract.MONITOR_ACTIONS.prometheus_name}[{WINDOW}])) > 0",
+                "{{job}}: {{action}}, {{outcome}}",
+            ),
+            unit="short",
             width=24,
         ),
     )

@@ -1,0 +1,171 @@
+"""Puts alerts, actions, notification, audit and election together, for the monitor."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import metrics, trace
+from opentelemetry._logs import get_logger
+
+from otel_duckdb import contract
+from otel_duckdb.installation import version
+from otel_duckdb.monitor.actions.all import CAP, all_actions
+from otel_duckdb.monitor.actions.memory_limit import MemoryLimits
+from otel_duckdb.monitor.actions.responder import Responder
+from otel_duckdb.monitor.actions.runner import ActionRunner
+from otel_duckdb.monitor.alerts.alertmanager import AlertmanagerWebhook
+from otel_duckdb.monitor.alerts.engine import AlertEngine
+from otel_duckdb.monitor.alerts.rule import make_rules
+from otel_duckdb.monitor.audit import Audit
+from otel_duckdb.monitor.events import Events
+from otel_duckdb.monitor.notification.notifier import Notifier
+from otel_duckdb.monitor.notification.senders import make_senders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from otel_duckdb.core.operation import Operation
+    from otel_duckdb.monitor.actions.action import Action, Result
+    from otel_duckdb.monitor.audit import AuditFile
+    from otel_duckdb.monitor.leader import Leader
+    from otel_duckdb.monitor.notification.senders import Sender
+    from otel_duckdb.monitor.part import Part
+    from otel_duckdb.rules import Thresholds
+
+
+class Alerting:
+    """The alerts of a monitor and all that follows them.
+
+    Attributes:
+        events: Who is told of events.
+        engine: The alerts.
+        responder: What is done about them.
+        notifier: Who is told of them.
+        audit: The audit trail.
+        leader: The election, or None where this process is alone.
+        alertmanager: What an Alertmanager posted.
+        parts: All of it, in the order in which the monitor tells them.
+    """
+
+    def __init__(
+        self,
+        *,
+        events: Events | None = None,
+        thresholds: Thresholds | None = None,
+        levels: Mapping[str, Mapping[str, float]] | None = None,
+        lasting: float | None = None,
+        calming: float | None = None,
+        cool_down: float = 300.0,
+        actions: Iterable[str] = (),
+        further_actions: Iterable[Action] = (),
+        find_operation: Callable[[str], Operation | None] = lambda _id: None,
+        memory_cap: float = CAP,
+        senders: Sequence[Sender] | None = None,
+        notify: Sequence[str] = (),
+        batch_seconds: float = 5.0,
+        batch_size: int = 5,
+        audit_file: AuditFile | None = None,
+        leader: Leader | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Nothing is done about an alert but what `actions` names.
+
+        Args:
+            events: Who is told of events; made here if it is None.
+            thresholds: Those of the Prometheus rules.
+            levels: Other thresholds, by the alert's name and by level.
+            lasting: Seconds every alert must last before it fires; None leaves each its own.
+            calming: Seconds every alert must have calmed down before it ends; None leaves each its own.
+            cool_down: Seconds after its end in which an alert that comes again is not told again.
+            actions: The names of the actions that are switched on.
+            further_actions: Actions that other parts provide.
+            find_operation: Returns the running operation of an id, for `interrupt`.
+            memory_cap: The share of the machine's memory that a limit is raised to at most.
+            senders: Who is told; None makes them from the environment and `notify`.
+            notify: Addresses for apprise.
+            batch_seconds: How long alerts are gathered into one message.
+            batch_size: How many alerts make a message at once.
+            audit_file: Where the audit trail is written beside OpenTelemetry's logs.
+            leader: The election this process takes part in.
+            environment: The environment's variables; None takes the process'.
+
+        Raises:
+            SettingError: an alert, a level, an action or an address is unknown or contradicts itself.
+        """
+        tracer = trace.get_tracer(contract.SCOPE, version(), None, contract.SCHEMA_URL)
+        meter = metrics.get_meter(contract.SCOPE, version(), None, contract.SCHEMA_URL)
+        logger = get_logger(contract.SCOPE, version(), None, contract.SCHEMA_URL)
+        self.events = Events() if events is None else events
+        self.leader = leader
+        self.audit = Audit(logger, audit_file)
+        limits = MemoryLimits()
+        runner = ActionRunner(
+            [*all_actions(limits, find_operation, memory_cap), *further_actions],
+            actions,
+            limits,
+            tracer,
+            meter,
+            self._acted,
+        )
+        self.responder = Responder(runner, lambda: self.engine.log, self._emit, leads=self._leads)
+        if senders is None:
+            senders = make_senders(os.environ if environment is None else environment, notify)
+        self.notifier = Notifier(senders, lambda: self.engine.log, batch_seconds=batch_seconds, batch_size=batch_size)
+        self.engine = AlertEngine(
+            make_rules(thresholds, levels, lasting=lasting, calming=calming),
+            (self.audit, self.responder, self.notifier),
+            self._emit,
+            cool_down=cool_down,
+            leads=self._leads,
+        )
+        self.alertmanager = AlertmanagerWebhook()
+        self.parts: list[Part] = [
+            self.events,
+            *([leader] if leader else []),
+            self.audit,
+            self.responder,
+            self.notifier,
+            self.engine,
+        ]
+
+    def alerts(self) -> dict[str, Any]:
+        """Open and resolved alerts, silences, and what an Alertmanager posted, as the API shows them."""
+        return {**self.engine.as_json(time.time()), "alertmanager": self.alertmanager.as_json()}
+
+    def clean_up(self, *, emergency: bool = False, dry_run: bool = False, by: str = "program") -> list[dict[str, Any]]:
+        """Run the automatic clean-up, or the one in an emergency, as far as its actions are switched on."""
+        results = self.responder.clean_up(by=by, emergency=emergency, dry_run=dry_run)
+        return [result.as_json() for result in results]
+
+    def run_action(
+        self, name: str, database: str | None = None, *, by: str, dry_run: bool = False, argument: str = ""
+    ) -> list[dict[str, Any]]:
+        """Run one action by its name.
+
+        Raises:
+            SettingError: there is no such action, or it is not switched on.
+        """
+        results = self.responder.runner.run(name, database, by=by, dry_run=dry_run, argument=argument)
+        return [result.as_json() for result in results]
+
+    def _leads(self) -> bool:
+        return self.leader is None or self.leader.leads
+
+    def _emit(self, event: str, payload: Any) -> None:
+        self.events.emit(event, payload)
+        if event == "cleanup":
+            name = "emergency_cleanup" if payload["emergency"] else "automatic_cleanup"
+            freed = sum(action["freed_bytes"] for action in payload["actions"])
+            self.audit.tell(name, by=payload["by"], actions=len(payload["actions"]), freed_bytes=freed)
+
+    def _acted(self, result: Result) -> None:
+        self.audit.tell(
+            "action",
+            action=result.action,
+            database=result.database,
+            outcome=result.outcome.value,
+            by=result.by,
+            freed_bytes=result.freed,
+        )

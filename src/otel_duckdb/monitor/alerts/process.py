@@ -1,0 +1,53 @@
+"""The measures of the alerts that only the process can judge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otel_duckdb import contract
+from otel_duckdb.monitor.machine import CpuShare, memory_total
+from otel_duckdb.rules.process import BACKLOG, CHANGED_LATENCY, CPU, RESIDENT_MEMORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from otel_duckdb.monitor.alerts.measures import Values
+    from otel_duckdb.monitor.alerts.operations import OperationWatch
+    from otel_duckdb.monitor.sample import Sample
+
+
+class ProcessMeasures:
+    """Measures the process and the machine; one look at the processors a sample.
+
+    Attributes:
+        cpu_share: The machine's processors in use at the last look, None before the second.
+    """
+
+    def __init__(self, watch: OperationWatch) -> None:
+        self._watch = watch
+        self._cpu = CpuShare()
+        self.cpu_share: float | None = None
+
+    @property
+    def by_name(self) -> Mapping[str, Callable[[Sample], Values]]:
+        """The measure of each rule."""
+        return {
+            RESIDENT_MEMORY: self._resident,
+            CPU: self._processors,
+            BACKLOG: self._backlog,
+            CHANGED_LATENCY: lambda _: self._watch.changed(),
+        }
+
+    @staticmethod
+    def _resident(sample: Sample) -> Values:
+        resident = sample.total(contract.PROCESS_MEMORY)
+        return {} if resident is None else {(): resident / memory_total()}
+
+    def _processors(self, _: Sample) -> Values:
+        self.cpu_share = self._cpu.look()
+        return {} if self.cpu_share is None else {(): self.cpu_share}
+
+    @staticmethod
+    def _backlog(sample: Sample) -> Values:
+        working, waiting = sample.total(contract.ACTIVE_QUERIES), sample.total(contract.POOL_PENDING)
+        return {} if working is None and waiting is None else {(): (working or 0.0) + (waiting or 0.0)}

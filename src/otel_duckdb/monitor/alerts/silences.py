@@ -1,0 +1,97 @@
+"""Silences: what is not to be told for a while; it is judged and logged all the same."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_duckdb.monitor.times import iso
+from otel_duckdb.settings import SettingError
+from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.text import printable
+
+if TYPE_CHECKING:
+    from otel_duckdb.monitor.alerts.alert import Alert
+
+_LIMIT: Final = 100
+_ANY: Final = ".*"
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """One silence; `name` and `database` are regular expressions that must match in whole.
+
+    Attributes:
+        id: Names it, to end it early.
+        ends: When it ends, in seconds since 1970; a silence without an end is not made.
+        reason: Why, for whoever wonders.
+    """
+
+    id: str
+    name: str
+    database: str
+    ends: float
+    reason: str
+
+    def covers(self, alert: Alert) -> bool:
+        """Whether the alert is silenced by it."""
+        return bool(re.fullmatch(self.name, alert.name) and re.fullmatch(self.database, alert.database))
+
+    def as_json(self) -> dict[str, Any]:
+        """The silence as the API shows it."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "database": self.database,
+            "ends": iso(self.ends),
+            "reason": self.reason,
+        }
+
+
+class Silences:
+    """The silences that have not ended; from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = make_lock()
+        self._numbers = itertools.count(1)
+        self._silences: dict[str, Silence] = {}
+
+    def add(self, now: float, seconds: float, name: str = _ANY, database: str = _ANY, reason: str = "") -> Silence:
+        """Silence for `seconds` from `now` on.
+
+        Raises:
+            SettingError: it has no end in the future, a pattern is no regular expression, or there are too many.
+        """
+        if not 0 < seconds <= 366 * 86_400:
+            raise SettingError(f"a silence of {seconds:g} s; allowed is more than 0 s, up to 366 days")
+        for pattern in (name, database):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise SettingError(f"{printable(pattern)!r} is no regular expression: {error}") from None
+        with self._lock:
+            if len(self._active(now)) >= _LIMIT:
+                raise SettingError(f"there are {_LIMIT} silences already; end one first")
+            made = Silence(str(next(self._numbers)), name, database, now + seconds, printable(reason))
+            self._silences[made.id] = made
+        return made
+
+    def end(self, silence_id: str) -> bool:
+        """End a silence; False where there is none of this id."""
+        with self._lock:
+            return self._silences.pop(silence_id, None) is not None
+
+    def active(self, now: float) -> list[Silence]:
+        """Those that have not ended."""
+        with self._lock:
+            return self._active(now)
+
+    def cover(self, alert: Alert, now: float) -> bool:
+        """Whether one of them covers the alert."""
+        return any(silence.covers(alert) for silence in self.active(now))
+
+    def _active(self, now: float) -> list[Silence]:
+        self._silences = {key: one for key, one in self._silences.items() if one.ends > now}
+        return list(self._silences.values())

@@ -1,0 +1,200 @@
+"""Ways to tell people; each sends or raises, and none takes longer than its timeout."""
+
+from __future__ import annotations
+
+import json
+import smtplib
+import ssl
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from otel_duckdb.installation import install_command
+from otel_duckdb.monitor.notification.payload import html_text, plain_text, title, webhook_payload
+from otel_duckdb.settings import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from otel_duckdb.monitor.alerts.alert import Alert
+
+TIMEOUT: Final = 10.0
+_REFUSED: Final = range(400, 500)
+_TRY_AGAIN: Final = {408, 425, 429}
+_SUBMISSION: Final = 587
+_TLS: Final = 465
+
+
+class Undeliverable(Exception):  # noqa: N818 - the word for what it is
+    """What was to be sent is refused for good: to try again is of no use."""
+
+
+class Sender(Protocol):
+    """One way to tell people.
+
+    Attributes:
+        name: What the log of alerts calls it; no address that holds a secret.
+    """
+
+    name: str
+
+    def send(self, alerts: Sequence[Alert]) -> None:
+        """Tell of the alerts in one message.
+
+        Raises:
+            Undeliverable: it is refused for good.
+        """
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """An alert is posted where the user said, and nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class Webhook:
+    """Posts JSON to an address."""
+
+    def __init__(self, url: str, timeout: float = TIMEOUT) -> None:
+        """Post to `url`.
+
+        Raises:
+            SettingError: it is no address of HTTP.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            # Its path is often a secret, so the message does not show the address.
+            raise SettingError("the address of the webhook must begin with http:// or https://, and name a host")
+        self.name = f"webhook {parts.hostname}"
+        self._url = url
+        self._timeout = timeout
+
+    def send(self, alerts: Sequence[Alert]) -> None:
+        """Post one message."""
+        body = json.dumps(webhook_payload(alerts), allow_nan=False, default=str).encode()
+        request = Request(self._url, body, {"Content-Type": "application/json"}, method="POST")  # noqa: S310 - seen above
+        try:
+            with build_opener(_NoRedirect).open(request, timeout=self._timeout) as answer:
+                answer.read(1024)
+        except HTTPError as error:
+            error.close()
+            if error.code in _REFUSED and error.code not in _TRY_AGAIN:
+                raise Undeliverable(f"HTTP {error.code}") from None
+            raise
+
+
+class Mail:
+    """Sends mail by SMTP: with TLS from the start on port 465, else by STARTTLS where the server offers it."""
+
+    def __init__(
+        self,
+        host: str,
+        recipients: Sequence[str],
+        sender: str,
+        port: int = _SUBMISSION,
+        user: str = "",
+        password: str = "",
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self.name = f"mail {host}"
+        self._host = host
+        self._port = port
+        self._recipients = tuple(recipients)
+        self._sender = sender
+        self._user = user
+        self._password = password
+        self._timeout = timeout
+
+    def send(self, alerts: Sequence[Alert]) -> None:
+        """Send one mail to all recipients."""
+        message = EmailMessage()
+        message["Subject"] = title(alerts)
+        message["From"] = self._sender
+        message["To"] = ", ".join(self._recipients)
+        message.set_content(plain_text(alerts))
+        message.add_alternative(html_text(alerts), subtype="html")
+        try:
+            with self._connect() as server:
+                if self._user:
+                    server.login(self._user, self._password)
+                server.send_message(message)
+        except (smtplib.SMTPAuthenticationError, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
+            raise Undeliverable(type(error).__name__) from None
+
+    def _connect(self) -> smtplib.SMTP:
+        context = ssl.create_default_context()
+        if self._port == _TLS:
+            return smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=context)
+        server = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
+        try:
+            server.ehlo()
+            if server.has_extn("starttls"):
+                server.starttls(context=context)
+                server.ehlo()
+            elif self._user:
+                raise _no_tls()  # noqa: TRY301 - the connection is closed below
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+
+class Apprise:
+    """Tells whatever service apprise knows, by its address; imported at the first message, for it costs 15 MB."""
+
+    def __init__(self, url: str) -> None:
+        self.name = f"apprise {urlsplit(url).scheme or '?'}"
+        self._url = url
+        self._service: Any = None
+
+    def send(self, alerts: Sequence[Alert]) -> None:
+        """Send one message."""
+        if self._service is None:
+            try:
+                import apprise  # noqa: PLC0415 - told above
+            except ImportError:
+                raise Undeliverable(f"apprise is not installed; run: {install_command('monitor')}") from None
+            service = apprise.Apprise()
+            if not service.add(self._url):
+                raise Undeliverable(f"apprise knows no address of this form: {self.name.removeprefix('apprise ')}://…")
+            self._service = service
+        if not self._service.notify(title=title(alerts), body=plain_text(alerts)):  # it does not raise
+            raise OSError("apprise could not deliver")
+
+
+def _no_tls() -> Undeliverable:
+    return Undeliverable("the server offers no TLS, and a password would be sent in the open")
+
+
+def make_senders(environment: Mapping[str, str], urls: Sequence[str] = ()) -> list[Sender]:
+    """Make what the environment and the addresses for apprise ask for.
+
+    Raises:
+        SettingError: a variable has a value that is not allowed, or mail lacks a recipient.
+    """
+    made: list[Sender] = []
+    webhook = environment.get("DUCKDB_ALERT_WEBHOOK_URL", "").strip()
+    if webhook:
+        made.append(Webhook(webhook))
+    host = environment.get("SMTP_HOST", "").strip()
+    to = [one.strip() for one in environment.get("ALERT_EMAIL", "").split(",") if one.strip()]
+    if host and to:
+        made.append(_mail(host, to, environment))
+    elif to:
+        raise SettingError("ALERT_EMAIL names recipients, and SMTP_HOST no server; set SMTP_HOST")
+    return [*made, *(Apprise(url) for url in urls)]
+
+
+def _mail(host: str, to: list[str], environment: Mapping[str, str]) -> Mail:
+    text = environment.get("SMTP_PORT", "").strip() or str(_SUBMISSION)
+    if not text.isdigit() or not 0 < int(text) < 2**16:
+        raise SettingError(f"SMTP_PORT is {text!r}; allowed is a port from 1 to 65535")
+    addresses = [*to, sender := environment.get("SMTP_FROM", "").strip() or f"duckdb-monitor@{host}"]
+    for address in addresses:
+        if "@" not in address or any(character in address for character in "\r\n"):
+            raise SettingError(f"{address!r} is no address of mail; see ALERT_EMAIL and SMTP_FROM")
+    user, password = environment.get("SMTP_USER", ""), environment.get("SMTP_PASSWORD", "")
+    return Mail(host, to, sender, int(text), user, password)
