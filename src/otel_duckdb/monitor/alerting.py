@@ -19,7 +19,6 @@ from otel_duckdb.monitor.alerts.alertmanager import AlertmanagerWebhook
 from otel_duckdb.monitor.alerts.engine import AlertEngine
 from otel_duckdb.monitor.alerts.rule import make_rules
 from otel_duckdb.monitor.audit import Audit
-from otel_duckdb.monitor.events import Events
 from otel_duckdb.monitor.notification.notifier import Notifier
 from otel_duckdb.monitor.notification.senders import make_senders
 
@@ -39,7 +38,6 @@ class Alerting:
     """The alerts of a monitor and all that follows them.
 
     Attributes:
-        events: Who is told of events.
         engine: The alerts.
         responder: What is done about them.
         notifier: Who is told of them.
@@ -52,7 +50,7 @@ class Alerting:
     def __init__(
         self,
         *,
-        events: Events | None = None,
+        emit: Callable[[str, Any], None] = lambda _event, _payload: None,
         thresholds: Thresholds | None = None,
         levels: Mapping[str, Mapping[str, float]] | None = None,
         lasting: float | None = None,
@@ -73,7 +71,7 @@ class Alerting:
         """Nothing is done about an alert but what `actions` names.
 
         Args:
-            events: Who is told of events; made here if it is None.
+            emit: Is told of events, as `Monitor.on` has them.
             thresholds: Those of the Prometheus rules.
             levels: Other thresholds, by the alert's name and by level.
             lasting: Seconds every alert must last before it fires; None leaves each its own.
@@ -97,7 +95,7 @@ class Alerting:
         tracer = trace.get_tracer(contract.SCOPE, version(), None, contract.SCHEMA_URL)
         meter = metrics.get_meter(contract.SCOPE, version(), None, contract.SCHEMA_URL)
         logger = get_logger(contract.SCOPE, version(), None, contract.SCHEMA_URL)
-        self.events = Events() if events is None else events
+        self._tell = emit
         self.leader = leader
         self.audit = Audit(logger, audit_file)
         limits = MemoryLimits()
@@ -122,7 +120,6 @@ class Alerting:
         )
         self.alertmanager = AlertmanagerWebhook()
         self.parts: list[Part] = [
-            self.events,
             *([leader] if leader else []),
             self.audit,
             self.responder,
@@ -154,7 +151,7 @@ class Alerting:
         return self.leader is None or self.leader.leads
 
     def _emit(self, event: str, payload: Any) -> None:
-        self.events.emit(event, payload)
+        self._tell(event, payload)
         if event == "cleanup":
             name = "emergency_cleanup" if payload["emergency"] else "automatic_cleanup"
             freed = sum(action["freed_bytes"] for action in payload["actions"])

@@ -7,6 +7,7 @@ import inspect
 import logging
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.telemetry.locks import make_lock
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 EVENTS: Final = ("alert", "check", "cleanup", "issue", "updated")
 _WAITING: Final = 1000
 _END_SECONDS: Final = 2.0
+_PATIENCE_SECONDS: Final = 60.0
 _logger: Final = logging.getLogger("otel_duckdb")
 
 
@@ -38,9 +40,12 @@ class Events:
         self._waiting: queue.Queue[tuple[str, Any] | None] = queue.Queue(_WAITING)
         self._thread: threading.Thread | None = None
         self._lock = make_lock()
+        self._busy_since: float | None = None
 
     def on(self, event: str, handler: Handler, name: str | None = None) -> None:
         """Call `handler` with what each `event` carries; with a name only for alerts of that name.
+
+        The name is the alert's, such as `DuckDBMemoryHigh`, or one with its level, such as `duckdb_memory_critical`.
 
         Raises:
             ValueError: there is no such event.
@@ -65,7 +70,8 @@ class Events:
         if not self.wanted(event):
             return
         with self._lock:
-            if self._thread is None:
+            if self._thread is None or self._hangs():
+                self._busy_since = None
                 self._thread = threading.Thread(target=in_section(self._run), name="otel-duckdb-events", daemon=True)
                 self._thread.start()
         try:
@@ -89,14 +95,26 @@ class Events:
     def forked(self) -> None:
         """In a forked child: the thread is not here, and what waits is the parent's to tell."""
         self._waiting = queue.Queue(_WAITING)
-        self._thread = None
+        self._thread = self._busy_since = None
+
+    def _hangs(self) -> bool:
+        """Whether a handler has been at work for so long that the others go on without it."""
+        hangs = self._busy_since is not None and time.monotonic() - self._busy_since > _PATIENCE_SECONDS
+        if hangs:
+            self._report("handler", TimeoutError("a handler hangs"))
+        return hangs
 
     def _run(self) -> None:
-        while (waiting := self._waiting.get()) is not None:
+        me = threading.current_thread()
+        while self._thread in {me, None} and (waiting := self._waiting.get()) is not None:
             event, payload = waiting
             for wanted, name, handler in self._handlers.copy():
-                if wanted == event and (name is None or name == getattr(payload, "name", None)):
+                if wanted == event and (name is None or name in getattr(payload, "aliases", ())):
+                    self._busy_since = time.monotonic()
                     self._call(handler, payload)
+                    if self._thread is not me and self._thread is not None:
+                        return  # it hung, and another thread goes on
+                    self._busy_since = None
 
     def _call(self, handler: Handler, payload: Any) -> None:
         try:

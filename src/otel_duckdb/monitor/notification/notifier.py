@@ -57,7 +57,7 @@ class Notifier(Part):
         self._queue: deque[Alert] = deque()
         self._since = 0.0
         self._urgent = False
-        self._stopping = False
+        self._stopping = True
         self._stopped = threading.Event()
         self._told: set[str] = set()
         self._thread: threading.Thread | None = None
@@ -74,6 +74,8 @@ class Notifier(Part):
 
     def stop(self) -> None:
         """Send what waits, without trying again, for a few seconds at most, and end."""
+        if self._stopping:
+            return
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
