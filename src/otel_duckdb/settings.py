@@ -91,14 +91,15 @@ def text(name: str, value: object) -> str:
     return str(value)
 
 
-def _names(name: str, value: object) -> tuple[str, ...]:
+def names(name: str, value: object) -> tuple[str, ...]:
+    """Read names from an option's value, with commas between them or in a list, or raise a `SettingError`."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple | set | frozenset) or not all(isinstance(part, str) for part in parts):
         raise _fail(name, value, "names with commas between them, or none")
-    names = tuple(part.strip() for part in parts if part.strip())
-    if any(not _is_name(one) for one in names):
+    read = tuple(part.strip() for part in parts if part.strip())
+    if any(not _is_name(one) for one in read):
         raise _fail(name, value, "names of letters, digits, _, - and . with commas between them, or none")
-    return () if names == ("none",) else names
+    return () if read == ("none",) else read
 
 
 _is_name: Final = re.compile(r"[\w.-]{1,64}").fullmatch
@@ -182,7 +183,7 @@ class Settings:
         "Record a text that has placeholders, and is given values for them, with its literals. Passwords stay hidden.",
     )
     comment_attributes: tuple[str, ...] = option(
-        _names,
+        names,
         ("app", "node_id", "target_name", "profile_name", "framework", "controller", "action", "route"),
         "OTEL_DUCKDB_COMMENT_ATTRIBUTES",
         "Keys that dbt's and sqlcommenter's comments may put on a span, as `duckdb.comment.<key>`, or `none`.",
@@ -273,10 +274,10 @@ def read_options(
 def misspelt_variables(environment: Mapping[str, str] | None = None) -> list[str]:
     """Return one sentence for each environment variable that looks like an option's and is none."""
     known = [ALLOWED_HOSTS_VARIABLE, *(each.metadata["environment"] for each in fields(Settings))]
-    names = os.environ if environment is None else environment
+    variables = os.environ if environment is None else environment
     return [
         f"the environment variable {name} is no option; {_nearest(name, known)}"
-        for name in sorted(names)
+        for name in sorted(variables)
         if name.upper().startswith("OTEL_DU") and name not in known and not name.startswith(MONITOR_VARIABLES)
     ]
 

@@ -141,7 +141,7 @@ def test_the_status_has_the_fields_of_the_guide(monitor, tmp_path):
         assert metrics["timestamp"].endswith("Z")
         assert 0 < metrics["memory"]["duckdb_memory_percent"] < 100
         assert 0 <= metrics["system"]["cpu_usage_percent"] <= 100
-        assert metrics["queries"]["active_queries"] == 0
+        assert eventually(lambda: monitor.status()["metrics"]["queries"]["active_queries"] == 0)  # at the next sample
         [database] = status["databases"]
         assert (database["name"], database["connections"]) == ("trades", 1)
 
@@ -271,5 +271,5 @@ def test_a_bad_option_is_named_with_what_is_allowed(name, value):
 
 
 def test_an_unknown_option_is_named():
-    with pytest.raises(SettingError, match="unknown option 'colour' of the monitor; known are interval_ms"):
+    with pytest.raises(SettingError, match=r"unknown option 'colour' of the monitor; known are .*interval_ms"):
         Monitor(colour="red")

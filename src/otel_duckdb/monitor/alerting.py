@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
@@ -18,7 +19,9 @@ from otel_duckdb.monitor.actions.runner import ActionRunner
 from otel_duckdb.monitor.alerts.alertmanager import AlertmanagerWebhook
 from otel_duckdb.monitor.alerts.engine import AlertEngine
 from otel_duckdb.monitor.alerts.rule import make_rules
-from otel_duckdb.monitor.audit import Audit
+from otel_duckdb.monitor.audit import Audit, AuditFile
+from otel_duckdb.monitor.folder import state_folder
+from otel_duckdb.monitor.leader import Leader
 from otel_duckdb.monitor.notification.notifier import Notifier
 from otel_duckdb.monitor.notification.senders import make_senders
 
@@ -27,8 +30,7 @@ if TYPE_CHECKING:
 
     from otel_duckdb.core.operation import Operation
     from otel_duckdb.monitor.actions.action import Action, Result
-    from otel_duckdb.monitor.audit import AuditFile
-    from otel_duckdb.monitor.leader import Leader
+    from otel_duckdb.monitor.alerts.settings import AlertSettings
     from otel_duckdb.monitor.notification.senders import Sender
     from otel_duckdb.monitor.part import Part
     from otel_duckdb.rules import Thresholds
@@ -131,6 +133,11 @@ class Alerting:
         """Open and resolved alerts, silences, and what an Alertmanager posted, as the API shows them."""
         return {**self.engine.as_json(time.time()), "alertmanager": self.alertmanager.as_json()}
 
+    def summary(self) -> tuple[str, list[str]]:
+        """How the worst open alert is, `healthy` where there is none, and what each open one says."""
+        open_alerts = self.engine.log.open_alerts()
+        return (open_alerts[0].level.word if open_alerts else "healthy", [alert.message for alert in open_alerts])
+
     def clean_up(self, *, emergency: bool = False, dry_run: bool = False, by: str = "program") -> list[dict[str, Any]]:
         """Run the automatic clean-up, or the one in an emergency, as far as its actions are switched on."""
         results = self.responder.clean_up(by=by, emergency=emergency, dry_run=dry_run)
@@ -166,3 +173,30 @@ class Alerting:
             by=result.by,
             freed_bytes=result.freed,
         )
+
+
+def alerting(
+    settings: AlertSettings,
+    emit: Callable[[str, Any], None],
+    find_operation: Callable[[str], Operation | None],
+) -> Alerting:
+    """Make the alerting that the settings ask for.
+
+    Raises:
+        SettingError: a setting contradicts another, or names what there is not.
+    """
+    return Alerting(
+        emit=emit,
+        levels=settings.alert_levels,
+        lasting=settings.alert_lasting_seconds,
+        calming=settings.alert_calming_seconds,
+        cool_down=settings.alert_cool_down_seconds,
+        actions=settings.actions,
+        find_operation=find_operation,
+        memory_cap=settings.memory_cap_ratio,
+        notify=settings.notify,
+        batch_seconds=settings.alert_batch_seconds,
+        batch_size=settings.alert_batch_size,
+        audit_file=AuditFile(Path(settings.audit_file), key=settings.audit_key) if settings.audit_file else None,
+        leader=Leader(state_folder(), settings.group, emit=emit) if settings.group else None,
+    )

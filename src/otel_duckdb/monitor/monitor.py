@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from otel_duckdb.core import source
 from otel_duckdb.installation import version
+from otel_duckdb.monitor.alerting import alerting
 from otel_duckdb.monitor.events import Events
 from otel_duckdb.monitor.history import History
 from otel_duckdb.monitor.history.tier import RESOLUTIONS
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from otel_duckdb.core.listener import Listener
     from otel_duckdb.core.source import Source
+    from otel_duckdb.monitor.alerting import Alerting
     from otel_duckdb.monitor.events import Handler
     from otel_duckdb.monitor.part import Part
 
@@ -51,6 +53,7 @@ class Monitor:
         settings: The options.
         source: The present instrumentation, None where there is none.
         parts: What the monitor is made of, in the order in which they are told.
+        alerting: The alerts and what follows them, None where they are switched off.
         events: The handlers of events.
     """
 
@@ -74,6 +77,10 @@ class Monitor:
         self._history = History(self.settings.series, RESOLUTIONS[-1:] if self.settings.light else RESOLUTIONS)
         self._listeners: tuple[Listener, ...] = (self._running, self._statements)
         self.parts: list[Part] = [self._statements, self._history, self._status]
+        self.alerting: Alerting | None = None
+        if self.settings.alerting:
+            self.alerting = alerting(self.settings, self.events.emit, self._running.find)
+            self.parts += self.alerting.parts
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._started: float | None = None
@@ -128,9 +135,11 @@ class Monitor:
     def status(self) -> dict[str, Any]:
         """Return the present state; the shape is that of `/api/status`."""
         metrics = self._status.metrics()
-        reasons = [] if self.source is not None else ["DuckDB is not instrumented in this process"]
+        word, reasons = ("healthy", []) if self.alerting is None else self.alerting.summary()
+        if self.source is None:
+            reasons.append("DuckDB is not instrumented in this process")
         return {
-            "summary": {"status": "healthy", "reasons": reasons},
+            "summary": {"status": word, "reasons": reasons},
             "metrics": metrics,
             "databases": self._status.databases(),
             "process": {"pid": os.getpid(), "version": version()},
@@ -142,6 +151,29 @@ class Monitor:
                 "events_dropped": self.events.dropped,
             },
         }
+
+    def alerts(self) -> dict[str, Any]:
+        """Return open and resolved alerts, the newest of the resolved first, and the silences."""
+        return {"open": [], "resolved": [], "silences": []} if self.alerting is None else self.alerting.alerts()
+
+    def register_alert_handler(self, name: str, handler: Handler) -> None:
+        """Call `handler` with each alert of a name, such as `DuckDBMemoryHigh` or `duckdb_memory_critical`.
+
+        Raises:
+            TypeError: the handler cannot be called.
+        """
+        self.on("alert", handler, name)
+
+    def clean_up(self, *, dry_run: bool = False, by: str = "program") -> list[dict[str, Any]]:
+        """Do of the automatic clean-up what is switched on, and return what came of each action.
+
+        With `dry_run` nothing is done, and all actions say what they would do. `by` says on whose behalf.
+        """
+        return [] if self.alerting is None else self.alerting.clean_up(dry_run=dry_run, by=by)
+
+    def emergency_clean_up(self, *, dry_run: bool = False, by: str = "program") -> list[dict[str, Any]]:
+        """Do of the clean-up in an emergency what is switched on, as `clean_up` does."""
+        return [] if self.alerting is None else self.alerting.clean_up(emergency=True, dry_run=dry_run, by=by)
 
     def statements(self, sort: str = "total", limit: int = 50, database: str | None = None) -> dict[str, Any]:
         """Return the statistics of the statement shapes, the largest by `sort` first.

@@ -41,6 +41,10 @@ class Running(Listener):
         """Forget it."""
         self._operations.pop(id(operation), None)
 
+    def find(self, identity: str) -> Operation | None:
+        """Return the operation of an identity, None where it has ended or there is none."""
+        return next((each for known, each in tuple(self._operations.values()) if str(known) == identity), None)
+
     def cancel(self, identity: int) -> dict[str, Any]:
         """Interrupt DuckDB's work on the operation of that identity, and return what it was.
 

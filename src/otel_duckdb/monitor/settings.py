@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from otel_duckdb.monitor.alerts.settings import AlertSettings
 from otel_duckdb.settings import boolean, number, option, read_options, text, whole
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ LEAST_INTERVAL_MS = 100
 
 
 @dataclass(frozen=True)
-class MonitorSettings:
+class MonitorSettings(AlertSettings):
     """The options of the monitor: from a keyword of `Monitor`, else from the environment, else the default."""
 
     interval_ms: float = option(
