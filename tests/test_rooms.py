@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "monitor": CORE | {"rules", "web"},
     "exporters": {"settings", "telemetry", "text", "web"},
     "demo": {"contract", "text", "web"},
-    "commands": {"settings", "text", "installation", "sync", "rules", "demo", "monitor"},
+    "commands": {"settings", "text", "installation", "sync", "rules", "demo", "monitor", "instrumentor"},
     "cli": {"commands", "installation"},
 }
 

@@ -15,6 +15,7 @@ _EXTRAS: Final = {
     "cli": ("click", "rich", "h11"),
     "prometheus": ("prometheus_client",),
     "otlp": ("opentelemetry", "google"),
+    "monitor": ("apprise", "cryptography", "filelock"),
 }
 """The smallest extra that brings a package."""
 
@@ -37,10 +38,10 @@ def install_command(*extras: str) -> str:
         return f"pip install '{_NAME}{wanted}'"
 
 
-def advice(module: str) -> str:
-    """Return the command that installs the smallest extra with `module`, or `module` itself where none has it."""
+def advice(module: str, extra: str | None = None) -> str:
+    """Return the command that installs `extra`, or the smallest one with `module`, or `module` itself."""
     package = module.partition(".")[0]
-    extras = [extra for extra, packages in _EXTRAS.items() if package in packages]
+    extras = [extra] if extra else [name for name, packages in _EXTRAS.items() if package in packages]
     return f"run: {install_command(extras[0]) if extras else f'pip install {package}'}"
 
 

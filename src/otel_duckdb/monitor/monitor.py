@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 import threading
 import time
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from otel_duckdb.core import source
-from otel_duckdb.installation import version
+from otel_duckdb.installation import advice, version
 from otel_duckdb.monitor.alerting import alerting
 from otel_duckdb.monitor.events import Events
 from otel_duckdb.monitor.history import History
@@ -21,6 +24,7 @@ from otel_duckdb.monitor.statements import Statements
 from otel_duckdb.monitor.status import Status
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.telemetry.section import in_section
+from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -29,10 +33,12 @@ if TYPE_CHECKING:
     from otel_duckdb.core.listener import Listener
     from otel_duckdb.core.source import Source
     from otel_duckdb.monitor.alerting import Alerting
+    from otel_duckdb.monitor.api import ApiServer
     from otel_duckdb.monitor.events import Handler
     from otel_duckdb.monitor.part import Part
 
 _STOP_SECONDS = 5.0
+_logger = logging.getLogger("otel_duckdb")
 
 
 class CancellingIsOffError(PermissionError):
@@ -83,6 +89,7 @@ class Monitor:
             self.parts += self.alerting.parts
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._api: ApiServer | None = None
         self._started: float | None = None
 
     def __enter__(self) -> Self:
@@ -108,11 +115,38 @@ class Monitor:
         )
         self._thread.start()
 
+        self._serve()
+
+    def _serve(self) -> None:
+        if not self.settings.serve or self.settings.light:
+            return
+        try:
+            from otel_duckdb.monitor.api import ApiServer  # noqa: PLC0415 - the extra may not be installed
+        except ModuleNotFoundError as error:
+            advised = advice(error.name or "h11", "monitor")
+            _logger.warning("otel_duckdb: the monitor's API needs %s; %s", error.name, advised)
+            return
+        options = self.settings
+        try:
+            self._api = ApiServer(self, options.host, options.port, options.api_key, options.allowed_hosts)
+        except (OSError, ValueError) as error:
+            where = printable(f"{options.host}:{options.port or 3001}")
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            _logger.warning("otel_duckdb: the monitor's API does not run on %s: %s", where, printable(reason))
+
+    @property
+    def port(self) -> int | None:
+        """The port of the API, None where it does not run."""
+        return None if self._api is None else self._api.port
+
     def stop(self) -> None:
         """End; where it does not run nothing happens. What was seen can still be asked for."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
+        api, self._api = self._api, None
+        if api is not None:
+            api.stop()
         source.unfollow(self._follow)
         self._follow(None)
         self._stopping.set()
@@ -142,11 +176,12 @@ class Monitor:
             "summary": {"status": word, "reasons": reasons},
             "metrics": metrics,
             "databases": self._status.databases(),
-            "process": {"pid": os.getpid(), "version": version()},
+            "process": {"program": _program(), "pid": os.getpid(), "version": version()},
             "monitor": {
                 "running": self._thread is not None,
                 "started": None if self._started is None else iso(self._started),
                 "interval_seconds": self.settings.interval_seconds,
+                "port": self.port,
                 "series_left_out": self._history.left_out,
                 "events_dropped": self.events.dropped,
             },
@@ -262,8 +297,14 @@ class Monitor:
         source.unfollow(self._follow)
         self._follow(None)
         self.events.forked()
+        if self._api is not None:
+            self._api.forget()
         self._make()
         self.start()
+
+
+def _program() -> str:
+    return printable(Path(sys.argv[0]).name) if sys.argv and sys.argv[0] else "python"
 
 
 _monitors: weakref.WeakSet[Monitor] = weakref.WeakSet()

@@ -168,12 +168,14 @@ class Connection:
     def _complete(self) -> None:
         if self._head is None:
             return
+        path, _, query = self._head.target.decode("latin-1").partition("?")
         self.request = Request(
             self._head.method.decode(),
-            self._head.target.partition(b"?")[0].decode("latin-1"),
+            path,
             {name.decode(): value.decode("latin-1") for name, value in self._head.headers},
             bytes(self._body),
             time.perf_counter(),
+            query,
         )
 
     def _too_large(self) -> None:

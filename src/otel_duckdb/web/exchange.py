@@ -39,6 +39,7 @@ class Request:
     Attributes:
         method: `GET`, `POST`, as it was sent.
         path: The path without the query.
+        query: What stands behind the first `?` of the address, as it was sent.
         headers: The headers by their names in lower case; of those sent twice the last.
         body: The body as it was sent.
         arrived_at: When its last byte was read, by `time.perf_counter`.
@@ -49,6 +50,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     arrived_at: float
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)

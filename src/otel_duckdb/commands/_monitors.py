@@ -1,0 +1,105 @@
+"""What the commands that ask a monitor have in common: which one, and figures as a person reads them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from otel_duckdb.commands._group import CommandError
+from otel_duckdb.monitor.client import MonitorError, ask
+from otel_duckdb.monitor.discovery import Announcement, running
+from otel_duckdb.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WIDTH = 120
+_NONE = (
+    "no monitor runs; start one in your program with OTEL_DUCKDB_MONITOR=true, or for a file with"
+    " `otel-duckdb monitor FILE`"
+)
+
+
+def with_monitor(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option that chooses a monitor."""
+    return click.option("--pid", type=int, help="The process whose monitor is asked, where several run.")(function)
+
+
+def monitors(pid: int | None = None) -> list[Announcement]:
+    """Return the monitors that run, or the one of that process.
+
+    Raises:
+        CommandError: there is none.
+    """
+    found = [each for each in running() if pid in (None, each.pid)]
+    if not found:
+        raise CommandError(
+            _NONE if pid is None else f"no monitor runs in process {pid}; `otel-duckdb status` lists them"
+        )
+    return found
+
+
+def one_monitor(pid: int | None = None) -> Announcement:
+    """Return the monitor that runs, or the one of that process.
+
+    Raises:
+        CommandError: there is none, or there are several.
+    """
+    found = monitors(pid)
+    if len(found) > 1:
+        told = ", ".join(f"{each.pid} ({printable(each.program)})" for each in found)
+        raise CommandError(f"several monitors run; choose one with --pid: {told}")
+    return found[0]
+
+
+def asked(monitor: Announcement, path: str, **query: Any) -> dict[str, Any]:
+    """Return what a monitor answers.
+
+    Raises:
+        CommandError: it gives no answer, or refuses.
+    """
+    try:
+        return ask(monitor, path, **query)
+    except MonitorError as error:
+        raise CommandError(str(error)) from error
+
+
+def console() -> Console:
+    """The terminal, or a page of 120 columns where the output is none."""
+    return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+
+
+def same_file(path: str | None, wanted: Path) -> bool:
+    """Whether a database's path is that file."""
+    return path is not None and Path(path) == wanted.resolve()
+
+
+def size(number: float | None) -> str:
+    """Return bytes as a person reads them."""
+    if number is None:
+        return "-"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(number) < 1024:  # noqa: PLR2004 - the size of the next unit
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"
+
+
+def duration(milliseconds: float | None) -> str:
+    """Return a time as a person reads it."""
+    if milliseconds is None:
+        return "-"
+    if milliseconds < 1:
+        return f"{milliseconds * 1e3:.0f} µs"
+    if milliseconds < 1_000:  # noqa: PLR2004 - a second
+        return f"{milliseconds:.3g} ms"
+    seconds = milliseconds / 1e3
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.2f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"

@@ -1,0 +1,70 @@
+"""`otel-duckdb health`: one line and an exit code, for Docker, systemd and cron."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from otel_duckdb.commands._group import CommandError, echo_json
+from otel_duckdb.commands._monitors import asked, monitors, with_monitor
+from otel_duckdb.text import printable
+
+
+@click.command("health", short_help="Exit 0 if all is well, 1 if not, with one line.")
+@click.option(
+    "--memory-percent",
+    type=click.FloatRange(0, 100),
+    default=85.0,
+    show_default=True,
+    help="Part of DuckDB's memory limit that may be used; 100 does not ask.",
+)
+@click.option(
+    "--oldest-seconds",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Seconds that the oldest query may have run; 0 does not ask.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_monitor
+def command(memory_percent: float, oldest_seconds: float, as_json: bool, pid: int | None) -> int:
+    """Tell whether a monitor runs, and whether each program that has one is well.
+
+    A program is well while no alert of the level critical or emergency is open, and what is asked by an option stays
+    below its limit.
+    """
+    try:
+        found = {monitor: asked(monitor, "/api/status") for monitor in monitors(pid)}
+    except CommandError as error:
+        if as_json:
+            echo_json({"healthy": False, "reasons": [error.format_message()]})
+            return 1
+        raise
+    reasons = [
+        f"{printable(monitor.program)} ({monitor.pid}): {reason}"
+        for monitor, status in found.items()
+        for reason in _reasons(status, memory_percent, oldest_seconds)
+    ]
+    if as_json:
+        echo_json({"healthy": not reasons, "reasons": reasons})
+    elif reasons:
+        click.echo(f"unhealthy: {'; '.join(reasons)}")
+    else:
+        click.echo(f"healthy: {', '.join(f'{printable(each.program)} ({each.pid})' for each in found)}")
+    return 1 if reasons else 0
+
+
+def _reasons(status: dict[str, Any], memory_percent: float, oldest_seconds: float) -> list[str]:
+    summary, metrics = status["summary"], status["metrics"]
+    if metrics["timestamp"] is None:
+        return ["no sample was taken yet"]
+    reasons = []
+    if summary["status"] in ("critical", "emergency"):
+        reasons.append(f"{summary['status']}: {'; '.join(map(printable, summary['reasons']))}")
+    used = metrics["memory"]["duckdb_memory_percent"]
+    if used > memory_percent:
+        reasons.append(f"DuckDB uses {used:.1f} % of its memory limit, over {memory_percent:g} %")
+    oldest = metrics["queries"]["oldest_seconds"]
+    if oldest_seconds and oldest > oldest_seconds:
+        reasons.append(f"a query has run for {oldest:.0f} s, over {oldest_seconds:g} s")
+    return reasons

@@ -1,0 +1,99 @@
+"""`otel-duckdb status`: what the monitors of this machine say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from otel_duckdb.commands._group import CommandError, echo_json
+from otel_duckdb.commands._monitors import asked, console, duration, monitors, size, with_monitor
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES = {"healthy": "green", "warning": "yellow", "critical": "bold red", "emergency": "bold red"}
+
+
+@click.command("status", short_help="Tell how the programs that run with a monitor are.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object, or a list of them where several run.")
+@with_monitor
+def command(as_json: bool, pid: int | None) -> int:
+    """Tell how each program of this machine and user is whose monitor runs.
+
+    Exit code 0 if all are healthy, 1 if one is not, or none runs.
+    """
+    found, failures = [], []
+    for monitor in monitors(pid):
+        try:
+            found.append(asked(monitor, "/api/status"))
+        except CommandError as error:
+            failures.append(error)
+    if not found:
+        raise failures[0]
+    if as_json:
+        echo_json(found[0] if len(found) == 1 else found)
+    else:
+        out = console()
+        for status in found:
+            draw(status, out)
+    for failure in failures:
+        click.echo(f"otel-duckdb: {failure.format_message()}", err=True)
+    healthy = all(status["summary"]["status"] in {"healthy", "warning"} for status in found)
+    return 0 if healthy and not failures else 1
+
+
+def draw(status: dict[str, Any], out: Console) -> None:
+    """Print one status."""
+    summary, metrics, process = status["summary"], status["metrics"], status["process"]
+    word = summary["status"]
+    title = Text.assemble(f"{process['program']} (process {process['pid']}): ", (word, _STYLES.get(word, "")))
+    out.print(title)
+    for reason in summary["reasons"]:
+        out.print(Text(f"  {reason}"))
+    if metrics["timestamp"] is None:
+        out.print("  no sample was taken yet")
+        return
+    memory, queries, disk = metrics["memory"], metrics["queries"], metrics["disk"]
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    limit = size(memory["duckdb_memory_limit_bytes"])
+    table.add_row(
+        "  memory",
+        f"{size(memory['duckdb_memory_bytes'])} of {limit} ({memory['duckdb_memory_percent']:.1f} %),"
+        f" process {size(memory['resident_bytes'])}",
+    )
+    table.add_row("  processors", f"{metrics['system']['cpu_usage_percent']:.0f} % of the machine")
+    oldest = f", oldest {duration(queries['oldest_seconds'] * 1e3)}" if queries["active_queries"] else ""
+    table.add_row("  queries", f"{queries['active_queries']} active{oldest}, {queries['per_second']:.1f} a second")
+    spilled = f", temporary {size(disk['temporary_bytes'])}" if disk["temporary_bytes"] else ""
+    table.add_row("  disk", f"{size(disk['used_bytes'])}, WAL {size(disk['wal_bytes'])}{spilled}")
+    transactions = metrics["transactions"]
+    table.add_row(
+        "  connections",
+        f"{metrics['connections']['open']} open; transactions: {transactions['succeeded']} kept,"
+        f" {transactions['failed']} failed",
+    )
+    out.print(table)
+    if len(status["databases"]) > 1:
+        _draw_databases(status["databases"], out)
+
+
+def _draw_databases(databases: list[dict[str, Any]], out: Console) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("  database")
+    for name in ("memory", "disk", "WAL", "connections", "active"):
+        table.add_column(name, justify="right")
+    for each in databases:
+        table.add_row(
+            Text(f"  {each['name']}"),
+            size(each["memory_bytes"]),
+            size(each["disk_bytes"]),
+            size(each["wal_bytes"]),
+            str(each["connections"]),
+            str(each["active_queries"]),
+        )
+    out.print(table)

@@ -1,0 +1,137 @@
+"""`otel-duckdb top`: the statements that take the time, live."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from otel_duckdb.commands._group import CommandError, echo_json
+from otel_duckdb.commands._monitors import asked, console, duration, one_monitor, size, with_monitor
+from otel_duckdb.monitor.statements.statistics import SORTS
+from otel_duckdb.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
+
+    from otel_duckdb.monitor.discovery import Announcement
+
+_MOST = 1000
+
+
+@click.command("top", short_help="Show live which statements take the time.")
+@click.option("--sort", type=click.Choice(list(SORTS)), default="total", show_default=True, help="What comes first.")
+@click.option("--filter", "word", help="Only statements that have this text in them.")
+@click.option("--database", help="Only statements of this database, by its name in the metrics.")
+@click.option(
+    "--limit", type=click.IntRange(1, _MOST), default=20, show_default=True, help="Statements that are shown."
+)
+@click.option(
+    "--interval", type=click.FloatRange(0.2), default=2.0, show_default=True, help="Seconds between two looks."
+)
+@click.option("--once", is_flag=True, help="Print one table, and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and end.")
+@with_monitor
+def command(
+    sort: str,
+    word: str | None,
+    database: str | None,
+    limit: int,
+    interval: float,
+    once: bool,
+    as_json: bool,
+    pid: int | None,
+) -> int:
+    """Show what pg_stat_statements is to PostgreSQL: statement shapes, without their literals, and what they took.
+
+    Ctrl-C ends it.
+    """
+    monitor = one_monitor(pid)
+    asking = {"sort": sort, "limit": _MOST if word else limit, "database": database}
+    found = _look(monitor, asking, word, limit)
+    if as_json:
+        echo_json(found)
+        return 0
+    out = console()
+    if once or not out.is_terminal:
+        out.print(_table(found, sort))
+        return 0
+    try:
+        with Live(console=out, auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(_screen(monitor, found, asked(monitor, "/api/running"), sort), refresh=True)
+                time.sleep(interval)
+                found = _look(monitor, asking, word, limit)
+    except KeyboardInterrupt:
+        return 0
+    except CommandError as error:
+        raise CommandError(f"{error.format_message()}; the program may have ended") from None
+
+
+def _look(monitor: Announcement, asking: dict[str, Any], word: str | None, limit: int) -> dict[str, Any]:
+    found = asked(monitor, "/api/statements", **asking)
+    if word:
+        wanted = word.lower()
+        found["statements"] = [each for each in found["statements"] if wanted in each["text"].lower()][:limit]
+    return found
+
+
+def _screen(monitor: Announcement, found: dict[str, Any], running: dict[str, Any], sort: str) -> RenderableType:
+    title = Text(
+        f"{printable(monitor.program)} (process {monitor.pid}), since {found['since']}; Ctrl-C ends", style="dim"
+    )
+    parts: list[RenderableType] = [title]
+    if running["operations"]:
+        parts += [Text(), Text("Running now", style="bold"), _running(running["operations"])]
+    return Group(*parts, Text(), _table(found, sort))
+
+
+def _running(operations: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, justify in (("id", "right"), ("elapsed", "right"), ("phase", "left"), ("rows", "right")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type] # rich's literal types
+    table.add_column("statement", no_wrap=True, overflow="ellipsis", ratio=1)
+    for each in operations[:5]:
+        rows = "-" if each["rows"] is None else f"{each['rows']:,}"
+        elapsed = duration(each["elapsed_seconds"] * 1e3)
+        table.add_row(str(each["id"]), elapsed, each["phase"], rows, Text(printable(each["text"])))
+    return table
+
+
+def _table(found: dict[str, Any], sort: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "total": lambda each: duration(each["total_ms"]),
+        "share": lambda each: f"{each['share']:.1%}",
+        "calls": lambda each: f"{each['calls']:,}",
+        "mean": lambda each: duration(each["mean_ms"]),
+        "p95": lambda each: duration(each["p95_ms"]),
+        "rows": lambda each: f"{each['rows']:,}",
+    }
+    further: dict[str, Callable[[dict[str, Any]], str]] = {
+        "max": lambda each: duration(each["max_ms"]),
+        "errors": lambda each: f"{each['errors']:,}",
+        "spilled": lambda each: size(each["spilled_bytes"]),
+        "memory": lambda each: size(each["peak_memory_bytes"]),
+        "last": lambda each: each["last_seen"][11:19],
+    }
+    shown = [*columns.items(), *((name, tell) for name, tell in further.items() if name == sort)]
+    for name, _ in shown:
+        table.add_column(name, justify="right", no_wrap=True, style="bold" if name == sort else None)
+    table.add_column("statement", no_wrap=True, overflow="ellipsis", ratio=1)
+    for each in found["statements"]:
+        marks = "plan got slower: " if each["plan_regression"] else ""
+        failed = f"{each['errors']:,} failed: " if each["errors"] else ""
+        statement = Text.assemble((marks + failed, "red"), printable(each["text"]))
+        table.add_row(*(tell(each) for _, tell in shown), statement)
+    if found["remainder"] is not None:
+        other = found["remainder"]
+        table.add_row(*(tell(other) for _, tell in shown), f"{found['dropped']} other statements")
+    return table

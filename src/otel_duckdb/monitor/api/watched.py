@@ -1,0 +1,37 @@
+"""What the API asks of a monitor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+class Watched(Protocol):
+    """A monitor; each method returns what JSON can hold, and raises a ValueError where it is asked nonsense."""
+
+    def status(self) -> dict[str, Any]:
+        """Return the present state."""
+
+    def statements(self, sort: str, limit: int, database: str | None) -> dict[str, Any]:
+        """Return the statistics of the statement shapes."""
+
+    def running(self) -> dict[str, Any]:
+        """Return what runs at the moment."""
+
+    def metrics(
+        self, names: Collection[str], start: float | None, end: float | None, step: float | None
+    ) -> dict[str, Any]:
+        """Return the history of metrics."""
+
+    def cancel(self, operation_id: int) -> dict[str, Any]:
+        """Interrupt a running operation.
+
+        Raises:
+            PermissionError: that is not switched on.
+            LookupError: no such operation runs.
+        """
+
+    def report(self, component: str, error: BaseException) -> None:
+        """Count a fault."""

@@ -1,0 +1,56 @@
+"""Asks a monitor of this machine, in another process."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from otel_duckdb.monitor.api.access import KEY_HEADER
+
+if TYPE_CHECKING:
+    from otel_duckdb.monitor.discovery import Announcement
+
+_SECONDS: Final = 5.0
+
+
+class MonitorError(Exception):
+    """A monitor gave no answer, or refused; the text says why."""
+
+
+def ask(monitor: Announcement, path: str, **query: Any) -> dict[str, Any]:
+    """Return what a monitor answers to a GET.
+
+    Raises:
+        MonitorError: it gave no answer, or refused.
+    """
+    given = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True)
+    return _exchange(monitor, "GET", f"{path}?{given}" if given else path)
+
+
+def act(monitor: Announcement, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a monitor answers to a POST.
+
+    Raises:
+        MonitorError: it gave no answer, or refused.
+    """
+    return _exchange(monitor, "POST", path, json.dumps(body or {}), 60.0)
+
+
+def _exchange(
+    monitor: Announcement, method: str, path: str, body: str | None = None, seconds: float = _SECONDS
+) -> dict[str, Any]:
+    connection = http.client.HTTPConnection(monitor.host, monitor.port, timeout=seconds)
+    headers = {KEY_HEADER: monitor.token, "Content-Type": "application/json"}
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        answer: dict[str, Any] = json.loads(response.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise MonitorError(f"the monitor of process {monitor.pid} gives no answer: {error}") from error
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise MonitorError(f"the monitor of process {monitor.pid} refused: {answer.get('error', response.reason)}")
+    return answer

@@ -1,0 +1,140 @@
+"""How monitors that run are found: each has a file in a folder of its user's own, and holds a lock while it lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class FolderError(OSError):
+    """The folder of the running monitors belongs to somebody else, or may be written by others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A monitor that runs.
+
+    Attributes:
+        pid: Its process.
+        host: Where its API is asked.
+        port: The port there.
+        token: What lets its user act through the API.
+        version: The version of this package.
+        started: When it began, in seconds since 1970.
+        program: The program's name.
+    """
+
+    pid: int
+    host: str
+    port: int
+    token: str
+    version: str
+    started: float
+    program: str
+
+
+class Announced:
+    """An announcement that stands until it is withdrawn, or its process dies."""
+
+    def __init__(self, announcement: Announcement) -> None:
+        """Write the file, and hold its lock.
+
+        Raises:
+            OSError: the folder or the file cannot be made, or is not the user's own.
+        """
+        self._file = folder() / f"{announcement.pid}-{secrets.token_hex(4)}.json"
+        self._lock = FileLock(_lock_of(self._file), timeout=0, mode=0o600)
+        self._lock.acquire()
+        text = json.dumps(asdict(announcement)).encode()
+        temporary = self._file.with_suffix(".new")
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(temporary, flags, 0o600)
+        try:
+            os.write(descriptor, text)
+        finally:
+            os.close(descriptor)
+        temporary.replace(self._file)
+
+    def withdraw(self) -> None:
+        """The monitor ends."""
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
+        self._lock.release()
+        with suppress(OSError):
+            _lock_of(self._file).unlink(missing_ok=True)
+
+
+def folder() -> Path:
+    """Return the folder of the announcements, made for its user alone.
+
+    It is below XDG_RUNTIME_DIR, or else in the user's state folder.
+
+    Raises:
+        OSError: it cannot be made; FolderError where it is not the user's own.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime and Path(runtime).is_dir():
+        found = Path(runtime) / "otel-duckdb"
+    elif sys.platform == "win32":
+        found = Path(os.environ.get("LOCALAPPDATA", "") or Path.home() / "AppData" / "Local") / "otel-duckdb" / "run"
+    else:
+        found = Path(os.environ.get("XDG_STATE_HOME", "") or Path.home() / ".local" / "state") / "otel-duckdb" / "run"
+    found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform != "win32":
+        seen = found.lstat()
+        if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o022:
+            raise FolderError(
+                f"{found} is not this user's alone; remove it, or set XDG_RUNTIME_DIR to a folder that is"
+            )
+    return found
+
+
+def running() -> Iterator[Announcement]:
+    """Yield the announcements of monitors that live; what dead ones left is removed."""
+    for file in sorted(folder().glob("*.json")):
+        lock = FileLock(_lock_of(file), timeout=0, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout:
+            found = _read(file)
+            if found is not None:
+                yield found
+            continue
+        file.unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):
+            _lock_of(file).unlink(missing_ok=True)
+
+
+def _lock_of(file: Path) -> Path:
+    return file.with_suffix(".lock")
+
+
+def _read(file: Path) -> Announcement | None:
+    """Read an announcement; None for what is none, or is not its user's."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        if sys.platform != "win32" and file.lstat().st_uid != os.getuid():
+            return None
+        told: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        return Announcement(
+            int(told["pid"]),
+            str(told["host"]),
+            int(told["port"]),
+            str(told["token"]),
+            str(told["version"]),
+            float(told["started"]),
+            str(told["program"]),
+        )
+    return None
