@@ -45,6 +45,7 @@ FILES = {
     "docs/index.md": {"app.py": APP},
     "docs/deploy.md": {"app.py": APP},
     "docs/metrics.md": {"app.py": APP},
+    "docs/monitor.md": {"app.py": APP},
 }
 """What the reader of a page has already."""
 
