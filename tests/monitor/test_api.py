@@ -201,6 +201,48 @@ def test_an_operation_that_has_ended_is_a_conflict(make):
         act(announced(), "/api/cancel", {"id": 1})
 
 
+def test_alerts_silences_and_what_an_alertmanager_posts_are_told(make):
+    make()
+    found = announced()
+    assert ask(found, "/api/alerts")["open"] == []
+    silence = act(found, "/api/silences", {"name": "DuckDBMemoryHigh", "seconds": 60})
+    assert ask(found, "/api/alerts")["silences"] == [silence]
+    alert = {
+        "status": "firing",
+        "labels": {"alertname": "DuckDBDiskHigh", "severity": "critical"},
+        "annotations": {"summary": "the disk is full"},
+        "startsAt": "2026-01-01T00:00:00Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+        "fingerprint": "f00",
+    }
+    posted = {"version": "4", "groupKey": "{}", "status": "firing", "alerts": [alert]}
+    assert len(act(found, "/api/alertmanager", posted)["received"]) == 1
+    assert act(found, "/api/alertmanager", posted)["received"] == []
+    [told] = ask(found, "/api/alerts")["alertmanager"]
+    assert (told["name"], told["message"]) == ("DuckDBDiskHigh", "the disk is full")
+    with pytest.raises(MonitorError, match="version"):
+        act(found, "/api/alertmanager", {"version": "3"})
+    with pytest.raises(MonitorError, match="seconds is missing"):
+        act(found, "/api/silences", {"name": "x"})
+    with pytest.raises(MonitorError, match="name is 5, which is of another kind"):
+        act(found, "/api/silences", {"name": 5, "seconds": 1})
+
+
+def test_an_action_is_tried_dry_and_refused_where_it_is_off(make):
+    make()
+    found = announced()
+    with duckdb.connect() as con:
+        con.execute("SELECT 42").fetchall()
+        results = act(found, "/api/cleanup", {"dry_run": True})["results"]
+        assert results
+        assert {each["by"] for each in results} == {"api"}
+        with pytest.raises(MonitorError, match="the action 'checkpoint' is not switched on"):
+            act(found, "/api/actions/checkpoint")
+        with pytest.raises(MonitorError, match="no action is called 'format'; known are"):
+            act(found, "/api/actions/format")
+        assert act(found, "/api/actions/checkpoint", {"dry_run": True})["results"]
+
+
 PROGRAM = """
 import time, duckdb
 con = duckdb.connect("shop.duckdb")

@@ -23,6 +23,7 @@ from otel_duckdb.monitor.settings import MonitorSettings
 from otel_duckdb.monitor.statements import Statements
 from otel_duckdb.monitor.status import Status
 from otel_duckdb.monitor.times import iso
+from otel_duckdb.settings import SettingError
 from otel_duckdb.telemetry.section import in_section
 from otel_duckdb.text import printable
 
@@ -114,7 +115,6 @@ class Monitor:
             target=in_section(self._run), args=(self._stopping,), name="otel-duckdb-monitor", daemon=True
         )
         self._thread.start()
-
         self._serve()
 
     def _serve(self) -> None:
@@ -209,6 +209,40 @@ class Monitor:
     def emergency_clean_up(self, *, dry_run: bool = False, by: str = "program") -> list[dict[str, Any]]:
         """Do of the clean-up in an emergency what is switched on, as `clean_up` does."""
         return [] if self.alerting is None else self.alerting.clean_up(emergency=True, dry_run=dry_run, by=by)
+
+    def run_action(
+        self, name: str, database: str | None = None, *, dry_run: bool = False, argument: str = "", by: str = "api"
+    ) -> list[dict[str, Any]]:
+        """Run one action, if it is switched on, on one database or on all, and return what came of it on each.
+
+        Raises:
+            SettingError: there is no such action, it is not switched on, or alerting is off.
+        """
+        return self._alerting().run_action(name, database, by=by, dry_run=dry_run, argument=argument)
+
+    def silence(self, name: str, seconds: float, database: str = "", reason: str = "") -> dict[str, Any]:
+        """Tell nobody for `seconds` of alerts whose name and database match these regular expressions in whole.
+
+        An empty one matches all. Returns the silence.
+
+        Raises:
+            SettingError: it has no end within a year, an expression is none, or alerting is off.
+        """
+        silences = self._alerting().engine.silences
+        return silences.add(time.time(), seconds, name or ".*", database or ".*", reason).as_json()
+
+    def receive_alertmanager(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Take in what an Alertmanager posts to a webhook; the same alert told again changes nothing.
+
+        Raises:
+            SettingError: it is no notification of version 4, or alerting is off.
+        """
+        return {"received": [each.as_json() for each in self._alerting().alertmanager.receive(payload)]}
+
+    def _alerting(self) -> Alerting:
+        if self.alerting is None:
+            raise SettingError("alerting is off; OTEL_DUCKDB_MONITOR_ALERTING=true switches it on")
+        return self.alerting
 
     def statements(self, sort: str = "total", limit: int = 50, database: str | None = None) -> dict[str, Any]:
         """Return the statistics of the statement shapes, the largest by `sort` first.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from otel_duckdb.monitor.api.answers import RefusalError, answer
+from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,9 +31,15 @@ class Routes:
             "/api/status": lambda _: monitor.status(),
             "/api/statements": self._statements,
             "/api/running": lambda _: monitor.running(),
+            "/api/alerts": lambda _: monitor.alerts(),
             "/api/metrics": self._metrics,
         }
-        self._act: Mapping[str, Callable[[dict[str, Any]], Any]] = {"/api/cancel": self._cancel}
+        self._act: Mapping[str, Callable[[dict[str, Any]], Any]] = {
+            "/api/cancel": self._cancel,
+            "/api/cleanup": self._clean_up,
+            "/api/alertmanager": monitor.receive_alertmanager,
+            "/api/silences": self._silence,
+        }
 
     def answer(self, request: Request) -> Response:
         """Answer a request that is allowed.
@@ -41,7 +48,7 @@ class Routes:
             RefusalError: there is no such address, or what was given with it makes no sense.
         """
         table: Mapping[str, Any] = self._read if request.method in ("GET", "HEAD") else self._act
-        handler = table.get(request.path)
+        handler: Callable[[Any], Any] | None = table.get(request.path) or self._action(request)
         if handler is None or request.method not in ("GET", "HEAD", "POST"):
             if request.path in (*self._read, *self._act):
                 allowed = "GET" if request.path in self._read else "POST"
@@ -49,7 +56,7 @@ class Routes:
                     HTTPStatus.METHOD_NOT_ALLOWED, f"{request.path} takes {allowed}", (("Allow", allowed),)
                 )
             raise RefusalError(HTTPStatus.NOT_FOUND, "there is no such address; /api/status is one")
-        given = Query(request.query) if table is self._read else _body(request)
+        given: Any = Query(request.query) if table is self._read else _body(request)
         try:
             return answer(handler(given))
         except ValueError as error:
@@ -63,6 +70,27 @@ class Routes:
         return self._monitor.metrics(
             query.texts("name"), query.number("start"), query.number("end"), query.number("step")
         )
+
+    def _action(self, request: Request) -> Callable[[dict[str, Any]], Any] | None:
+        """The action that the address names, if it is a POST to one."""
+        before, slash, name = request.path.rpartition("/")
+        if request.method != "POST" or before + slash != "/api/actions/" or not name:
+            return None
+        return lambda body: {
+            "results": self._monitor.run_action(
+                name, _given(body, "database", str), dry_run=_flag(body, "dry_run"), argument=_text(body, "argument")
+            )
+        }
+
+    def _clean_up(self, body: dict[str, Any]) -> Any:
+        clean_up = self._monitor.emergency_clean_up if _flag(body, "emergency") else self._monitor.clean_up
+        return {"results": clean_up(dry_run=_flag(body, "dry_run"), by="api")}
+
+    def _silence(self, body: dict[str, Any]) -> Any:
+        seconds = _given(body, "seconds", (int, float))
+        if seconds is None:
+            raise RefusalError(HTTPStatus.BAD_REQUEST, "seconds is missing; how long is the silence?")
+        return self._monitor.silence(_text(body, "name"), seconds, _text(body, "database"))
 
     def _cancel(self, body: dict[str, Any]) -> Any:
         identity = body.get("id")
@@ -122,6 +150,24 @@ class Query:
                 HTTPStatus.BAD_REQUEST, f"{name} is {text!r}; allowed is a whole number from {low} to {high}"
             )
         return int(text)
+
+
+def _given(body: dict[str, Any], name: str, kind: type[Any] | tuple[type[Any], ...]) -> Any:
+    """The value of that name, None without one; one of another kind is refused."""
+    value = body.get(name)
+    if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+        raise RefusalError(
+            HTTPStatus.BAD_REQUEST, f"{name} is {printable(repr(value))[:100]}, which is of another kind"
+        )
+    return value
+
+
+def _flag(body: dict[str, Any], name: str) -> bool:
+    return bool(_given(body, name, bool))
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    return str(_given(body, name, str) or "")
 
 
 def _body(request: Request) -> dict[str, Any]:

@@ -25,6 +25,26 @@ class Watched(Protocol):
     ) -> dict[str, Any]:
         """Return the history of metrics."""
 
+    def alerts(self) -> dict[str, Any]:
+        """Return open and resolved alerts, and the silences."""
+
+    def clean_up(self, *, dry_run: bool = False, by: str = "") -> list[dict[str, Any]]:
+        """Do of the automatic clean-up what is switched on."""
+
+    def emergency_clean_up(self, *, dry_run: bool = False, by: str = "") -> list[dict[str, Any]]:
+        """Do of the clean-up in an emergency what is switched on."""
+
+    def run_action(
+        self, name: str, database: str | None = None, *, dry_run: bool = False, argument: str = ""
+    ) -> list[dict[str, Any]]:
+        """Run one action."""
+
+    def silence(self, name: str, seconds: float, database: str) -> dict[str, Any]:
+        """Tell nobody of some alerts for a while."""
+
+    def receive_alertmanager(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Take in what an Alertmanager posts."""
+
     def cancel(self, operation_id: int) -> dict[str, Any]:
         """Interrupt a running operation.
 
