@@ -88,7 +88,9 @@ class _Running:
         methods = Methods.of(duckdb.DuckDBPyConnection)
         self.databases = Databases(methods if settings.engine_metrics else None)
         self._failed_connections = FailedConnections(meter, labels)
-        transactions, throughput = Transactions(duckdb, labels), Throughput()
+        kept = set(settings.query_metrics)
+        transactions = Transactions(duckdb, labels)
+        throughput = Throughput(by_type="duckdb" in kept, by_table="tables" in kept)
         plans = Plans(meter, labels, raw=settings.raw_query_text)
         hooks = provided["request_hook"], provided["response_hook"]
         self._dispatcher.listen(
@@ -99,8 +101,8 @@ class _Running:
             transactions,
             AttributeCache(settings),
             Spans(tracer, settings, self._dispatcher, report, *hooks),
-            Histograms(meter, detailed=settings.metric_detail == "high"),
-            throughput,
+            *([Histograms(meter, settings)] if kept else []),
+            *([throughput] if {"duckdb", "tables"} & kept else []),
             plans,
             SlowQueries(logger, plans, settings.slow_threshold_ms),
             *([NPlusOne(settings.repeated_threshold)] if settings.repeated_threshold else []),

@@ -17,6 +17,9 @@ ALLOWED_HOSTS_VARIABLE: Final = "OTEL_DUCKDB_ALLOWED_HOSTS"
 
 MONITOR_VARIABLES: Final = "OTEL_DUCKDB_MONITOR_"
 """What the variables of the monitor begin with, which looks for misspelt ones itself."""
+QUERY_METRICS: Final = ("semconv", "rows", "duckdb", "tables")
+"""Families of metrics of queries: durations and rows as the semantic conventions have them, latency and rate by query
+type, the same by table."""
 _LARGEST: Final = 2**63 - 1
 """The largest whole number that a metric can carry."""
 
@@ -102,6 +105,17 @@ def names(name: str, value: object) -> tuple[str, ...]:
     return () if read == ("none",) else read
 
 
+def _families(name: str, value: object) -> tuple[str, ...]:
+    allowed = f"names of {', '.join(QUERY_METRICS)} with commas between them, or none"
+    try:
+        kept = names(name, value)
+    except SettingError:
+        raise _fail(name, value, allowed) from None
+    if not set(kept) <= set(QUERY_METRICS):
+        raise _fail(name, value, allowed)
+    return kept
+
+
 _is_name: Final = re.compile(r"[\w.-]{1,64}").fullmatch
 
 
@@ -154,6 +168,13 @@ class Settings:
         "low",
         "OTEL_DUCKDB_METRIC_DETAIL",
         "`high` splits `db.client.*` by database and statement and gives latencies by table all buckets: many series.",
+    )
+    query_metrics: tuple[str, ...] = option(
+        _families,
+        QUERY_METRICS,
+        "OTEL_DUCKDB_QUERY_METRICS",
+        "Metrics kept of each query, or `none`: `semconv` (`db.client.operation.duration`), `rows` "
+        "(`db.client.response.returned_rows`), `duckdb` (latency, rate by query type), `tables` (the same by table).",
     )
     metric_tables: int = option(
         whole(0, 10_000),

@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from otel_duckdb import DuckDBInstrumentor, contract
+from otel_duckdb.settings import SettingError, Settings
 
 
 @pytest.fixture
@@ -126,3 +127,35 @@ def test_a_parent_can_be_required(telemetry):
         connection.execute("select 2").fetchall()
     assert len(telemetry.spans()) == 1
     assert sum(point.count for point in telemetry.points(contract.QUERY_LATENCY.name)) == 2
+
+
+FAMILIES = {
+    "semconv": {"db.client.operation.duration"},
+    "rows": {"db.client.response.returned_rows"},
+    "duckdb": {contract.QUERY_LATENCY.name, contract.QUERIES_PER_SECOND.name},
+    "tables": {contract.SELECT_LATENCY.name, contract.SELECT_PER_SECOND.name},
+}
+
+
+@pytest.mark.parametrize("kept", ["none", *FAMILIES, "semconv,tables", ",".join(FAMILIES)])
+def test_only_the_families_of_metrics_that_are_asked_for_are_told_of_a_query(telemetry, kept):
+    telemetry.instrument(query_metrics=kept)
+    duckdb.sql("select 1").fetchall()
+    duckdb.execute("select 1").fetchall()
+    told = {name for names in FAMILIES.values() for name in names if telemetry.points(name)}
+    assert told == set().union(*(FAMILIES[name] for name in kept.split(",") if name != "none"))
+    assert "SELECT" in {span.attributes["duckdb.query.type"] for span in telemetry.spans()}
+
+
+def test_a_failure_is_told_by_the_one_family_that_is_kept(telemetry):
+    telemetry.instrument(query_metrics="semconv")
+    with pytest.raises(duckdb.CatalogException):
+        duckdb.execute("select * from missing")
+    (point,) = (one for one in telemetry.points("db.client.operation.duration") if "error.type" in one.attributes)
+    assert point.attributes["error.type"] == "CatalogException"
+
+
+@pytest.mark.parametrize("value", ["everything", "semconv,latency", 1])
+def test_a_family_of_metrics_that_is_not_known_is_refused(value):
+    with pytest.raises(SettingError, match="semconv"):
+        Settings.load({"query_metrics": value})

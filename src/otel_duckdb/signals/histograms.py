@@ -13,9 +13,14 @@ from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.histogram import create_histogram
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Meter
+    from collections.abc import Mapping
 
+    from opentelemetry.metrics import Meter
+    from opentelemetry.util.types import AttributeValue
+
+    from otel_duckdb.contract import Metric
     from otel_duckdb.core.operation import Operation
+    from otel_duckdb.settings import Settings
 
 
 _FAILED: Final = 20
@@ -27,16 +32,16 @@ class Histograms(Listener):
 
     component = "histograms"
 
-    def __init__(self, meter: Meter, *, detailed: bool = False) -> None:
-        """Make the instruments; `detailed` ones by table have all buckets."""
-        self._duration = create_histogram(meter, contract.OPERATION_DURATION)
-        self._returned_rows = create_histogram(meter, contract.RETURNED_ROWS)
-        self._latency = create_histogram(meter, contract.QUERY_LATENCY)
+    def __init__(self, meter: Meter, settings: Settings) -> None:
+        """Make the instruments of the families that are kept; detailed ones by table have all buckets."""
+        kept = settings.query_metrics
+        self._duration = create_histogram(meter, contract.OPERATION_DURATION) if "semconv" in kept else None
+        self._returned_rows = create_histogram(meter, contract.RETURNED_ROWS) if "rows" in kept else None
+        self._latency = create_histogram(meter, contract.QUERY_LATENCY) if "duckdb" in kept else None
         self._latency_by_kind = {
-            kind: create_histogram(
-                meter, replace(metrics.latency, buckets=contract.LATENCY_MS_BUCKETS) if detailed else metrics.latency
-            )
+            kind: create_histogram(meter, _detailed(metrics.latency, settings))
             for kind, metrics in BY_TABLE.items()
+            if "tables" in kept
         }
         self._errors = CardinalityLimit()
         self._failed = CardinalityLimit(_FAILED)
@@ -45,18 +50,32 @@ class Histograms(Listener):
         """Record the ended operation; its context lets exemplars lead to its span."""
         attributes, context = operation.attributes, operation.context
         nanoseconds = operation.execute_ns + operation.fetch_ns  # a property would cost each operation a frame
-        measured = attributes.metrics
-        failure = None if operation.error is None else operation.failure
-        if failure is not None:
-            measured = {**measured, contract.ERROR_TYPE: self._errors(error_type(failure))}
-            summary = attributes.span.get(contract.DB_QUERY_SUMMARY)
-            if summary and contract.DB_QUERY_SUMMARY not in measured:  # failures are few: they say of which statement
-                measured[contract.DB_QUERY_SUMMARY] = self._failed(str(summary))
-        self._duration.record(nanoseconds / 1e9, measured, context)
-        if operation.rows is not None:
-            self._returned_rows.record(operation.rows, measured, context)
         milliseconds = nanoseconds / 1e6
-        self._latency.record(milliseconds, attributes.by_query_type, context)
+        if self._latency is not None:
+            self._latency.record(milliseconds, attributes.by_query_type, context)
         by_kind = self._latency_by_kind.get(operation.statement.kind)
         if by_kind is not None:
             by_kind.record(milliseconds, attributes.by_table_name, context)
+        rows = None if self._returned_rows is None else operation.rows
+        if self._duration is None and rows is None:
+            return
+        measured = attributes.metrics if operation.error is None else self._failure(operation)
+        if self._duration is not None:
+            self._duration.record(nanoseconds / 1e9, measured, context)
+        if self._returned_rows is not None and rows is not None:
+            self._returned_rows.record(rows, measured, context)
+
+    def _failure(self, operation: Operation) -> Mapping[str, AttributeValue]:
+        """The attributes of an operation that ended with an error."""
+        attributes, failure = operation.attributes, operation.failure
+        if failure is None:
+            return attributes.metrics
+        measured = {**attributes.metrics, contract.ERROR_TYPE: self._errors(error_type(failure))}
+        summary = attributes.span.get(contract.DB_QUERY_SUMMARY)
+        if summary and contract.DB_QUERY_SUMMARY not in measured:  # failures are few: they say of which statement
+            measured[contract.DB_QUERY_SUMMARY] = self._failed(str(summary))
+        return measured
+
+
+def _detailed(metric: Metric, settings: Settings) -> Metric:
+    return replace(metric, buckets=contract.LATENCY_MS_BUCKETS) if settings.metric_detail == "high" else metric

@@ -58,8 +58,12 @@ class Throughput(Listener):
 
     component = "throughput"
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start the window now."""
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, by_type: bool = True, by_table: bool = True
+    ) -> None:
+        """Start the window now; rates of types, of tables, or of both are to be told."""
+        self._tells_types = by_type
+        self._tells_tables = by_table
         self._known: dict[Key, int] = {}
         self._window = Window(lambda: _Counts(self._known), clock)
         self._lock = make_lock()
@@ -75,8 +79,9 @@ class Throughput(Listener):
 
     def register(self, callbacks: CallbackRegistry) -> None:
         """Let the rates be observed."""
-        callbacks.add(contract.QUERIES_PER_SECOND, self._by_type)
-        for query_type, metrics in BY_TABLE.items():
+        if self._tells_types:
+            callbacks.add(contract.QUERIES_PER_SECOND, self._by_type)
+        for query_type, metrics in BY_TABLE.items() if self._tells_tables else ():
             callbacks.add(metrics.per_second, partial(self._by_table, query_type))
 
     def _by_type(self) -> Iterable[Observation]:
