@@ -49,6 +49,7 @@ from otel_duckdb.signals.transactions import Transactions
 from otel_duckdb.telemetry.gauges import CallbackRegistry
 from otel_duckdb.telemetry.instance import InstanceLabels, declare
 from otel_duckdb.telemetry.internal_errors import InternalErrors
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.telemetry.providers import lacks_an_sdk
 from otel_duckdb.telemetry.section import in_section
 
@@ -112,6 +113,8 @@ class _Running:
         self._deferred = Deferred()
         self.connections = ConnectionRegistry(self._deferred, self._dispatcher)
         busy = getattr(duckdb, "ResourceInUseException", None)
+        self._beside: list[Listener] = []
+        self._beside_lock = make_reentrant_lock()
         self._dormant = dormant = provided["tracer_provider"] is None and provided["meter_provider"] is None
         self.gate = Gate(self.connections, self._dispatcher, report, methods, busy, dormant=dormant)
         self.gate.everything = everything
@@ -135,12 +138,17 @@ class _Running:
     def listen(self, *listeners: Listener) -> None:
         """Tell these listeners of connections and operations from now on, after the signals."""
         self.gate.dormant = False  # somebody listens, whether an SDK is set up or not
-        self._dispatcher.listen(*listeners)
+        with self._beside_lock:
+            self._beside += listeners
+            self._dispatcher.listen(*listeners)
 
     def forget(self, *listeners: Listener) -> None:
         """Tell these listeners no more."""
-        self._dispatcher.forget(*listeners)
-        self.gate.dormant = self._dormant
+        with self._beside_lock:
+            self._beside = [each for each in self._beside if each not in listeners]
+            self._dispatcher.forget(*listeners)
+            if not self._beside:
+                self.gate.dormant = self._dormant
 
     def report(self, component: str, error: BaseException) -> None:
         """Count a fault of `component`, and log the first of its kind."""

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from otel_duckdb import DuckDBInstrumentor, SettingError, contract
+from otel_duckdb.core.listener import Listener
 from otel_duckdb.monitor import Monitor
 from otel_duckdb.monitor.monitor import CancellingIsOffError
 from otel_duckdb.monitor.running import NotRunningError
@@ -129,6 +130,20 @@ def test_an_open_result_is_idle_and_is_not_cancelled(monitor, con):
 def test_cancelling_is_off_unless_it_was_switched_on(instrumented):
     with Monitor() as monitor, pytest.raises(CancellingIsOffError, match="OTEL_DUCKDB_MONITOR_CANCEL=true"):
         monitor.cancel(1)
+
+
+def test_whoever_stops_listening_leaves_the_others_to_listen(monitor, con):
+    class Passing(Listener):
+        component = "passing"
+
+        def started(self, operation, context):
+            pass
+
+    passing = Passing()
+    monitor.source.listen(passing)
+    monitor.source.forget(passing)
+    con.execute("SELECT 4711 AS passed").fetchall()
+    assert shape(monitor, "passed")["calls"] == 1
 
 
 def test_the_status_has_the_fields_of_the_guide(monitor, tmp_path):
