@@ -1,0 +1,116 @@
+"""What the monitor costs: a query with and without it in turns, and the memory and processor of an idle program.
+
+Run it with `.venv/bin/python benchmarks/monitor.py`. Goals: at most 3 µs a query; under 8 MB and 0.3 % of a core at one
+sample a second without the server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
+from time import thread_time_ns
+
+import duckdb
+import psutil
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+
+from otel_duckdb import DuckDBInstrumentor
+from otel_duckdb.monitor import Monitor
+from otel_duckdb.monitor.history import History
+from otel_duckdb.monitor.sample import Sample, Series
+
+BATCH = 200
+
+
+def batch(con: duckdb.DuckDBPyConnection) -> float:
+    """Microseconds of the calling thread's processor time that a query takes."""
+    start = thread_time_ns()
+    for number in range(BATCH):
+        con.execute("SELECT price FROM trades WHERE id = ?", [number]).fetchall()
+    return (thread_time_ns() - start) / BATCH / 1e3
+
+
+def a_query(con: duckdb.DuckDBPyConnection, rounds: int) -> None:
+    """Print what a query costs more with a monitor."""
+    monitor = Monitor(serve=False)
+    times: dict[bool, list[float]] = {False: [], True: []}
+    for turn in range(rounds):
+        for on in (turn % 2 == 0, turn % 2 == 1):
+            if on:
+                monitor.start()
+            batch(con)
+            times[on].append(batch(con))
+            monitor.stop()
+    without, with_it = min(times[False]), min(times[True])
+    differences = statistics.median(on - off for off, on in zip(times[False], times[True], strict=True))
+    print(
+        f"a query: {without:.1f} µs without, {with_it:.1f} µs with a monitor (lowest of {rounds} batches of {BATCH});"
+    )
+    print(f"  difference of the lowest {with_it - without:+.1f} µs, median of the differences {differences:+.1f} µs")
+
+
+def an_idle_program(seconds: float, *, serve: bool) -> None:
+    """Print what the monitor takes of memory and of a core beside a program that rests."""
+    process = psutil.Process()
+    gc.collect()
+    before = process.memory_info().rss
+    with Monitor(interval_ms=1000, serve=serve, port=0):
+        time.sleep(2)
+        start = resource.getrusage(resource.RUSAGE_SELF)
+        began = time.monotonic()
+        time.sleep(seconds)
+        end = resource.getrusage(resource.RUSAGE_SELF)
+        used = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
+        share = used / (time.monotonic() - began)
+        grown = (process.memory_info().rss - before) / 1e6
+    words = "with" if serve else "without"
+    print(f"an idle program, a sample a second, {words} the server: {share:.2%} of a core, +{grown:.1f} MB resident")
+
+
+def a_day(count: int) -> None:
+    """Print what the history of a day takes, and a chart of it."""
+    process = psutil.Process()
+    gc.collect()
+    before = process.memory_info().rss
+    history = History(limit=count)
+    series = [Series("duckdb_memory_used_bytes", (("database", str(number)),)) for number in range(count)]
+    end = time.time()
+    for second in range(0, 86_400, 10):
+        history.sampled(Sample(end - 86_400 + second, float(second), dict.fromkeys(series, float(second))))
+    grown = (process.memory_info().rss - before) / 1e6
+    one = {"duckdb_memory_used_bytes"}
+    start = time.process_time()
+    for _ in range(10):
+        history.as_json(one, end - 86_400, end)
+    milliseconds = (time.process_time() - start) * 100 / count
+    print(f"a day of {count} series: +{grown:.1f} MB resident; a chart of a day {milliseconds:.2f} ms a series")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--database", type=Path, help="a new file; else the database is in memory")
+    options = parser.parse_args()
+    meters, tracers = MeterProvider([InMemoryMetricReader()]), TracerProvider()
+    DuckDBInstrumentor().instrument(tracer_provider=tracers, meter_provider=meters)
+    con = duckdb.connect(options.database or ":memory:")
+    con.execute("SET threads = 1")
+    con.execute("CREATE TABLE trades AS SELECT range AS id, random() AS price FROM range(50000)")
+    print(f"DuckDB {duckdb.__version__}, Python {sys.version.split()[0]}")
+    an_idle_program(options.seconds, serve=False)
+    an_idle_program(options.seconds, serve=True)
+    a_query(con, options.rounds)
+    a_day(60)
+
+
+if __name__ == "__main__":
+    main()
