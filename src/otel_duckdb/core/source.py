@@ -82,5 +82,6 @@ def follow(follower: Callable[[Source | None], None]) -> None:
 
 
 def unfollow(follower: Callable[[Source | None], None]) -> None:
-    """Tell `follower` no more."""
-    _followers.remove(follower)
+    """Tell `follower` no more; where it is not told nothing happens."""
+    if follower in _followers:
+        _followers.remove(follower)

@@ -129,6 +129,11 @@ class Alerting:
             self.engine,
         ]
 
+    def forked(self) -> None:
+        """In a forked child, which begins anew: what listened for the parent listens no more."""
+        for part in (self.engine, self.responder, self.notifier):
+            part.unfollow()
+
     def alerts(self) -> dict[str, Any]:
         """Open and resolved alerts, silences, and what an Alertmanager posted, as the API shows them."""
         return {**self.engine.as_json(time.time()), "alertmanager": self.alertmanager.as_json()}

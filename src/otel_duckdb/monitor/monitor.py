@@ -333,6 +333,8 @@ class Monitor:
         self.events.forked()
         if self._api is not None:
             self._api.forget()
+        if self.alerting is not None:
+            self.alerting.forked()
         self._make()
         self.start()
 

@@ -62,8 +62,7 @@ class Responder(Part):
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        source.unfollow(self._follow)
-        self._follow(None)
+        self.unfollow()
         while True:
             try:
                 self._queue.get_nowait()
@@ -72,6 +71,11 @@ class Responder(Part):
         self._queue.put(None)
         self.runner.stop()
         thread.join(_STOPPING)
+
+    def unfollow(self) -> None:
+        """Hear of operations no more."""
+        source.unfollow(self._follow)
+        self._follow(None)
 
     def alerted(self, alert: Alert, *, tell: bool) -> None:
         """Let the alert be acted on; not if it is silenced, for whoever silenced it knows."""

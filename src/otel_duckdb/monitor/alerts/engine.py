@@ -99,6 +99,10 @@ class AlertEngine(Part):
 
     def stop(self) -> None:
         """Follow them no more."""
+        self.unfollow()
+
+    def unfollow(self) -> None:
+        """Hear of operations and counters no more; where it does not hear of them nothing happens."""
         source.unfollow(self._follow)
         self._follow(None)
         unfollow_counters(self)

@@ -83,6 +83,10 @@ class Notifier(Part):
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(_STOPPING)
+        self.unfollow()
+
+    def unfollow(self) -> None:
+        """Hear no more of what is instrumented."""
         source.unfollow(self._follow)
 
     def alerted(self, alert: Alert, *, tell: bool) -> None:
