@@ -44,8 +44,9 @@ class MemoryLimits(Listener):
         if operation.statement.kind not in {"SET", "PRAGMA"} or operation.error is not None:
             return
         found = _SET.findall(operation.text)
-        if found and operation.connection is not None and len(self._set) < _REMEMBERED:
-            self._set[operation.connection.label] = found[-1]
+        label = "" if operation.connection is None else operation.connection.label
+        if found and label and (label in self._set or len(self._set) < _REMEMBERED):
+            self._set[label] = found[-1]
 
     def was_set(self, database: str, size: int) -> None:
         """Take note that we set it ourselves."""
