@@ -28,7 +28,7 @@ FIGURES = Path(__file__).with_name("instructions.json")
 TOOLS = ("valgrind", "vgdb")
 GUARDED = ("plain", "floor", "otel-duckdb", "floor, sampled out", "otel-duckdb, sampled out")
 QUERIES = 60
-ROUNDS = 5
+ROUNDS = 3
 _WARM = 40
 _TOTAL = re.compile(r"^totals: (\d+)", re.MULTILINE)
 
