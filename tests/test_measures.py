@@ -133,6 +133,20 @@ def test_a_connection_made_before_is_observed_from_its_first_query_on(path):
     instrumented.uninstrument()
 
 
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="their file systems take Unicode alone")
+def test_a_connection_made_before_in_a_folder_whose_name_is_not_utf_8_is_observed(tmp_path, monkeypatch):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    connection = duckdb.connect("trades.db")
+    instrumented = Instrumented()
+    connection.execute("create table t as select range from range(9)")
+    assert instrumented.read(contract.ACTIVE_CONNECTIONS, database="trades") == 1
+    assert instrumented.read(contract.MEMORY_USED, database="trades") > 0
+    connection.close()
+    instrumented.uninstrument()
+
+
 def test_the_end_of_the_instrumentation_lets_go_of_every_database(path):
     instrumented = Instrumented()
     connection = duckdb.connect(path)

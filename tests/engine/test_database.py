@@ -50,6 +50,27 @@ def database(connection, path):
     database.close()
 
 
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="their file systems take Unicode alone")
+def test_a_database_in_a_folder_whose_name_is_not_utf_8_has_its_figures(tmp_path, monkeypatch):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    monkeypatch.chdir(folder)  # DuckDB takes no such name, and makes one of a relative path, which it cannot tell
+    with duckdb.connect("odd.db") as connection:
+        connection.execute("create table numbers as select range as number from range(200000)")
+        connection.execute("checkpoint")
+        connection.execute("insert into numbers values (1)")
+        database = observe(connection, os.path.realpath("odd.db"))
+        with pytest.raises(duckdb.InvalidInputException):
+            connection.execute("select path from duckdb_databases()")
+        seen = database.read_state()
+        assert seen.memory_used > 0
+        assert seen.memory_limit > 0
+        assert seen.database_files == Path("odd.db").stat().st_size > 0
+        assert seen.wal_files == Path("odd.db.wal").stat().st_size > 0
+        assert seen.disk_free > 0
+        database.close()
+
+
 def test_memory_is_what_duckdb_says(connection, database):
     connection.execute("checkpoint")
     connection.execute("set memory_limit = '2GiB'")

@@ -1,5 +1,8 @@
 """What is synced is what is named, and one target table belongs to one source."""
 
+import os
+import sys
+
 import duckdb
 import pytest
 
@@ -99,3 +102,16 @@ def test_tables_with_a_key_share_no_target(buffer, sync, query, target, tmp_path
         second.execute("CREATE TABLE orders AS SELECT 2 AS a")
         with Sync(second, [table], target) as other:
             assert isinstance(error_of(other), TargetChangedError)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="their file systems take Unicode alone")
+def test_a_buffer_in_a_folder_whose_name_is_not_utf_8_is_synced(tmp_path, monkeypatch, target, query):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with duckdb.connect("odd.duckdb") as connection:
+        connection.execute("CREATE TABLE odd AS SELECT range AS i FROM range(3)")
+    with Sync("odd.duckdb", ["odd"], target) as sync:
+        (report,) = sync.run_once()
+    assert report.error is None
+    assert query("SELECT count() FROM {}.odd") == [(3,)]

@@ -76,7 +76,7 @@ class Database:
         if not self._prepared:
             state.prepare(cursor)
             self._prepared = True
-        return state.read_state(cursor)
+        return state.read_state(cursor, self.path)
 
     def close(self) -> None:
         """Let go of the instance; from any thread, a weak reference's callback included, and more than once.

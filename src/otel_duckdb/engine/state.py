@@ -6,8 +6,9 @@ import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,10 +22,12 @@ _STATE: Final = """
     union all select 'temporary', null, null, size, 0 from system.main.duckdb_temporary_files()
     union all select 'attached', path, type, 0, 0 from system.main.duckdb_databases() where not internal
 """
+_MEMORY: Final = _STATE.partition("union all")[0]
 _BLOCKS: Final = "select total_blocks, used_blocks, memory_limit from system.main.pragma_database_size()"
 # Not prepared: DuckDB 1.x folds the setting of the moment into a prepared statement.
 _LIMIT: Final = "select system.main.current_setting('memory_limit')"
 _WAL_SUFFIXES: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
+_UNTELLABLE: Final = "Invalid unicode"
 _UNITS: Final = {
     "byte": 1,
     "bytes": 1,
@@ -39,6 +42,9 @@ class EngineState:
     The files and blocks are those of every DuckDB file attached to the instance, added up. `memory_limit` has the one
     decimal that DuckDB tells, rounded down; it is None where there is no limit. `blocks_total` and `blocks_used` are 0
     while there is no file, or where a database of another kind is attached.
+
+    DuckDB cannot tell paths where one is no UTF-8: then it is the main file and its temporary files alone, without
+    blocks.
     """
 
     memory_by_tag: Mapping[str, int]
@@ -70,13 +76,18 @@ def prepare(cursor: PrivateCursor) -> None:
     cursor.run(f"prepare otel_duckdb_blocks as {_BLOCKS}")
 
 
-def read_state(cursor: PrivateCursor) -> EngineState:
-    """Read the instance behind `cursor`, on which `prepare` was called.
+def read_state(cursor: PrivateCursor, path: str | None) -> EngineState:
+    """Read the instance behind `cursor`, on which `prepare` was called; `path` is that of its main file.
 
     Raises:
         duckdb.Error: the database is closed or was invalidated by a fatal error.
     """
-    rows = cursor.rows("execute otel_duckdb_state")
+    try:
+        rows = cursor.rows("execute otel_duckdb_state")
+    except Exception as error:
+        if _UNTELLABLE not in str(error):
+            raise
+        rows = _without_paths(cursor, path)
     memory = {tag: (used, spilled) for what, tag, _, used, spilled in rows if what == "memory"}
     attached = [(path, kind) for what, path, kind, _, _ in rows if what == "attached"]
     paths = [path for path, kind in attached if path and kind == "duckdb"]
@@ -92,6 +103,16 @@ def read_state(cursor: PrivateCursor) -> EngineState:
         blocks_used=sum(used for _, used in blocks),
         disk_free=_free(paths),
     )
+
+
+def _without_paths(cursor: PrivateCursor, path: str | None) -> list[tuple[Any, ...]]:
+    """The rows of the state as far as DuckDB tells no path in them."""
+    rows = cursor.rows(_MEMORY)
+    if path is not None:
+        with suppress(OSError):  # there is none while nothing was spilled
+            rows += [("temporary", None, None, _size(str(file)), 0) for file in Path(f"{path}.tmp").iterdir()]
+        rows += [("attached", path, "duckdb", 0, 0), ("attached", None, "unknown", 0, 0)]
+    return rows
 
 
 def _blocks(cursor: PrivateCursor, kinds: list[str]) -> tuple[list[tuple[int, int]], str]:

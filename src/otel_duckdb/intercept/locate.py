@@ -13,17 +13,25 @@ _FIRST_DATABASE: Final = (
     "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal ORDER BY database_oid LIMIT 1"
 )
 
+_CURRENT_DATABASE: Final = "SELECT current_database()"
+
 
 def locate(target: Any, methods: Methods) -> Location:
-    """Return where a connection is open, through a cursor of its own.
+    """Return where a connection is open, through a cursor of its own; without the path where it is no UTF-8.
 
     Raises:
         duckdb.Error: the connection is closed.
     """
     cursor = methods.cursor(target)
     try:
-        methods.execute(cursor, _FIRST_DATABASE)
-        rows = methods.fetchall(cursor)
+        try:
+            methods.execute(cursor, _FIRST_DATABASE)
+            rows = methods.fetchall(cursor)
+        except Exception as error:
+            if "Invalid unicode" not in str(error):
+                raise
+            methods.execute(cursor, _CURRENT_DATABASE)
+            rows = [(*methods.fetchall(cursor)[0], None)]
         return Location(*rows[0]) if rows else Location("", None)
     finally:
         methods.close(cursor)

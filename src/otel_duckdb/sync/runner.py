@@ -324,6 +324,8 @@ def _bound(connection: DuckDBPyConnection) -> bool:
 def _identify(connection: DuckDBPyConnection, names: Sequence[str]) -> tuple[str, str | None]:
     """The database that the tables are in, and its path: the one they name, else the connection's first.
 
+    The path is None in memory, and where it is no UTF-8.
+
     Raises:
         SyncConfigError: they name several databases.
     """
@@ -334,10 +336,12 @@ def _identify(connection: DuckDBPyConnection, names: Sequence[str]) -> tuple[str
             raise SyncConfigError(
                 f"the tables are in several databases ({', '.join(sorted(named))}); give each a Sync of its own"
             )
-        name, path = cursor.execute(
-            "SELECT database_name, path FROM duckdb_databases() WHERE encode(database_name) = encode($1)",
-            [*named] or cursor.execute("SELECT current_database()").fetchall()[0],
-        ).fetchall()[0]
+        (name,) = [*named] or cursor.execute("SELECT current_database()").fetchall()[0]
+        query = "SELECT path FROM duckdb_databases() WHERE encode(database_name) = encode($1)"
+        try:
+            ((path,),) = cursor.execute(query, [name]).fetchall()
+        except duckdb.InvalidInputException:  # a folder's name is no UTF-8, which DuckDB cannot tell
+            path = None
     finally:
         cursor.close()
     return name, path
