@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
+import time
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
+import click
 from opentelemetry import metrics, trace
 
+from otel_duckdb.text import printable
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _ASKING: Final = ("OTEL_EXPORTER_OTLP_", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_CONFIG_FILE")
 _OFF: Final = {"true", "1"}
+_END_SECONDS: Final = 5.0
+"""How long the end waits for a collector that does not answer."""
 
 
 def asked() -> bool:
@@ -26,21 +34,58 @@ def asked() -> bool:
 
 @contextmanager
 def exported() -> Iterator[None]:
-    """Configure OpenTelemetry's SDK as `opentelemetry-instrument` does, and send what is left at the end."""
-    if not asked():
+    """Configure OpenTelemetry's SDK as `opentelemetry-instrument` does, and send what is left at the end.
+
+    Where that fails, the command goes on without telemetry, and says so in one line.
+    """
+    if asked():
+        try:
+            _configure()
+        except Exception as error:
+            _warn(
+                f"no telemetry is exported, for what the OTEL_* variables ask for cannot be set up: {error}; correct"
+                " them, install what they name (pip install 'otel-duckdb[otlp]'), or set OTEL_SDK_DISABLED=true"
+            )
+    try:
         yield
-        return
-    os.environ.setdefault("OTEL_SERVICE_NAME", "otel-duckdb-sync")
+    finally:
+        _end()
+
+
+def _configure() -> None:
+    if "service.name" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
+        os.environ.setdefault("OTEL_SERVICE_NAME", "otel-duckdb-sync")
     for signal in ("TRACES", "METRICS"):
         os.environ.setdefault(f"OTEL_{signal}_EXPORTER", "otlp")
     os.environ.setdefault("OTEL_LOGS_EXPORTER", "none")
     for point in entry_points(group="opentelemetry_configurator"):
         point.load()().configure(auto_instrumentation_version="")
-        break
+        return
+    raise RuntimeError("OpenTelemetry's SDK is not installed")
+
+
+def _end() -> None:
+    """Send what is left, of all signals at once, and wait for a bounded time."""
+    providers = (trace._TRACER_PROVIDER, metrics._internal._METER_PROVIDER)
+    shutdowns = [shutdown for one in providers if (shutdown := getattr(one, "shutdown", None)) is not None]
+    threads = [threading.Thread(target=_quietly, args=(shutdown,), daemon=True) for shutdown in shutdowns]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _END_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in threads):
+        _warn(f"the last telemetry was not delivered within {_END_SECONDS:g} s; is the collector there?")
+        for shutdown in shutdowns:
+            atexit.unregister(shutdown)  # it would wait again
+
+
+def _quietly(shutdown: Callable[[], None]) -> None:
     try:
-        yield
-    finally:
-        for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
-            shutdown = getattr(provider, "shutdown", None)
-            if shutdown is not None:
-                shutdown()
+        shutdown()
+    except Exception as error:
+        _warn(f"the last telemetry was not delivered: {error}")
+
+
+def _warn(message: str) -> None:
+    click.echo(f"otel-duckdb: {printable(message)}", err=True)
