@@ -1,4 +1,7 @@
-"""A signal arrives at one line of ours after another, and its handler queries; a hang is told with its stack."""
+"""A signal arrives at one line of ours after another, and its handler queries; a hang is told with its stack.
+
+With `sdk` it arrives at lines of OpenTelemetry's SDK, which the program itself called: the handler finds locks held.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import opentelemetry.sdk.metrics
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -18,22 +22,40 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import otel_duckdb
 
-EVERYTHING = sys.argv[1:] == ["everything"]
-HOME = str(Path(otel_duckdb.__file__).parent)
+EVERYTHING, SDK = sys.argv[1:] == ["everything"], sys.argv[1:] == ["sdk"]
+HOME = str(Path(opentelemetry.sdk.metrics.__file__).parents[1] if SDK else Path(otel_duckdb.__file__).parent)
 
 provider, reader = TracerProvider(), InMemoryMetricReader()
 provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
 trace.set_tracer_provider(provider)
-options = {"meter_provider": MeterProvider([reader]), "slow_threshold_ms": 0.0001, "repeated_threshold": 2}
+meters = MeterProvider([reader])
+options = {"meter_provider": meters, "slow_threshold_ms": 0.0001, "repeated_threshold": 2}
 if not EVERYTHING:
     options = {"engine_metrics": False, "profile": "off"}
 otel_duckdb.DuckDBInstrumentor().instrument(**options)
-number, connection, own = itertools.count(), duckdb.connect(), duckdb.connect()
-signal.signal(signal.SIGUSR1, lambda *_: own.execute(f"select 1 as h{next(number)}").fetchall())
+number, connection, own, held = itertools.count(), duckdb.connect(), duckdb.connect(), duckdb.connect()
+closed = []
+counter = meters.get_meter("program").create_counter("requests")
 connection.execute("create table t (i int)")
 
 
+def handle(*_):
+    if SDK:
+        held.fetchall()  # ends an operation that was begun before
+        closed.pop().close()  # the same
+    own.execute(f"select 1 as h{next(number)}").fetchall()
+
+
+signal.signal(signal.SIGUSR1, handle)
+
+
 def program(line):
+    if SDK:
+        counter.add(1)
+        with trace.get_tracer("program").start_as_current_span("own"):
+            pass
+        reader.get_metrics_data()
+        return
     connection.execute(f"select i + {line} as n{line} from t").fetchall()
     connection.execute("insert into t values (1)")
     if EVERYTHING:
@@ -53,8 +75,13 @@ def signal_at(line):
         return local if left[0] > 0 else None
 
     def tracer(frame, event, arg):
-        return local if left[0] > 0 and frame.f_code.co_filename.startswith(HOME) else None
+        code = frame.f_code
+        looks = code.co_name == "inside_the_sdk"  # at frame after frame; it holds nothing
+        return local if left[0] > 0 and not looks and code.co_filename.startswith(HOME) else None
 
+    if SDK:
+        held.execute("select 1")
+        closed.append(duckdb.connect().execute("select 1"))
     faulthandler.dump_traceback_later(8, exit=True)
     with trace.get_tracer("program").start_as_current_span("parent"):
         sys.settrace(tracer)
@@ -63,7 +90,7 @@ def signal_at(line):
     return left[0] <= 0
 
 
-step, line = (5 if EVERYTHING else 1), 1
+step, line = (5 if EVERYTHING else 3 if SDK else 1), 1
 while signal_at(line):
     line += step
 print(line, "lines tried")  # noqa: T201 - a program

@@ -134,6 +134,13 @@ def test_a_signal_handler_may_query_at_any_line_of_ours(options):
     assert int(done.stdout.split()[0]) > 50
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_signal_handler_may_query_at_any_line_of_the_sdk_that_the_program_called():
+    done = subprocess.run([sys.executable, SIGNALS, "sdk"], check=False, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout.split()[0]) > 500
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_forked_child_finds_every_lock_of_ours_free(telemetry):
     telemetry.instrument(engine_metrics=True, repeated_threshold=2)

@@ -7,14 +7,14 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from otel_duckdb.telemetry.section import INSIDE, in_section
+from otel_duckdb.telemetry.section import INSIDE, collecting, in_section, inside_the_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class Deferred:
-    """Runs what a collected object left to do, but never inside a garbage collection or a section of our own.
+    """Runs what is left to do, but never inside a garbage collection, a section of our own, or the SDK.
 
     A collection may start in a thread that holds any lock, one of the SDK's among them; what ends a span would wait for
     that lock for ever. In the middle of our own code an object may go as well. What comes up meanwhile is put off to
@@ -37,21 +37,23 @@ class Deferred:
         if self._watch in gc.callbacks:
             gc.callbacks.remove(self._watch)
         self._collecting = 0
+        collecting(0)
         self.run()
 
     def _watch(self, phase: str, _info: dict[str, int]) -> None:
         self._collecting = threading.get_ident() if phase == "start" else 0
+        collecting(self._collecting)
 
     def __call__(self, action: Callable[[], None]) -> None:
         """Do `action` now, or after the collection or the section this thread is in."""
-        if self._collecting == threading.get_ident() or INSIDE.get():
+        if self._collecting == threading.get_ident() or INSIDE.get() or inside_the_sdk():
             self.put_off.append(action)
         else:
             in_section(action)()
 
     def run(self) -> None:
-        """Do what is left."""
-        while self.put_off:
+        """Do what is left, unless the SDK was interrupted."""
+        while self.put_off and not inside_the_sdk():
             try:
                 action = self.put_off.popleft()
             except IndexError:

@@ -71,7 +71,7 @@ class SQLCall:
                 state.executed = True
                 return result
         if call is not None:
-            gate.dispatcher.end(started.operation)
+            gate.end(started.operation)
         return result
 
     def fail(self, started: StartedSQLCall, error: BaseException) -> None:
@@ -80,7 +80,7 @@ class SQLCall:
         call = started.call or gate.dispatcher.begin(started.operation, started.connection, get_ident())
         call.leave()
         started.operation.execute_ns = started.operation.last_call_ns - started.operation.start_ns
-        gate.dispatcher.end(started.operation, error)
+        gate.end(started.operation, error)
 
 
 class StartedSQLCall:
@@ -195,7 +195,7 @@ class TerminalCall:
                 operation.rows = (operation.rows or 0) + rows
         if self._mode in {RunMode.RERUN, RunMode.DISPLAY}:
             state.displayed = state.displayed or self._mode is RunMode.DISPLAY
-            gate.dispatcher.end(operation)
+            gate.end(operation)
         elif last:
             state.exhausted = self._mode is RunMode.FETCH
             gate.finish(state, operation)

@@ -136,12 +136,12 @@ class SubmitCall:
         if operation.statement.returns_rows and hasattr(result, "fetchmany"):
             self._relations.add(result, operation.connection).operation = operation
         else:
-            self._gate.dispatcher.end(operation)
+            self._gate.end(operation)
 
     def fail(self, entered: tuple[Call, Scope | None], error: BaseException) -> None:
         """Count the time; the public call ends the operation with what reaches its caller."""
         if self._leave(entered) is None:
-            self._gate.dispatcher.end(entered[0].operation, error)
+            self._gate.end(entered[0].operation, error)
 
     def _leave(self, entered: tuple[Call, Scope | None]) -> Scope | None:
         call, scope = entered
@@ -221,7 +221,7 @@ class _PublicCall:
         state = self._relations.find(scope.relation)
         if state is not None and state.operation is operation:
             state.operation = None
-        gate.dispatcher.end(operation, error)
+        gate.end(operation, error)
 
 
 class PublicSQLCall(_PublicCall):
@@ -250,7 +250,7 @@ class PublicSQLCall(_PublicCall):
             if held and scope.ran_last:
                 state.operation = operation
             else:
-                self._gate.dispatcher.end(operation)
+                self._gate.end(operation)
         return result
 
 
@@ -289,7 +289,7 @@ class PublicTerminalCall(_PublicCall):
             return streams.observed(result, gate, holder, operation)
         if self._count is not None:
             operation.rows = self._count(result, ())[0]
-        gate.dispatcher.end(operation)
+        gate.end(operation)
         return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
@@ -11,6 +12,7 @@ from opentelemetry.metrics import _internal as metrics_api
 from otel_duckdb.core.dispatcher import Call
 from otel_duckdb.core.operation import settle_sampled_run, unregistered
 from otel_duckdb.intercept.locate import locate
+from otel_duckdb.telemetry.section import inside_the_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +89,8 @@ class Gate:
             if connection is not None:
                 forget_profile(connection)
             return None
+        if inside_the_sdk():
+            return None
         if connection is None and self.everything:
             return self.adopt(target)
         return connection
@@ -109,7 +113,9 @@ class Gate:
         """Whether a call that belongs to this connection, None for an unknown one, is to be recorded now."""
         if not self.active or (self.dormant and self._nobody_listens()):
             return False
-        return (self.everything or connection is not None) and not _is_suppressed(get_current())
+        if not self.everything and connection is None:
+            return False
+        return not _is_suppressed(get_current()) and not inside_the_sdk()
 
     def _nobody_listens(self) -> bool:
         # The public getters read the environment each time.
@@ -136,10 +142,17 @@ class Gate:
         previous = holder.operation
         holder.operation = operation
         if previous is not None and previous is not operation:
-            self.dispatcher.end(previous)
+            self.end(previous)
 
     def finish(self, holder: ResultHolder, operation: Operation, error: BaseException | None = None) -> None:
         """The operation's result is used up, or failed."""
         if holder.operation is operation:
             holder.operation = None
-        self.dispatcher.end(operation, error)
+        self.end(operation, error)
+
+    def end(self, operation: Operation, error: BaseException | None = None) -> None:
+        """The operation is over, whoever held it."""
+        if inside_the_sdk():  # which was interrupted: it ends with the next call that is recorded
+            self._put_off.append(partial(self.dispatcher.end, operation, error))
+        else:
+            self.dispatcher.end(operation, error)

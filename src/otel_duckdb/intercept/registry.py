@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.core.operation import Connection
+from otel_duckdb.telemetry.section import inside_the_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,10 @@ class ConnectionRegistry:
         if self._live.get(connection.key) is connection:
             del self._live[connection.key]
         self._dispatcher.connection_closing(connection)
-        self._dispatcher.connection_closed(connection)
+        if inside_the_sdk():  # which was interrupted: what ends with the connection cannot be told now
+            self.deferred.put_off.append(lambda: self._dispatcher.connection_closed(connection))
+        else:
+            self._dispatcher.connection_closed(connection)
 
     def _collected(self, key: int, connection: Connection) -> None:
         # Its cursors stay open: only close() closes them.
