@@ -318,3 +318,9 @@ def test_a_file_is_watched_until_a_signal(tmp_path):
         process.terminate()
         process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def test_a_report_of_no_hours_is_refused(make):
+    make()
+    with pytest.raises(MonitorError, match="period is 0 hours"):
+        ask(announced(), "/api/report", hours=0)

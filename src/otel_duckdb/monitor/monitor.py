@@ -15,8 +15,10 @@ from otel_duckdb.core import source
 from otel_duckdb.installation import advice, version
 from otel_duckdb.monitor.alerting import alerting
 from otel_duckdb.monitor.events import Events
+from otel_duckdb.monitor.exports import Exporter, write_metrics
 from otel_duckdb.monitor.history import History
 from otel_duckdb.monitor.history.tier import RESOLUTIONS
+from otel_duckdb.monitor.report import make_report
 from otel_duckdb.monitor.running import Running
 from otel_duckdb.monitor.sample import take_sample
 from otel_duckdb.monitor.settings import MonitorSettings
@@ -74,6 +76,8 @@ class Monitor:
         self.source: Source | None = None
         self.events = Events(self.report)
         self._make()
+        if self._exporter is not None:
+            self.events.on("alert", self._export_at_alert)
         _monitors.add(self)
 
     def _make(self) -> None:
@@ -88,10 +92,25 @@ class Monitor:
         if self.settings.alerting:
             self.alerting = alerting(self.settings, self.events.emit, self._running.find)
             self.parts += self.alerting.parts
+        self._exporter = self._make_exporter()
+        if self._exporter is not None:
+            self.parts.append(self._exporter)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._api: ApiServer | None = None
         self._started: float | None = None
+
+    def _make_exporter(self) -> Exporter | None:
+        options = self.settings
+        if options.export_folder is None:
+            return None
+        return Exporter(
+            self.metrics,
+            options.export_folder,
+            shape=options.export_format,
+            every_seconds=options.export_interval_seconds,
+            keep_days=options.export_days,
+        )
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -284,6 +303,30 @@ class Monitor:
             ValueError: the range or the step makes no sense.
         """
         return self._history.as_json(names, start, end, step)
+
+    def make_report(self, hours: float = 24.0) -> dict[str, Any]:
+        """Return what is known of the last `hours`; `otel_duckdb.monitor.report.render` makes a page of it.
+
+        Raises:
+            ValueError: `hours` is not above 0, or more than a year.
+        """
+        return make_report(self, hours)
+
+    def export_metrics(self, path: str | Path, shape: str | None = None) -> None:
+        """Write the history of the last day to a file that this user alone can read.
+
+        `shape` is `json` or `csv`; without it `csv` where the file's name ends so, else `json`.
+
+        Raises:
+            ValueError: there is no such format.
+            OSError: the file cannot be written; what was there before is still there.
+        """
+        now = time.time()
+        write_metrics(path, self.metrics((), now - 86_400, now), shape)
+
+    def _export_at_alert(self, alert: Any) -> None:
+        if self._exporter is not None:
+            self._exporter.alerted(alert)
 
     def report(self, component: str, error: BaseException) -> None:
         """Count a fault of the monitor in `otel_duckdb_internal_errors`."""

@@ -76,6 +76,25 @@ class MonitorSettings(AlertSettings):
         boolean, False, "OTEL_DUCKDB_MONITOR_CANCEL", "Allow running operations to be cancelled by hand."
     )
 
+    export_folder: str | None = option(
+        text,
+        None,
+        "OTEL_DUCKDB_MONITOR_EXPORT_FOLDER",
+        "A folder that metrics are written to, at an interval and at each critical alert.",
+    )
+    export_format: str = option(
+        text, "json", "OTEL_DUCKDB_MONITOR_EXPORT_FORMAT", "The format of those files, `json` or `csv`."
+    )
+    export_interval_seconds: float = option(
+        number(1, 86_400, "seconds"),
+        3600.0,
+        "OTEL_DUCKDB_MONITOR_EXPORT_INTERVAL_SECONDS",
+        "Seconds between two.",
+    )
+    export_days: float = option(
+        number(0, unit="days"), 7.0, "OTEL_DUCKDB_MONITOR_EXPORT_DAYS", "Days after which those files are removed."
+    )
+
     @classmethod
     def load(
         cls, options: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None

@@ -33,6 +33,7 @@ class Routes:
             "/api/running": lambda _: monitor.running(),
             "/api/alerts": lambda _: monitor.alerts(),
             "/api/metrics": self._metrics,
+            "/api/report": self._report,
         }
         self._act: Mapping[str, Callable[[dict[str, Any]], Any]] = {
             "/api/cancel": self._cancel,
@@ -70,6 +71,10 @@ class Routes:
         return self._monitor.metrics(
             query.texts("name"), query.number("start"), query.number("end"), query.number("step")
         )
+
+    def _report(self, query: Query) -> Any:
+        hours = query.number("hours")
+        return self._monitor.make_report(24.0 if hours is None else hours)
 
     def _action(self, request: Request) -> Callable[[dict[str, Any]], Any] | None:
         """The action that the address names, if it is a POST to one."""

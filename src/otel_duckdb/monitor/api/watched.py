@@ -25,6 +25,9 @@ class Watched(Protocol):
     ) -> dict[str, Any]:
         """Return the history of metrics."""
 
+    def make_report(self, hours: float) -> dict[str, Any]:
+        """Return what is known of the last hours."""
+
     def alerts(self) -> dict[str, Any]:
         """Return open and resolved alerts, and the silences."""
 

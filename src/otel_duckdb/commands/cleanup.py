@@ -1,0 +1,66 @@
+"""`otel-duckdb cleanup`: do by hand what a monitor's clean-up does, or say what it would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from otel_duckdb.commands._group import CommandError, echo_json
+from otel_duckdb.commands._monitors import console, duration, monitors, size, with_monitor
+from otel_duckdb.monitor.client import MonitorError, act
+from otel_duckdb.text import printable
+
+
+@click.command("cleanup", short_help="Give memory and disk back, as far as it is switched on.")
+@click.option("--force", is_flag=True, help="The clean-up of an emergency: also raise the limit and empty the cache.")
+@click.option("--dry-run", is_flag=True, help="Do nothing; say what each action would do.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_monitor
+def command(force: bool, dry_run: bool, as_json: bool, pid: int | None) -> int:
+    """Do what the clean-up of each monitor may do: OTEL_DUCKDB_MONITOR_ACTIONS of its program switches actions on.
+
+    No statement that runs is ended, and no data is lost, also with --force. Exit code 1 if an action failed, or none is
+    switched on.
+    """
+    code = 0
+    results = []
+    for monitor in monitors(pid):
+        try:
+            answer = act(monitor, "/api/cleanup", {"emergency": force, "dry_run": dry_run})
+        except MonitorError as error:
+            raise CommandError(str(error)) from error
+        title = f"{printable(monitor.program)} (process {monitor.pid})"
+        results.append({"pid": monitor.pid, "dry_run": dry_run, **answer})
+        code = max(code, _code(answer["results"]))
+        if not as_json:
+            _draw(title, answer["results"], dry_run=dry_run)
+    if as_json:
+        echo_json(results)
+    return code
+
+
+def _code(actions: list[dict[str, Any]]) -> int:
+    return 1 if not actions or any(action["outcome"] == "failed" for action in actions) else 0
+
+
+def _draw(title: str, actions: list[dict[str, Any]], *, dry_run: bool) -> None:
+    if not actions:
+        click.echo(
+            f"{title}: nothing was done; no database is open, or no action is switched on"
+            " (OTEL_DUCKDB_MONITOR_ACTIONS of the program)"
+        )
+        return
+    table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("action", "database", "outcome", "resident", "time", "detail"):
+        table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
+    for action in actions:
+        before, after = action["before"].get("resident"), action["after"].get("resident")
+        memory = size(before) if after is None else f"{size(before)} to {size(after)}"
+        cells = (action["action"], action["database"], action["outcome"], memory, duration(action["seconds"] * 1e3))
+        table.add_row(*(Text(printable(cell)) for cell in (*cells, action["detail"])))
+    console().print(table)
+    if not dry_run:
+        click.echo(f"freed: {size(sum(action['freed_bytes'] for action in actions))}")
