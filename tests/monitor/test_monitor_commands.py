@@ -141,3 +141,16 @@ def test_the_outputs_fit_a_terminal_that_knows_ascii_only(program, otel):
         done = otel(*arguments, PYTHONIOENCODING="ascii", NO_COLOR="1", COLUMNS="80")
         assert done.returncode == 0, done.stderr
         assert done.stdout.isascii()
+
+
+def test_a_benchmark_is_measured_written_and_compared(otel, tmp_path):
+    first = otel("benchmark", "--rows", "1000", "--output", "first.json", "--json")
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout)["tests"].keys() == {"memory", "query", "disk"}
+    second = otel("benchmark", "--test-type", "disk", "--rows", "1000", "--compare", "first.json")
+    assert second.returncode == 0, second.stderr
+    assert "compared" in second.stdout
+    other = otel("benchmark", "--rows", "2000", "--compare", "first.json")
+    assert (other.returncode, other.stderr.count("\n")) == (2, 1)
+    (tmp_path / "none.json").write_text("[]")
+    assert otel("benchmark", "--compare", "none.json").returncode == 2
