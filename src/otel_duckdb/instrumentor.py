@@ -259,6 +259,7 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
     _running: _Running | None = None
     _awaiting: dict[str, Any] | None = None
     _shown_pools = ShownPools()
+    _lock = make_reentrant_lock()
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """The versions of DuckDB that are supported."""
@@ -272,7 +273,13 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         """
         if is_automatic(options) and (self.is_instrumented_by_opentelemetry or is_named()):
             return  # the file had its say
-        super().instrument(**options)
+        with self._lock:
+            super().instrument(**options)
+
+    def uninstrument(self, **options: Any) -> None:
+        """Put DuckDB back as it was."""
+        with self._lock:
+            super().uninstrument(**options)
 
     def _instrument(self, **options: Any) -> None:
         options.pop("skip_dep_check", None)
@@ -311,7 +318,9 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
                 "otel_duckdb: opentelemetry-instrument found no OpenTelemetry SDK, so nothing is recorded; run: %s",
                 install_command("otlp"),
             )
-        running = _Running(duckdb, options, everything=everything)
+        before, running = self._running, _Running(duckdb, options, everything=everything)
+        if before is not None:  # that of instrument_connection(), whose connections are among all
+            in_section(before.stop)()
         in_section(running.start)()
         self._running = running
         for name, pool in self._shown_pools:
@@ -343,17 +352,19 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         """
         check_connection(connection)
         check_options(options)
-        if self._running is None:
-            self._start(options, everything=False)
-        if self._running is not None:
-            self._running.gate.adopt(connection)
+        with self._lock:
+            if self._running is None:
+                self._start(options, everything=False)
+            if self._running is not None:
+                self._running.gate.adopt(connection)
         return connection
 
     def uninstrument_connection(self, connection: Any) -> Any:
         """End the instrumentation of a connection that `instrument_connection` began; returns it."""
-        running = self._running
-        if running is not None:
-            running.gate.dismiss(connection)
-            if not running.gate.everything and not tuple(running.connections):
-                self._uninstrument()
+        with self._lock:
+            running = self._running
+            if running is not None:
+                running.gate.dismiss(connection)
+                if not running.gate.everything and not tuple(running.connections):
+                    self._uninstrument()
         return connection

@@ -7,6 +7,7 @@ import time
 
 import duckdb
 import pytest
+import wrapt
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -160,3 +161,45 @@ def test_an_error_of_it_keeps_nothing_alive(heard, tmp_path):
     del missing
     gc.collect()
     assert not [found for found in gc.get_objects() if type(found) is Path]
+
+
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+def test_a_proxy_that_another_instrumentation_makes_of_it_is_one_connection(telemetry, monkeypatch, first, path):
+    def wrap():
+        original = duckdb.connect
+        monkeypatch.setattr(duckdb, "connect", lambda *given, **named: wrapt.ObjectProxy(original(*given, **named)))
+
+    if first == "theirs":
+        wrap()
+    telemetry.instrument(engine_metrics=True)
+    if first == "ours":
+        wrap()
+    connection = duckdb.connect(str(path))
+    assert type(connection) is wrapt.ObjectProxy
+    connection.execute("SELECT 1").fetchall()
+    assert telemetry.opening().name == "connect trades"
+    assert [span.name for span in telemetry.spans()] == ["SELECT"]
+    assert telemetry.value("duckdb_active_connections", database="trades") == 1
+    assert telemetry.value("duckdb_memory_used_bytes", database="trades") is not None
+    assert telemetry.faults() == 0
+    telemetry.instrumentor.uninstrument()
+    monkeypatch.undo()
+
+
+class Foreign:
+    """What a wrapper of somebody's returns that is no proxy."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+
+def test_an_object_of_somebody_else_s_that_holds_it_is_no_connection_and_no_fault(telemetry, monkeypatch, path):
+    original = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda *given: Foreign(original(*given)))
+    telemetry.instrument(engine_metrics=True)
+    held = duckdb.connect(str(path))
+    held.connection.execute("SELECT 1").fetchall()
+    assert telemetry.value("duckdb_active_connections", database="trades") == 1
+    assert telemetry.faults() == 0
+    telemetry.instrumentor.uninstrument()
+    monkeypatch.undo()

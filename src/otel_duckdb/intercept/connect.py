@@ -23,6 +23,7 @@ _DEFAULT: Final = ":default:"
 """What `connect` gives the connection for that is there already."""
 _CONFIG: Final = 2
 """The position of the configuration among its arguments."""
+_MOST_PROXIES: Final = 16
 
 
 class _Asked(NamedTuple):
@@ -41,8 +42,9 @@ class ConnectCall:
     memory is made, and none is opened: that is an operation only where it fails.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, kind: type) -> None:
         self._gate = gate
+        self._kind = kind
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> _Asked | None:
         """Begin the operation, and remember which database is asked for, and with which limit of memory."""
@@ -76,14 +78,24 @@ class ConnectCall:
         if call is not None:
             call.operation.execute_ns = call.leave()
         try:
-            connection = gate.connections.add(result, location(asked.database))
-            connection.memory_limit = asked.memory_limit
-            if call is not None:
-                call.operation.connection = connection
+            target = self._behind(result)
+            if target is not None:
+                connection = gate.connections.add(target, location(asked.database))
+                connection.memory_limit = asked.memory_limit
+                if call is not None:
+                    call.operation.connection = connection
         finally:
             if call is not None:
                 gate.dispatcher.end(call.operation)
         return result
+
+    def _behind(self, result: Any) -> Any:
+        """DuckDB's own object behind the proxies of others; None where none is found: it is heard when it is used."""
+        for _ in range(_MOST_PROXIES):
+            if type(result) is self._kind:  # a proxy says that it is an instance
+                return result
+            result = getattr(result, "__wrapped__", None)
+        return None
 
     def fail(self, asked: _Asked, error: BaseException) -> None:
         """Count the failure, and end the operation with it."""

@@ -292,5 +292,5 @@ class PatchTable:
             hooks[name] = (OnDefaultConnectionResult if name in _FETCH_CALLS else OnDefaultConnection)(hook, default)
         hooks["fetchone"] = OnDefaultConnection(FetchCall(self._gate, one_row), default)
         hooks["set_default_connection"] = SetDefaultCall(default)
-        hooks["connect"] = ConnectCall(self._gate)
+        hooks["connect"] = ConnectCall(self._gate, self._duckdb.DuckDBPyConnection)
         return hooks
