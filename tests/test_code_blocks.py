@@ -5,6 +5,7 @@ A block that cannot run says why in a remark in front of it, `<!-- not run: the 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -184,6 +185,10 @@ def run_yaml(block, _folder):
     assert isinstance(yaml.safe_load(block.text), dict), block.place
 
 
+def run_json(block, _folder):
+    assert isinstance(json.loads(block.text), dict), block.place
+
+
 def run_sql(block, _folder):
     with duckdb.connect() as connection:
         connection.execute(block.text)
@@ -195,6 +200,7 @@ RUN = {
     "console": run_shell,
     "toml": run_toml,
     "yaml": run_yaml,
+    "json": run_json,
     "sql": run_sql,
 }
 
