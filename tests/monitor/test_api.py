@@ -77,6 +77,16 @@ def test_a_monitor_is_found_and_answers_until_it_stops(make):
         ask(found, "/api/status")
 
 
+def test_the_page_is_served_where_the_api_is_and_asks_for_no_key_itself(make):
+    monitor = make(api_key="a key")
+    status, text = send(monitor, "GET", "/")
+    assert (status, text[:15]) == (200, b"<!DOCTYPE html>")
+    assert send(monitor, "GET", "/views/overview.js")[0] == 200
+    assert send(monitor, "GET", "/", Host="evil.example")[0] == 421
+    assert send(monitor, "GET", "/", Sec_Fetch_Site="cross-site")[0] == 403
+    assert send(monitor, "GET", "/api/status")[0] == 401
+
+
 def test_the_announcement_is_its_user_s_alone(make, own_folder):
     make()
     [file] = (own_folder / "otel-duckdb").glob("*.json")
@@ -313,7 +323,7 @@ def test_a_file_is_watched_until_a_signal(tmp_path):
     duckdb.connect(tmp_path / "own.duckdb").close()
     command = [*OTEL, "monitor", str(tmp_path / "own.duckdb"), "--interval", "0.2", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline().startswith("the API is at http://127.0.0.1:")
+        assert process.stdout.readline().startswith("the page is at http://127.0.0.1:")
         assert "healthy" in process.stdout.readline()
         process.terminate()
         process.communicate(timeout=30)

@@ -48,7 +48,7 @@ def command(database: Path, interval: float, serve: bool, port: int | None, read
         raise CommandError(_opening(database, error)) from error
     with connection, Monitor(interval_ms=interval * 1e3, serve=serve, port=port) as monitor:
         if monitor.port is not None and not as_json:
-            click.echo(f"the API is at http://127.0.0.1:{monitor.port}/api/status")
+            click.echo(f"the page is at http://127.0.0.1:{monitor.port}/, the API at /api/status")
         _watch(monitor, interval, ending, as_json=as_json)
     return 0
 

@@ -201,6 +201,7 @@ class Monitor:
                 "started": None if self._started is None else iso(self._started),
                 "interval_seconds": self.settings.interval_seconds,
                 "port": self.port,
+                "cancel": self.settings.cancel,
                 "series_left_out": self._history.left_out,
                 "events_dropped": self.events.dropped,
             },

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.installation import version
+from otel_duckdb.monitor import page
 from otel_duckdb.monitor.api.access import KEY_HEADER, Access
 from otel_duckdb.monitor.api.answers import RefusalError, answer
 from otel_duckdb.monitor.api.routes import Routes
@@ -93,6 +94,9 @@ class ApiServer:
         try:
             if request.path == "/healthz" and request.method in ("GET", "HEAD"):
                 return answer({"status": "ok"})
+            file = page.respond(request.path) if request.method in ("GET", "HEAD") else None
+            if file is not None:  # nothing of the program stands in it, and a key is entered there
+                return file
             self._access.check(request)
             return self._routes.answer(request)
         except RefusalError as refusal:

@@ -1,0 +1,46 @@
+// Requests to the monitor that served this page; addresses are relative, so a path prefix of a proxy works.
+
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+let key = "";
+const PATIENCE_MS = 10_000;
+
+export function setKey(value) {
+  key = value;
+}
+
+async function request(path, options = {}) {
+  const headers = { Accept: "application/json", ...options.headers };
+  if (key) headers["X-Monitoring-Key"] = key;
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE_MS) });
+  } catch (error) {
+    throw new ApiError(0, error.name === "TimeoutError" ? "The monitor did not answer within 10 s." : "The monitor cannot be reached.");
+  }
+  const text = await response.text();
+  let body = null;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // the answer is told as text below
+  }
+  if (!response.ok) throw new ApiError(response.status, body?.error ?? body?.message ?? (text.trim().slice(0, 300) || `HTTP ${response.status}`));
+  if (body === null) throw new ApiError(response.status, `${path} did not answer with JSON.`);
+  return body;
+}
+
+export function get(name, parameters = {}) {
+  const given = Object.entries(parameters).flatMap(([key, value]) => [value].flat().map((each) => [key, each]));
+  const query = new URLSearchParams(given.filter(([, value]) => value !== undefined && value !== null && value !== ""));
+  return request(`api/${name}${query.size ? `?${query}` : ""}`);
+}
+
+export function post(name, body = {}) {
+  return request(`api/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}

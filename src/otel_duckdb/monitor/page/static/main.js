@@ -1,0 +1,168 @@
+// The frame of the page: navigation, state, live updates.
+
+import { read } from "./address.js";
+import { get } from "./api.js";
+import { recolour } from "./chart.js";
+import { announce, h, notice, setText, skeleton } from "./dom.js";
+import { create as about } from "./views/about.js";
+import { create as actions } from "./views/actions.js";
+import { create as alerts } from "./views/alerts.js";
+import { create as overview } from "./views/overview.js";
+import { create as running } from "./views/running.js";
+import { create as statements } from "./views/statements.js";
+import { create as storage } from "./views/storage.js";
+import { create as sync } from "./views/sync.js";
+
+const VIEWS = {
+  overview: ["Overview", overview], statements: ["Statements", statements], running: ["Running", running], alerts: ["Alerts", alerts],
+  sync: ["Sync", sync], storage: ["Storage", storage], actions: ["Actions", actions], about: ["About", about],
+};
+const INTERVAL_MS = 3000; // two of these pages stay below the hundred requests a minute that the API grants
+const LONGEST_MS = 15_000;
+const THEMES = ["auto", "light", "dark"];
+const main = document.getElementById("main");
+const state = document.getElementById("state");
+const pause = document.getElementById("pause");
+const theme = document.getElementById("theme");
+const links = {};
+let present = null;
+let status = null;
+let paused = false;
+let timer = 0;
+let faults = 0;
+let round = 0;
+let before = "";
+
+for (const [name, [title]] of Object.entries(VIEWS)) {
+  links[name] = h("a", { href: `#/${name}` }, title);
+  document.getElementById("views").append(links[name]);
+}
+
+function show(focus) {
+  const { view: wanted, parameters } = read();
+  const name = wanted in VIEWS ? wanted : "overview";
+  for (const [each, element] of Object.entries(links)) {
+    if (each === name) element.setAttribute("aria-current", "page");
+    else element.removeAttribute("aria-current");
+  }
+  if (present?.name === name && present.view.navigate) {
+    present.view.navigate(parameters);
+    tick();
+    return;
+  }
+  present?.view.destroy?.();
+  const [title, create] = VIEWS[name];
+  document.title = `${title} · DuckDB monitor`;
+  const fault = h("div", { hidden: true });
+  const waiting = h("div", { class: "card" }, skeleton(8));
+  const view = create(parameters);
+  view.element.hidden = true;
+  present = { name, view, fault, waiting };
+  const controls = view.controls ?? null;
+  main.replaceChildren(h("div", { class: "heading" }, h("h1", {}, title), ...(controls ? [controls] : [])), fault, waiting, view.element);
+  links[name].scrollIntoView({ block: "nearest", inline: "nearest" });
+  if (focus) main.focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+  tick();
+}
+
+async function tick() {
+  clearTimeout(timer);
+  round += 1;
+  const mine = round;
+  const shown = present;
+  try {
+    status = await get("status");
+    if (mine !== round) return;
+    tell();
+    await shown.view.refresh(status);
+    if (mine !== round) return;
+    faults = 0;
+    shown.waiting.remove();
+    shown.view.element.hidden = false;
+    shown.fault.hidden = true;
+  } catch (error) {
+    if (mine !== round) return;
+    faults += 1;
+    lost(shown, error);
+  }
+  if (!paused && !document.hidden) timer = setTimeout(tick, Math.min(LONGEST_MS, INTERVAL_MS * 2 ** Math.min(faults, 3)));
+}
+
+function tell() {
+  const word = status.summary.status;
+  setText(state, paused ? `${title(word)}, paused` : title(word));
+  state.className = `state ${word}`;
+  if (before && before !== word) announce(`The status is now ${word}`);
+  before = word;
+  setText(document.getElementById("program"), status.process ? `process ${status.process.pid}` : "");
+}
+
+const title = (word) => word.charAt(0).toUpperCase() + word.slice(1);
+
+function lost(shown, error) {
+  const advice = {
+    0: "Is the program still running? The page goes on asking and shows the last figures until then.",
+    401: "This monitor asks for a key. Enter it under About.",
+    403: "This monitor asks for a key. Enter it under About.",
+    404: "This version of the monitor does not serve it.",
+    429: "Too many requests came from this address; the page asks less often for a moment.",
+  }[error.status] ?? "The page tries again by itself.";
+  if (error.status === undefined) console.error(error);
+  shown.fault.replaceChildren(notice(error.status === undefined ? "This view has a fault." : error.message, advice, "error"));
+  shown.fault.hidden = false;
+  shown.waiting.remove();
+  if (error.status === 0) {
+    setText(state, "No answer");
+    state.className = "state lost";
+    before = "";
+  }
+  if (shown.name === "about") shown.view.element.hidden = false;
+}
+
+function setPaused(wanted) {
+  paused = wanted;
+  pause.setAttribute("aria-pressed", String(paused));
+  setText(pause, paused ? "Resume" : "Pause");
+  announce(paused ? "Live updates are paused" : "Live updates go on");
+  if (status) tell();
+  if (paused) clearTimeout(timer);
+  else tick();
+}
+
+function stored() {
+  try {
+    return localStorage.getItem("theme");
+  } catch {
+    return null;
+  }
+}
+
+function setTheme(wanted) {
+  const name = THEMES.includes(wanted) ? wanted : "auto";
+  if (name === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = name;
+  setText(theme, `Theme: ${name}`);
+  try {
+    localStorage.setItem("theme", name);
+  } catch {
+    // then it holds for this tab alone
+  }
+  recolour();
+}
+
+pause.addEventListener("click", () => setPaused(!paused));
+theme.addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % THEMES.length]));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(timer);
+  if (!document.hidden && !paused) tick();
+});
+document.addEventListener("updatenow", () => tick());
+window.addEventListener("hashchange", () => show(true));
+setTheme(stored());
+show(false);

@@ -1,0 +1,115 @@
+// A table whose rows stay where they are while their figures change: keyed by id, sorted, opened, moved in by keys.
+
+import { h, setText } from "./dom.js";
+
+export class Table {
+  // columns: [{ key, label, number, sort, cell(row) -> text or node, kind }]
+  // open(row) -> node: what an opened row tells; the column with `opens` then is the button that opens it
+  constructor({ label, columns, id, sort, onsort, open, opened, onopen }) {
+    Object.assign(this, { columns, id, sort, onsort, open, onopen });
+    this.opened = opened ?? null;
+    this.rows = new Map();
+    this.headings = columns.map((column) => h("th", { scope: "col", class: column.number ? "num" : null }, column.sort
+      ? h("button", { type: "button", onclick: () => this.choose(column.sort) }, column.label) : column.label));
+    this.body = h("tbody", { onkeydown: (event) => this.key(event) });
+    this.element = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, h("table", {}, h("thead", {}, h("tr", {}, this.headings)), this.body));
+    this.mark();
+  }
+
+  choose(sort) {
+    this.sort = sort;
+    this.mark();
+    this.onsort?.(sort);
+  }
+
+  mark() {
+    this.columns.forEach((column, index) => {
+      if (column.sort && column.sort === this.sort) this.headings[index].setAttribute("aria-sort", "descending");
+      else this.headings[index].removeAttribute("aria-sort");
+      const button = this.headings[index].querySelector("button");
+      if (button) setText(button, column.sort === this.sort ? `${column.label} ↓` : column.label);
+    });
+  }
+
+  update(rows) {
+    const known = new Set();
+    const order = [];
+    for (const row of rows) {
+      const id = String(this.id(row));
+      known.add(id);
+      const line = this.rows.get(id) ?? this.add(id);
+      line.row = row;
+      this.columns.forEach((column, index) => this.cell(column, line, index));
+      order.push(line.element);
+      if (id === this.opened) {
+        this.details(line);
+        order.push(line.details);
+      }
+    }
+    for (const [id, line] of this.rows) {
+      if (known.has(id)) continue;
+      line.element.remove();
+      line.details?.remove();
+      this.rows.delete(id);
+    }
+    order.forEach((element, index) => {
+      if (this.body.children[index] !== element) this.body.insertBefore(element, this.body.children[index] ?? null);
+    });
+    while (this.body.children.length > order.length) this.body.lastChild.remove();
+  }
+
+  add(id) {
+    const cells = this.columns.map((column) => h("td", { class: [column.number ? "num" : "", column.kind ?? ""].join(" ").trim() || null }));
+    const line = { id, cells, element: h("tr", {}, cells), row: null, details: null, button: null };
+    const opening = this.columns.findIndex((column) => column.opens);
+    if (this.open && opening >= 0) {
+      line.button = h("button", { type: "button", class: "open", "aria-expanded": "false", onclick: () => this.turn(line) });
+      cells[opening].append(line.button);
+    }
+    this.rows.set(id, line);
+    return line;
+  }
+
+  cell(column, line, index) {
+    const content = column.cell(line.row);
+    if (column.opens && line.button) setText(line.button, content);
+    else if (content instanceof Node) {
+      if (!line.cells[index].firstChild?.isEqualNode?.(content)) line.cells[index].replaceChildren(content);
+    } else setText(line.cells[index], content);
+  }
+
+  details(line) {
+    const told = this.open(line.row);
+    line.details ??= h("tr", { class: "details" }, h("td", { colspan: String(this.columns.length) }));
+    const cell = line.details.firstChild;
+    if (!cell.firstChild?.isEqualNode(told)) cell.replaceChildren(told);
+    line.button?.setAttribute("aria-expanded", "true");
+  }
+
+  turn(line, wanted = this.opened !== line.id) {
+    const before = this.rows.get(this.opened);
+    if (before) {
+      before.details?.remove();
+      before.button?.setAttribute("aria-expanded", "false");
+    }
+    this.opened = wanted ? line.id : null;
+    if (wanted) {
+      this.details(line);
+      line.element.after(line.details);
+    }
+    this.onopen?.(this.opened);
+  }
+
+  key(event) {
+    const buttons = [...this.body.querySelectorAll(".open")];
+    const present = buttons.indexOf(document.activeElement);
+    if (present < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    const line = [...this.rows.values()].find((each) => each.button === buttons[present]);
+    const target = { ArrowDown: present + 1, j: present + 1, ArrowUp: present - 1, k: present - 1, Home: 0, End: buttons.length - 1 }[event.key];
+    if (target !== undefined) buttons[Math.min(buttons.length - 1, Math.max(0, target))].focus();
+    else if (event.key === "ArrowRight" || event.key === "l") this.turn(line, true);
+    else if (event.key === "ArrowLeft" || event.key === "h" || event.key === "Escape") this.turn(line, false);
+    else return;
+    event.preventDefault();
+  }
+}

@@ -1,0 +1,127 @@
+// Overview: how it is, in words, figures and charts.
+
+import { change, link } from "../address.js";
+import { Chart } from "../chart.js";
+import { bar, card, h, setText } from "../dom.js";
+import { bytes, count, moment, percent, rate, seconds, UNKNOWN } from "../format.js";
+import { Series } from "../series.js";
+
+const RANGES = { "5m": 300, "15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400 };
+const COMPARED = { "": "nothing", hour: "the hour before", day: "the day before" };
+const MOVED = { hour: 3600, day: 86_400 };
+const sum = (metric) => ({ metric });
+const WANTED = {
+  used: sum("duckdb_memory_used_bytes"), limit: sum("duckdb_memory_limit_bytes"), resident: sum("process.memory.usage"), cpu: sum("process.cpu.time"),
+  disk: sum("duckdb_disk_usage_bytes"), wal: sum("duckdb_wal_size_bytes"), temporary: sum("duckdb_temporary_files_bytes"),
+  connections: sum("duckdb_active_connections"), active: sum("duckdb_active_queries"), all: sum("duckdb_queries_per_sec"),
+  select: sum("duckdb_select_queries_per_sec"), insert: sum("duckdb_insert_queries_per_sec"), update: sum("duckdb_update_queries_per_sec"), delete: sum("duckdb_delete_queries_per_sec"),
+  committed: sum("duckdb_transaction_success_count"), failed: sum("duckdb_transaction_failure_count"), oldest: { metric: "duckdb_oldest_query_seconds", join: "max" },
+};
+const CHARTS = [
+  { title: "Memory", write: bytes, lines: [["used", "DuckDB", 1], ["resident", "Process, resident", 2]] },
+  { title: "Processor cores used", write: count, lines: [["cpu", "This process", 1]] },
+  { title: "Queries per second", write: rate, lines: [["select", "SELECT", 1], ["insert", "INSERT", 2], ["update", "UPDATE", 3], ["delete", "DELETE", 4], ["all", "All", 5]] },
+  { title: "Active queries and connections", write: count, lines: [["active", "Active queries", 1], ["connections", "Connections", 2]] },
+  { title: "Oldest running query", write: seconds, lines: [["oldest", "Oldest", 1]] },
+  { title: "Disk", write: bytes, lines: [["disk", "Database files", 1], ["wal", "Write-ahead log", 2], ["temporary", "Temporary files", 3]] },
+  { title: "Transactions per second", write: rate, lines: [["committed", "Committed", 3], ["failed", "Failed", 2]] },
+];
+
+export function create(parameters) {
+  let range = "15m";
+  let zoom = null;
+  let compare = "";
+  const series = new Series(WANTED);
+  const earlier = new Series(WANTED);
+  const charts = [];
+
+  const buttons = Object.fromEntries(Object.keys(RANGES).map((name) => [name, h("button", { type: "button", onclick: () => change({ range: name, from: null, to: null }) }, name)]));
+  const select = h("select", { onchange: () => change({ compare: select.value || null }) }, Object.entries(COMPARED).map(([value, label]) => h("option", { value }, label)));
+  const reset = h("button", { type: "button", hidden: true, onclick: () => change({ from: null, to: null }) }, "Leave the zoom");
+  const controls = h("div", { class: "controls" }, h("div", { class: "group", role: "group", "aria-label": "Time range" }, Object.values(buttons)), h("label", {}, "Compare with", select), reset);
+
+  const tiles = {};
+  const tile = (name, title) => {
+    tiles[name] = { value: h("dd", { class: "value" }, UNKNOWN), detail: h("dd", { class: "detail" }) };
+    return h("div", { class: "tile" }, h("dt", {}, title), tiles[name].value, tiles[name].detail);
+  };
+  const words = h("div", {});
+  const element = h("div", {});
+  element.className = "sections";
+  const grid = h("div", { class: "charts" });
+  const state = card("State", words);
+  element.append(
+    state,
+    h("dl", { class: "tiles" }, tile("memory", "Memory of its limit"), tile("resident", "Process memory"), tile("cpu", "Processors"), tile("queries", "Active queries"), tile("throughput", "Queries per second"), tile("disk", "Disk"), tile("connections", "Connections"), tile("sync", "Sync waiting")),
+    grid,
+  );
+
+  function build() {
+    charts.splice(0).forEach(({ chart }) => chart.destroy());
+    for (const { title, write, lines } of CHARTS) {
+      const shown = lines.map(([, label, color]) => ({ label, color }));
+      if (compare) shown.push(...lines.map(([, label, color]) => ({ label: `${label}, ${compare} before`, color, dashed: true })));
+      const chart = new Chart({ title, write, lines: shown, zoom: (from, to) => change({ from: Math.floor(from), to: Math.ceil(to) }) });
+      charts.push({ chart, names: lines.map(([name]) => name) });
+    }
+    grid.replaceChildren(...charts.map(({ chart }) => chart.element));
+  }
+
+  function navigate(next) {
+    const wanted = next.get("range");
+    range = wanted in RANGES ? wanted : "15m";
+    const [from, to] = [Number(next.get("from")), Number(next.get("to"))];
+    zoom = from > 0 && to > from ? { from, to } : null;
+    const compared = next.get("compare") in MOVED ? next.get("compare") : "";
+    if (compared !== compare || !charts.length) {
+      compare = compared;
+      build();
+    }
+    select.value = compare;
+    reset.hidden = !zoom;
+    for (const [name, button] of Object.entries(buttons)) button.setAttribute("aria-pressed", String(!zoom && name === range));
+  }
+
+  function tell(name, value, detail = "") {
+    setText(tiles[name].value, value);
+    if (detail instanceof Node) {
+      if (!tiles[name].detail.firstChild?.isEqualNode?.(detail)) tiles[name].detail.replaceChildren(detail);
+    } else setText(tiles[name].detail, detail);
+  }
+
+  function figures({ summary, metrics, monitor }) {
+    const reasons = summary.reasons ?? [];
+    const said = h("div", {}, reasons.length ? h("ul", { class: "reasons" }, reasons.map((reason) => h("li", {}, reason))) : h("p", {}, "Nothing is out of the ordinary."),
+      reasons.length ? h("p", {}, h("a", { href: link("alerts") }, "See the alerts")) : null);
+    if (!words.firstChild?.isEqualNode(said)) words.replaceChildren(said);
+    if (!metrics.memory) return;
+    const { memory, system, queries, disk, connections, sync } = metrics;
+    tell("memory", percent(memory.duckdb_memory_percent), bar((memory.duckdb_memory_percent ?? 0) / 100, `${bytes(memory.duckdb_memory_bytes)} of ${bytes(memory.duckdb_memory_limit_bytes)}`));
+    tell("resident", bytes(memory.resident_bytes), `of ${bytes(memory.machine_bytes)} here`);
+    tell("cpu", percent(system.cpu_usage_percent), "all programs together");
+    tell("queries", count(queries.active_queries), queries.oldest_seconds ? `oldest ${seconds(queries.oldest_seconds)}` : "");
+    tell("throughput", rate(queries.per_second), `read every ${seconds(monitor?.interval_seconds)}`);
+    tell("disk", bytes(disk.used_bytes), `log ${bytes(disk.wal_bytes ?? 0)}, temporary ${bytes(disk.temporary_bytes ?? 0)}`);
+    tell("connections", count(connections.open), metrics.transactions ? `${count(metrics.transactions.failed)} failed transactions` : "");
+    const tables = sync?.tables ?? [];
+    tell("sync", tables.length ? count(tables.reduce((all, table) => all + (table.pending_rows ?? 0), 0)) : UNKNOWN, tables.length ? "rows" : "no sync runs");
+  }
+
+  async function refresh(status) {
+    figures(status);
+    const now = Date.parse(status.metrics.timestamp) / 1e3 || Date.now() / 1e3;
+    const [from, to] = zoom ? [zoom.from, zoom.to] : [now - RANGES[range], now];
+    const key = zoom ? `${from}-${to}` : range;
+    await series.load(key, from, to, { live: !zoom });
+    if (compare) await earlier.load(`${key} ${compare}`, from, to, { live: !zoom, moved: MOVED[compare] });
+    for (const { chart, names } of charts) {
+      const data = [series.times, ...names.map((name) => series.values[name])];
+      if (compare) data.push(...names.map((name) => series.aligned(earlier, name)));
+      chart.set(data, { min: from, max: to });
+    }
+    setText(reset, zoom ? `Leave ${moment(zoom.from)} to ${moment(zoom.to)}` : "");
+  }
+
+  navigate(parameters);
+  return { element, controls, navigate, refresh, destroy: () => charts.forEach(({ chart }) => chart.destroy()) };
+}
