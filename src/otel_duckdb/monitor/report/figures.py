@@ -47,5 +47,5 @@ def value_text(value: float | None, unit: str) -> str:
 
 
 def labels_text(labels: Mapping[str, Any]) -> str:
-    """Labels as one short text; empty where there are none."""
-    return ", ".join(f"{name}={value}" for name, value in labels.items())
+    """Labels as one short text; empty where there are none. A report is of one process, so its id is left out."""
+    return ", ".join(f"{name}={value}" for name, value in labels.items() if name != "instance_id")
