@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,6 +31,9 @@ _FILES_LIMIT: Final = 10_000
 _files: dict[str, int] = {}
 """Which files are the SDK's; those of notebooks and of generated code have no end."""
 _collecting: Final = [0]
+_main: Final = [threading.main_thread().ident]
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _main.__setitem__(0, threading.get_ident()))
 
 
 def _judge(file: str) -> int:
@@ -52,17 +56,18 @@ def inside_the_sdk() -> bool:
     main thread; others are looked at in a garbage collection only, for the look takes time for each frame.
     """
     thread = threading.get_ident()
-    if thread != _collecting[0] and thread != threading.main_thread().ident:
+    if thread != _main[0] and thread != _collecting[0]:
         return False
-    frame = sys._getframe(1)
+    files = _files
+    frame: FrameType | None = sys._getframe(2)  # the first two are ours
     while frame is not None:
         file = frame.f_code.co_filename
-        found = _files.get(file)
+        found = files.get(file)
         if found is None:
             found = _judge(file)
         if found:
             return found == _LOCKING
-        frame = frame.f_back  # type: ignore[assignment]  # the last one has none
+        frame = frame.f_back
     return False
 
 
