@@ -188,6 +188,7 @@ def test_with_a_key_reading_needs_it_too_and_few_wrong_ones_are_looked_at(make):
     codes = [send(monitor, "GET", "/api/status", Authorization=f"Bearer wrong{number}")[0] for number in range(7)]
     assert codes[0] == 401
     assert codes[-1] == 429
+    assert ask(announced(), "/api/running")["operations"] == []  # with the token its user gets through all the same
 
 
 def test_strangers_ask_a_hundred_times_a_minute_and_the_user_as_often_as_wanted(make):
