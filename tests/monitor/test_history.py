@@ -98,3 +98,20 @@ def test_a_clock_set_back_is_followed(monkeypatch):
 def test_a_step_that_makes_no_sense_is_refused(step):
     with pytest.raises(ValueError, match="step is"):
         History().as_json(start=0, end=10, step=step)
+
+
+def test_limits_of_databases_are_not_added_up():
+    def series(metric, database):
+        return Series(metric.name, (("database", database),))
+
+    values = {
+        series(contract.MEMORY_USED, "full"): 90.0,
+        series(contract.MEMORY_LIMIT, "full"): 100.0,
+        series(contract.MEMORY_USED, "idle"): 0.0,
+        series(contract.MEMORY_LIMIT, "idle"): 100.0,
+        series(contract.MEMORY_USED, "without a limit"): 500.0,
+    }
+    found = Sample(0.0, 0.0, values)
+    assert found.fullest(contract.MEMORY_USED, contract.MEMORY_LIMIT) == (90.0, 100.0)
+    assert found.total(contract.MEMORY_USED) == 590.0
+    assert found.fullest(contract.DISK_USAGE, contract.MAX_DISK_USAGE) is None

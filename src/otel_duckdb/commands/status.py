@@ -60,12 +60,10 @@ def draw(status: dict[str, Any], out: Console) -> None:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
-    limit = size(memory["duckdb_memory_limit_bytes"])
-    table.add_row(
-        "  memory",
-        f"{size(memory['duckdb_memory_bytes'])} of {limit} ({memory['duckdb_memory_percent']:.1f} %),"
-        f" process {size(memory['resident_bytes'])}",
-    )
+    where = " in the fullest database" if len(status["databases"]) > 1 else ""
+    limit = f"{memory['duckdb_memory_percent']:.1f} % of the limit of {size(memory['duckdb_memory_limit_bytes'])}"
+    resident = size(memory["resident_bytes"])
+    table.add_row("  memory", f"{size(memory['duckdb_memory_bytes'])}, {limit}{where}; process {resident}")
     table.add_row("  processors", f"{metrics['system']['cpu_usage_percent']:.0f} % of the machine")
     oldest = f", oldest {duration(queries['oldest_seconds'] * 1e3)}" if queries["active_queries"] else ""
     table.add_row("  queries", f"{queries['active_queries']} active{oldest}, {queries['per_second']:.1f} a second")

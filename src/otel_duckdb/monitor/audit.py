@@ -152,9 +152,9 @@ class Audit(Part):
 
     def sampled(self, sample: Sample) -> None:
         """Tell of a significant change of memory."""
-        used, limit = sample.total(contract.MEMORY_USED), sample.total(contract.MEMORY_LIMIT)
-        if used is not None and limit:
-            self.changed(sample.monotonic, {"memory_percent": used / limit})
+        fullest = sample.fullest(contract.MEMORY_USED, contract.MEMORY_LIMIT)
+        if fullest is not None:
+            self.changed(sample.monotonic, {"memory_percent": fullest[0] / fullest[1]})
 
     def changed(self, now: float, shares: dict[str, float]) -> None:
         """Tell of shares that changed by a fifth of the whole within five minutes; once, then from there."""

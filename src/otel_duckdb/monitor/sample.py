@@ -52,6 +52,15 @@ class Sample:
         ]
         return sum(found) if found else None
 
+    def fullest(self, used: Metric, limit: Metric) -> tuple[float, float] | None:
+        """What is used, and its limit, of the database that is nearest to its own; None where no limit is known.
+
+        Limits are never added up: a database at its limit does not have what another has left.
+        """
+        limits = {series.labels: value for series, value in self.of(limit) if value}
+        known = [(value, limits[series.labels]) for series, value in self.of(used) if series.labels in limits]
+        return max(known, key=lambda each: each[0] / each[1], default=None)
+
 
 def take_sample() -> Sample:
     """Ask every gauge of the process for its present points."""

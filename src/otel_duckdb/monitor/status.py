@@ -36,19 +36,22 @@ class Status(Part):
         self.sample = sample
 
     def metrics(self) -> dict[str, Any]:
-        """Return the last sample by subject; None stands for what is not known."""
+        """Return the last sample by subject; None stands for what is not known.
+
+        Percent and limit are those of the database that is nearest to its own limit, bytes in use those of all.
+        """
         sample = self.sample
         if sample is None:
             return {"timestamp": None}
-        used, limit = sample.total(contract.MEMORY_USED), sample.total(contract.MEMORY_LIMIT)
-        disk, most_disk = sample.total(contract.DISK_USAGE), sample.total(contract.MAX_DISK_USAGE)
+        in_memory = sample.fullest(contract.MEMORY_USED, contract.MEMORY_LIMIT) or (None, None)
+        on_disk = sample.fullest(contract.DISK_USAGE, contract.MAX_DISK_USAGE) or (None, None)
         memory = psutil.virtual_memory()
         return {
             "timestamp": iso(sample.unix_seconds),
             "memory": {
-                "duckdb_memory_bytes": used,
-                "duckdb_memory_limit_bytes": limit,
-                "duckdb_memory_percent": _percent(used, limit),
+                "duckdb_memory_bytes": sample.total(contract.MEMORY_USED),
+                "duckdb_memory_limit_bytes": in_memory[1],
+                "duckdb_memory_percent": _percent(*in_memory),
                 "resident_bytes": sample.total(contract.PROCESS_MEMORY),
                 "machine_bytes": memory.total,
                 "machine_available_bytes": memory.available,
@@ -63,9 +66,9 @@ class Status(Part):
                 },
             },
             "disk": {
-                "used_bytes": disk,
-                "limit_bytes": most_disk,
-                "percent": _percent(disk, most_disk),
+                "used_bytes": sample.total(contract.DISK_USAGE),
+                "limit_bytes": on_disk[1],
+                "percent": _percent(*on_disk),
                 "wal_bytes": sample.total(contract.WAL_SIZE),
                 "temporary_bytes": sample.total(contract.TEMPORARY_FILES),
             },

@@ -151,11 +151,11 @@ def _summed(sample: Sample, metric: Metric, condition: Condition) -> Values:
 
 def figures(sample: Sample, cpu_share: float | None) -> dict[str, dict[str, float | None]]:
     """The figures that go with an alert, in the groups of `/api/status`."""
-    used, limit = sample.total(contract.MEMORY_USED), sample.total(contract.MEMORY_LIMIT)
+    fullest = sample.fullest(contract.MEMORY_USED, contract.MEMORY_LIMIT)
     return {
         "memory": {
-            "duckdb_memory_percent": None if used is None or not limit else 100 * used / limit,
-            "duckdb_memory_bytes": used,
+            "duckdb_memory_percent": None if fullest is None else 100 * fullest[0] / fullest[1],
+            "duckdb_memory_bytes": sample.total(contract.MEMORY_USED),
             "resident_bytes": sample.total(contract.PROCESS_MEMORY),
         },
         "system": {"cpu_usage_percent": None if cpu_share is None else 100 * cpu_share},
