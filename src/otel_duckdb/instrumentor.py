@@ -185,8 +185,12 @@ class _Running:
         try:
             self._monitor = Monitor()
             self._monitor.start()
+            for sentence in self._monitor.settings.misspelt_variables():
+                logger.warning("otel_duckdb: %s", sentence)
         except SettingError as error:
             logger.warning("otel_duckdb: the monitor does not run: %s", error)
+        except Exception as fault:
+            self._report("monitor", fault)
 
     def _register_exit(self) -> None:
         """End what is open at exit before the SDK, which is set up by now, shuts down: what came last goes first."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 ALLOWED_HOSTS_VARIABLE: Final = "OTEL_DUCKDB_ALLOWED_HOSTS"
@@ -78,7 +78,9 @@ def whole(low: int, high: int | None = None) -> Callable[[str, object], int]:
     return parse
 
 
-def _choice(*choices: str) -> Callable[[str, object], str]:
+def choice(*choices: str) -> Callable[[str, object], str]:
+    """Return what reads one of these words from an option's value, or raises a `SettingError`."""
+
     def parse(name: str, value: object) -> str:
         text = str(value).strip().lower()
         if text not in choices:
@@ -164,7 +166,7 @@ class Settings:
     """
 
     metric_detail: str = option(
-        _choice("low", "high"),
+        choice("low", "high"),
         "low",
         "OTEL_DUCKDB_METRIC_DETAIL",
         "`high` splits `db.client.*` by database and statement and gives latencies by table all buckets: many series.",
@@ -229,7 +231,7 @@ class Settings:
         boolean, True, "OTEL_DUCKDB_ENGINE_METRICS", "Observe memory, disk and connections of every live database."
     )
     profile: str = option(
-        _choice("off", "slow", "all"),
+        choice("off", "slow", "all"),
         "slow",
         "OTEL_DUCKDB_PROFILE",
         "Which operations DuckDB profiles: none, statements that were slow before, or all.",
@@ -296,10 +298,15 @@ def misspelt_variables(environment: Mapping[str, str] | None = None) -> list[str
     """Return one sentence for each environment variable that looks like an option's and is none."""
     known = [ALLOWED_HOSTS_VARIABLE, *(each.metadata["environment"] for each in fields(Settings))]
     variables = os.environ if environment is None else environment
+    return misspelt(known, (name for name in variables if not name.startswith(MONITOR_VARIABLES)), "OTEL_DU")
+
+
+def misspelt(known: list[str], variables: Iterable[str], prefix: str) -> list[str]:
+    """Return one sentence for each of the variables that has the prefix and is not `known`."""
     return [
         f"the environment variable {name} is no option; {_nearest(name, known)}"
         for name in sorted(variables)
-        if name.upper().startswith("OTEL_DU") and name not in known and not name.startswith(MONITOR_VARIABLES)
+        if name.upper().startswith(prefix) and name not in known
     ]
 
 

@@ -94,7 +94,7 @@ def test_a_clock_set_back_is_followed(monkeypatch):
     assert set(told["mean"][20:]) == {None}
 
 
-@pytest.mark.parametrize("step", [0, -1, float("nan")])
+@pytest.mark.parametrize("step", [0, -1, float("nan"), float("inf")])
 def test_a_step_that_makes_no_sense_is_refused(step):
     with pytest.raises(ValueError, match="step is"):
         History().as_json(start=0, end=10, step=step)
@@ -115,3 +115,19 @@ def test_limits_of_databases_are_not_added_up():
     assert found.fullest(contract.MEMORY_USED, contract.MEMORY_LIMIT) == (90.0, 100.0)
     assert found.total(contract.MEMORY_USED) == 590.0
     assert found.fullest(contract.DISK_USAGE, contract.MAX_DISK_USAGE) is None
+
+
+def test_a_new_series_takes_the_place_of_one_that_is_gone():
+    history = History(limit=2)
+    for second in range(300):
+        name = "old" if second < 100 else "new"
+        values = {Series("a", (("n", f"{name} {number}"),)): 1.0 for number in range(2)}
+        history.sampled(Sample(1000.0 + second, float(second), values))
+    told = {series["labels"]["n"] for series in history.as_json(start=999, end=1400)["series"]}
+    assert (told, history.dropped, history.left_out) == ({"new 0", "new 1"}, 2, 0)
+
+
+def test_a_value_that_a_float_cannot_hold_is_a_gap():
+    history = History()
+    history.sampled(Sample(1000.0, 0.0, {USED: 1e300}))
+    assert set(history.as_json(start=999, end=1001, step=1)["series"][0]["mean"]) == {None}

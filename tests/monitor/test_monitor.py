@@ -288,3 +288,50 @@ def test_a_bad_option_is_named_with_what_is_allowed(name, value):
 def test_an_unknown_option_is_named():
     with pytest.raises(SettingError, match=r"unknown option 'colour' of the monitor; known are .*interval_ms"):
         Monitor(colour="red")
+
+
+def test_a_fault_of_a_sample_does_not_end_the_monitor(monkeypatch, monitor):
+    monkeypatch.setattr("otel_duckdb.monitor.monitor.take_sample", lambda: 1 / 0)
+    time.sleep(0.4)
+    monkeypatch.undo()
+    before = monitor._status.sample
+    eventually(lambda: monitor._status.sample is not before)
+
+
+def test_a_monitor_that_cannot_start_leaves_the_instrumentation_as_it_is(monkeypatch, con):
+    monkeypatch.setattr("otel_duckdb.monitor.Monitor.start", lambda _: 1 / 0)
+    DuckDBInstrumentor().instrument(monitor=True)
+    assert con.execute("SELECT 42").fetchall() == [(42,)]
+    DuckDBInstrumentor().uninstrument()
+
+
+def test_what_ran_when_it_stopped_is_not_running_for_ever(instrumented, con):
+    monitor = Monitor(serve=False)
+    monitor.start()
+    con.execute("SELECT * FROM range(100000)")
+    con.fetchone()
+    monitor.stop()
+    con.fetchall()
+    assert monitor._running._operations == {}
+
+
+def test_the_light_mode_samples_seldom_unless_an_interval_is_given():
+    assert Monitor(light=True).settings.interval_seconds == 30
+    assert Monitor(light=True, interval_ms=1000).settings.interval_seconds == 1
+    assert Monitor().settings.interval_seconds == 1
+
+
+def test_a_misspelt_variable_is_told_with_the_nearest(monkeypatch, caplog):
+    monkeypatch.setenv("OTEL_DUCKDB_MONITOR_LIGTH", "true")
+    DuckDBInstrumentor().instrument(monitor=True)
+    DuckDBInstrumentor().uninstrument()
+    assert "OTEL_DUCKDB_MONITOR_LIGTH is no option; the nearest is OTEL_DUCKDB_MONITOR_LIGHT" in caplog.text
+
+
+def test_statements_as_long_as_books_are_told_apart_and_kept_short(instrumented, con):
+    with Monitor(serve=False) as monitor:
+        for name in ("first", "second"):
+            con.execute("SELECT " + ", ".join(f"{number} AS {name}{number}" for number in range(2000))).fetchall()
+        told = monitor.statements()["statements"]
+    assert [each["calls"] for each in told] == [1, 1]
+    assert {len(each["text"]) for each in told} == {4096}

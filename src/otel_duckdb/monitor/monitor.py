@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import time
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +15,9 @@ from otel_duckdb.installation import advice, version
 from otel_duckdb.monitor.alerting import alerting
 from otel_duckdb.monitor.events import Events
 from otel_duckdb.monitor.exports import Exporter, write_metrics
+from otel_duckdb.monitor.forked import restart_in_children
 from otel_duckdb.monitor.history import History
+from otel_duckdb.monitor.history.file import HistoryFile
 from otel_duckdb.monitor.history.tier import RESOLUTIONS
 from otel_duckdb.monitor.report import make_report
 from otel_duckdb.monitor.running import Running
@@ -78,7 +79,7 @@ class Monitor:
         self._make()
         if self._exporter is not None:
             self.events.on("alert", self._export_at_alert)
-        _monitors.add(self)
+        restart_in_children(self)
 
     def _make(self) -> None:
         """Make the parts, which have seen nothing yet."""
@@ -88,6 +89,8 @@ class Monitor:
         self._history = History(self.settings.series, RESOLUTIONS[-1:] if self.settings.light else RESOLUTIONS)
         self._listeners: tuple[Listener, ...] = (self._running, self._statements)
         self.parts: list[Part] = [self._statements, self._history, self._status]
+        if self.settings.history_file:
+            self.parts.append(HistoryFile(self._history, self.settings.history_file))
         self.alerting: Alerting | None = None
         if self.settings.alerting:
             self.alerting = alerting(self.settings, self.events.emit, self._running.find)
@@ -203,6 +206,7 @@ class Monitor:
                 "port": self.port,
                 "cancel": self.settings.cancel,
                 "series_left_out": self._history.left_out,
+                "series_dropped": self._history.dropped,
                 "events_dropped": self.events.dropped,
             },
         }
@@ -338,6 +342,7 @@ class Monitor:
         previous, self.source = self.source, present
         if previous is not None:
             previous.forget(*self._listeners)
+            self._running.clear()
         if present is not None:
             present.listen(*self._listeners)
 
@@ -352,7 +357,11 @@ class Monitor:
             self._guard(part, part.stop)
 
     def _tick(self) -> None:
-        sample = take_sample()
+        try:
+            sample = take_sample()
+        except Exception as fault:
+            self.report("monitor", fault)
+            return
         for part in self.parts:
             self._guard(part, part.sampled, sample)
         status = None
@@ -367,7 +376,7 @@ class Monitor:
         except Exception as fault:
             self.report(part.component, fault)
 
-    def _restart_in_child(self) -> None:
+    def restart_in_child(self) -> None:
         """In a forked child: the thread that ran is not here, and what it saw is the parent's."""
         if self._thread is None:
             return
@@ -385,15 +394,3 @@ class Monitor:
 
 def _program() -> str:
     return printable(Path(sys.argv[0]).name) if sys.argv and sys.argv[0] else "python"
-
-
-_monitors: weakref.WeakSet[Monitor] = weakref.WeakSet()
-
-
-def _restart_in_child() -> None:
-    for monitor in tuple(_monitors):
-        monitor._restart_in_child()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_restart_in_child)

@@ -45,6 +45,10 @@ class Running(Listener):
         """Return the operation of an identity, None where it has ended or there is none."""
         return next((each for known, each in tuple(self._operations.values()) if str(known) == identity), None)
 
+    def clear(self) -> None:
+        """Forget all: nobody tells of their end any more."""
+        self._operations.clear()
+
     def cancel(self, identity: int) -> dict[str, Any]:
         """Interrupt DuckDB's work on the operation of that identity, and return what it was.
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.monitor.alerts.settings import AlertSettings
-from otel_duckdb.settings import boolean, names, number, option, read_options, text, whole
+from otel_duckdb.settings import (
+    MONITOR_VARIABLES,
+    boolean,
+    choice,
+    misspelt,
+    names,
+    number,
+    option,
+    read_options,
+    text,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,11 +30,11 @@ LEAST_INTERVAL_MS = 100
 class MonitorSettings(AlertSettings):
     """The options of the monitor: from a keyword of `Monitor`, else from the environment, else the default."""
 
-    interval_ms: float = option(
+    interval_ms: float | None = option(
         number(LEAST_INTERVAL_MS, 3_600_000, "milliseconds"),
-        1000.0,
+        None,
         "DUCKDB_MONITORING_INTERVAL",
-        "Milliseconds between two samples; 30000 in the light mode.",
+        "Milliseconds between two samples; else 1000, in the light mode 30000.",
     )
     light: bool = option(
         boolean,
@@ -83,7 +95,10 @@ class MonitorSettings(AlertSettings):
         "A folder that metrics are written to, at an interval and at each critical alert.",
     )
     export_format: str = option(
-        text, "json", "OTEL_DUCKDB_MONITOR_EXPORT_FORMAT", "The format of those files, `json` or `csv`."
+        choice("json", "csv"),
+        "json",
+        "OTEL_DUCKDB_MONITOR_EXPORT_FORMAT",
+        "The format of those files, `json` or `csv`.",
     )
     export_interval_seconds: float = option(
         number(1, 86_400, "seconds"),
@@ -109,6 +124,12 @@ class MonitorSettings(AlertSettings):
     @property
     def interval_seconds(self) -> float:
         """Seconds between two samples."""
-        if self.light and self.interval_ms == type(self).interval_ms:
-            return 30.0
+        if self.interval_ms is None:
+            return 30.0 if self.light else 1.0
         return self.interval_ms / 1000
+
+    @classmethod
+    def misspelt_variables(cls, environment: Mapping[str, str] | None = None) -> list[str]:
+        """Return one sentence for each environment variable that looks like an option of the monitor and is none."""
+        known = [each.metadata["environment"] for each in fields(cls)]
+        return misspelt(known, os.environ if environment is None else environment, MONITOR_VARIABLES)

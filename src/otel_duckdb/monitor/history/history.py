@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb import contract
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from otel_duckdb.monitor.sample import Sample, Series
 
-_GONE_SECONDS: Final = 86_400.0
-"""How long a series that is not sampled any more is kept: as long as there are points of it."""
+_GONE_SECONDS: Final = 120.0
+"""How long a series must not have been sampled before a new one may take its place, where there is no other."""
 _JUMP_SECONDS: Final = 2.0
 _MOST_STEPS: Final = 5_000
 METRICS: Final[Mapping[str, Metric]] = {
@@ -50,31 +50,39 @@ class _Series:
 class History(Part):
     """Keeps each sample, and answers for any range of the last day.
 
-    At most `limit` series are kept: further ones are left out and counted, until others have not been sampled for a
-    day.
+    At most `limit` series are kept. A further one takes the place of the one that has not been sampled for the longest
+    time, at least two minutes, or is left out.
+
+    Attributes:
+        left_out: Series of the last sample that are not kept.
+        dropped: Series that gave their place to others.
+        resolutions: How fine and how far back it is kept.
     """
 
     component = "history"
 
     def __init__(self, limit: int = 200, resolutions: Collection[Resolution] = RESOLUTIONS) -> None:
-        self.left_out = 0
+        self.left_out = self.dropped = 0
         self.resolutions = tuple(resolutions)
         self._limit = limit
         self._lock = make_reentrant_lock()
         self._series: dict[Series, _Series] = {}
-        self._ignored: set[Series] = set()
         self._before: tuple[float, float] | None = None
 
     def sampled(self, sample: Sample) -> None:
         """Keep the values of the sample."""
         with self._lock:
             self._follow_the_clock(sample)
+            left_out = 0
             for series, value in sample.values.items():
                 kept = self._series.get(series)
                 if kept is None:
                     kept = self._begin(series, sample.monotonic)
-                if kept is not None:
+                if kept is None:
+                    left_out += 1
+                else:
                     kept.add(sample, value)
+            self.left_out = left_out
 
     def restore(self, unix_seconds: float, points: Mapping[Series, Point]) -> None:
         """Put back one minute that was kept elsewhere."""
@@ -141,7 +149,7 @@ class History(Part):
     def _fitting(self, start: float, end: float, step: float | None) -> tuple[int, int]:
         """The resolution that reaches back to `start`, as coarse as the step allows, and the step in its multiples."""
         wanted = (end - start) / 500 if step is None else step
-        if not wanted > 0:
+        if not 0 < wanted < inf:
             raise ValueError(f"step is {wanted}; allowed are seconds above 0")
         chosen, now = len(self.resolutions) - 1, time.time()
         for number, resolution in enumerate(self.resolutions):
@@ -157,18 +165,13 @@ class History(Part):
         if len(self._series) >= self._limit:
             gone = min(self._series, key=lambda each: self._series[each].seen)
             if now - self._series[gone].seen < _GONE_SECONDS:
-                self._ignore(series)
                 return None
             del self._series[gone]
+            self.dropped += 1
         metric = METRICS.get(series.metric)
         counts = metric is not None and metric.kind in _COUNTERS
         kept = self._series[series] = _Series(self.resolutions, counts=counts)
         return kept
-
-    def _ignore(self, series: Series) -> None:
-        if len(self._ignored) < 10 * self._limit:
-            self._ignored.add(series)
-        self.left_out = len(self._ignored)
 
     def _follow_the_clock(self, sample: Sample) -> None:
         """Where the clock was set back, give up what lies after the present."""

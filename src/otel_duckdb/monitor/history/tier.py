@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from math import isnan, nan
+from math import isfinite, nan
 from typing import Final, NamedTuple
 
 
@@ -82,7 +82,7 @@ class Tier:
             return None
         place = step % self._resolution.length
         mean = self._mean[place]
-        return None if isnan(mean) else Point(self._low[place], mean, self._high[place])
+        return None if not isfinite(mean) else Point(self._low[place], mean, self._high[place])
 
     def _skip(self, step: int) -> None:
         """Make gaps of the steps between the newest and this one."""

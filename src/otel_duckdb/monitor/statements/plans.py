@@ -50,41 +50,46 @@ class Plan:
 class Plans:
     """The last plans of one statement, the newest last."""
 
-    __slots__ = ("_plans",)
+    __slots__ = ("_before", "_now", "_plans", "_since")
 
     def __init__(self) -> None:
         self._plans: dict[str, Plan] = {}
+        self._now = self._before = ""
+        self._since = 0.0
 
     def add(self, profile: Profile, nanoseconds: int, unix_seconds: float) -> None:
         """Take note of one profiled call."""
         if not profile.operators or profile.partial:
             return
-        shape = " ".join(map(_shape, profile.operators))
+        try:
+            shape = " ".join(map(_shape, profile.operators))
+        except RecursionError:  # a plan as deep as that is told apart from no other
+            return
         identity = blake2b(shape.encode(), digest_size=6).hexdigest()
         plan = self._plans.get(identity)
         if plan is None:
             if len(self._plans) >= _KEPT:
                 del self._plans[min(self._plans.values(), key=lambda each: each.last_seen).identity]
             plan = self._plans[identity] = Plan(identity, shape, unix_seconds, unix_seconds)
+        if identity != self._now:
+            self._before, self._now, self._since = self._now, identity, unix_seconds
         plan.calls += 1
         plan.total_ns += nanoseconds
         plan.last_seen = unix_seconds
 
     @property
     def regression(self) -> dict[str, Any] | None:
-        """How much slower the statement became with its newest plan; None where it did not, or too little is known."""
-        known = [plan for plan in self._plans.values() if plan.calls >= _LEAST_CALLS]
-        if len(known) < 2:  # noqa: PLR2004 - a change has a before and an after
+        """How much slower the statement became with its present plan; None where it did not, or too little is known."""
+        before, now = self._plans.get(self._before), self._plans.get(self._now)
+        if before is None or now is None or min(before.calls, now.calls) < _LEAST_CALLS:
             return None
-        known.sort(key=lambda plan: plan.first_seen)
-        before, after = known[-2:]
-        if after.mean_ns < before.mean_ns * _REGRESSION:
+        if now.mean_ns < before.mean_ns * _REGRESSION:
             return None
         return {
             "before": before.identity,
-            "after": after.identity,
-            "changed": iso(after.first_seen),
-            "times": after.mean_ns / before.mean_ns,
+            "after": now.identity,
+            "changed": iso(self._since),
+            "times": now.mean_ns / before.mean_ns,
         }
 
     def as_json(self) -> list[dict[str, Any]]:

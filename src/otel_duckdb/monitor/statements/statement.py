@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _CALLERS: Final = 20
 _CALLERS_SHOWN: Final = 3
-_TEXT_CHARACTERS: Final = 4096
+TEXT_CHARACTERS: Final = 4096
 
 
 class Execution(NamedTuple):
@@ -52,7 +52,7 @@ class Statement:
     """The figures of one statement shape in one database."""
 
     def __init__(self, text: str, database: str, first_seen: float) -> None:
-        self.text = encodable(text[:_TEXT_CHARACTERS])
+        self.text = encodable(text[:TEXT_CHARACTERS])
         self.database = database
         self.identity = blake2b(f"{database}\0{text}".encode("utf-8", "backslashreplace"), digest_size=6).hexdigest()
         self.first_seen = self.last_seen = first_seen

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.monitor.part import Part
-from otel_duckdb.monitor.statements.statement import Execution, Statement
+from otel_duckdb.monitor.statements.statement import TEXT_CHARACTERS, Execution, Statement
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.telemetry.locks import make_reentrant_lock
 
@@ -120,7 +121,7 @@ class Statements(Listener, Part):
                 execution = waiting.popleft()
             except IndexError:  # another thread was quicker
                 return
-            key = execution.database, execution.text
+            key = execution.database, _key(execution.text)
             statement = self._statements.get(key)
             if statement is None:
                 if len(self._statements) >= self._limit:
@@ -139,3 +140,10 @@ class Statements(Listener, Part):
                 self._remainder = Statement("_other", "", gone.first_seen)
             self._remainder.absorb(gone)
             self._dropped += 1
+
+
+def _key(text: str) -> str:
+    """What a statement is known by: its text, or where that is long, a digest of it."""
+    if len(text) <= TEXT_CHARACTERS:
+        return text
+    return blake2b(text.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()

@@ -1,0 +1,155 @@
+"""A file that keeps the history by the minute: what a restart takes of it is less than a minute."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import struct
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otel_duckdb.monitor.folder import state_folder
+from otel_duckdb.monitor.history.tier import Point
+from otel_duckdb.monitor.part import Part
+from otel_duckdb.monitor.sample import Series
+from otel_duckdb.text import printable
+
+if TYPE_CHECKING:
+    from otel_duckdb.monitor.history.history import History
+    from otel_duckdb.monitor.sample import Sample
+
+DEFAULT: Final = "default"
+_MINUTE: Final = 60
+_KEPT_SECONDS: Final = 86_400 + 3_600
+_POINT: Final = struct.Struct("<Ifff")
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS series (
+    id INTEGER PRIMARY KEY, metric TEXT NOT NULL, labels TEXT NOT NULL, UNIQUE (metric, labels)
+);
+CREATE TABLE IF NOT EXISTS minutes (minute INTEGER PRIMARY KEY, points BLOB NOT NULL);
+"""
+_MINUTES_SINCE: Final = "SELECT minute, points FROM minutes WHERE minute > ? ORDER BY minute"
+_ALL_SERIES: Final = "SELECT id, metric, labels FROM series"
+_logger: Final = logging.getLogger("otel_duckdb")
+
+
+class HistoryFile(Part):
+    """Writes each minute of a history when it is over, and the last one at the stop.
+
+    A file that is no history is put aside, and one that cannot be written ends the writing; either is told in one line,
+    and the history in memory goes on.
+    """
+
+    component = "history"
+
+    def __init__(self, history: History, path: str) -> None:
+        """Keep `history` in the file `path`; `default` is one in the user's state folder."""
+        self._history = history
+        self._path = state_folder() / "history.sqlite" if path == DEFAULT else Path(path)
+        self._connection: sqlite3.Connection | None = None
+        self._series: dict[Series, int] = {}
+        self._minute = 0
+
+    def start(self) -> None:
+        """Open the file, and put back what it holds of the last day."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                self._open()
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                aside = self._path.with_name(f"{self._path.name}.damaged")
+                self._path.replace(aside)
+                self._warn(f"{self._path} is no history, and was put aside as {aside.name}")
+                self._open()
+        except (OSError, ValueError, sqlite3.Error) as error:
+            self._give_up(error)
+
+    def sampled(self, sample: Sample) -> None:
+        """Write the minute that is over, where one is."""
+        minute = int(sample.unix_seconds // _MINUTE)
+        before, self._minute = self._minute, minute
+        if before and minute != before:
+            self._write(before)
+
+    def stop(self) -> None:
+        """Write the minute that is under way, and close the file."""
+        if self._minute:
+            self._write(self._minute)
+        self._close()
+
+    def _open(self) -> None:
+        self._path.touch(mode=0o600)
+        connection = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_SCHEMA)
+            known = {number: self._read(metric, labels) for number, metric, labels in connection.execute(_ALL_SERIES)}
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._series = {series: number for number, series in known.items() if series is not None}
+        self._restore(connection, known)
+
+    def _restore(self, connection: sqlite3.Connection, known: dict[int, Series | None]) -> None:
+        since = int((time.time() - _KEPT_SECONDS) // _MINUTE)
+        with closing(connection.execute(_MINUTES_SINCE, (since,))) as rows:
+            for minute, blob in rows:
+                if not isinstance(blob, bytes) or len(blob) % _POINT.size:
+                    continue
+                points = {
+                    series: Point(low, mean, high)
+                    for number, low, mean, high in _POINT.iter_unpack(blob)
+                    if (series := known.get(number)) is not None
+                }
+                self._history.restore(minute * _MINUTE, points)
+
+    def _write(self, minute: int) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            with connection:
+                points = self._history.minute(minute * _MINUTE)
+                packed = [_POINT.pack(self._number(connection, series), *point) for series, point in points.items()]
+                connection.execute("INSERT OR REPLACE INTO minutes VALUES (?, ?)", (minute, b"".join(packed)))
+                connection.execute("DELETE FROM minutes WHERE minute < ?", (minute - _KEPT_SECONDS // _MINUTE,))
+        except (OSError, sqlite3.Error, struct.error, OverflowError) as error:
+            self._give_up(error)
+
+    def _number(self, connection: sqlite3.Connection, series: Series) -> int:
+        found = self._series.get(series)
+        if found is None:
+            labels = json.dumps(series.labels)
+            connection.execute("INSERT OR IGNORE INTO series (metric, labels) VALUES (?, ?)", (series.metric, labels))
+            [(found,)] = connection.execute(
+                "SELECT id FROM series WHERE metric = ? AND labels = ?", (series.metric, labels)
+            )
+            self._series[series] = found
+        return int(found)
+
+    @staticmethod
+    def _read(metric: object, labels: object) -> Series | None:
+        with suppress(ValueError, TypeError):
+            return Series(str(metric), tuple((str(name), str(value)) for name, value in json.loads(str(labels))))
+        return None
+
+    def _give_up(self, error: Exception) -> None:
+        self._close()
+        self._warn(f"the history is not kept in {self._path}: {error}; it goes on in memory")
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    @staticmethod
+    def _warn(text: str) -> None:
+        _logger.warning("otel_duckdb: %s", printable(text))
