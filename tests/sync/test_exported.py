@@ -120,6 +120,8 @@ def test_nothing_is_exported_unasked(folder):
     "wrong", [{"OTEL_TRACES_EXPORTER": "nosuch"}, {"OTEL_CONFIG_FILE": "nowhere.yaml"}], ids=["exporter", "file"]
 )
 def test_variables_that_cannot_be_followed_are_told_in_one_line_and_the_rows_are_sent(folder, wrong):
+    if "OTEL_CONFIG_FILE" in wrong:
+        pytest.importorskip("opentelemetry.configuration", reason="the SDK of this line reads no file")
     done = run(folder, **wrong)
     assert (done.returncode, done.stdout) == (0, "ticks: 7 rows sent\n")
     (line,) = done.stderr.splitlines()
