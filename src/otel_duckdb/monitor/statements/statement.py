@@ -30,7 +30,7 @@ class Execution(NamedTuple):
         fetch_ns: Nanoseconds inside DuckDB for the fetches.
         rows: Rows fetched or changed, 0 where DuckDB does not tell.
         failed: Whether it ended with an error.
-        ended_unix_ns: When it ended, in nanoseconds since 1970.
+        began_unix_ns: When it began, in nanoseconds since 1970.
         trace_id: Of its span, 0 without one.
         caller: Where it was called, None where it was not slow.
         profile: What DuckDB's profiler says of it, or None.
@@ -42,7 +42,7 @@ class Execution(NamedTuple):
     fetch_ns: int
     rows: int
     failed: bool
-    ended_unix_ns: int
+    began_unix_ns: int
     trace_id: int
     caller: Caller | None
     profile: Profile | None
@@ -79,7 +79,7 @@ class Statement:
         self.execute_ns += execution.execute_ns
         self.fetch_ns += execution.fetch_ns
         self._durations.add(duration)
-        self.last_seen = max(self.last_seen, execution.ended_unix_ns / 1e9)
+        self.last_seen = max(self.last_seen, execution.began_unix_ns / 1e9)
         if duration >= self.max_ns:
             self.max_ns = duration
             self.slowest_trace = execution.trace_id
