@@ -306,6 +306,9 @@ def test_the_commands_tell_of_a_program_in_another_process(program, tmp_path):
     code, out, _ = run("health", "--memory-percent", "0")
     assert code == 1
     assert out.startswith(f"unhealthy: shop.py ({program.pid}): DuckDB uses ")
+    code, out, _ = run("health", "--memory-percent", "0", "--clean-up", "--critical-hours", "24", "--json")
+    assert code == 1
+    assert "no clean-up: OTEL_DUCKDB_MONITOR_ACTIONS switches no action on" in json.loads(out)["reasons"][-1]
     code, _, err = run("monitor", str(tmp_path / "shop.duckdb"))
     assert code == 1
     assert "shop.duckdb is open in process " in err

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import asked, monitors, with_monitor
+from otel_duckdb.commands._monitors import asked, monitors, size, with_monitor
+from otel_duckdb.monitor.client import MonitorError, act
 from otel_duckdb.text import printable
+
+if TYPE_CHECKING:
+    from otel_duckdb.monitor.discovery import Announcement
+
+_SEVERE: Final = ("critical", "emergency")
 
 
 @click.command("health", short_help="Exit 0 if all is well, 1 if not, with one line.")
@@ -25,9 +32,27 @@ from otel_duckdb.text import printable
     default=0.0,
     help="Seconds that the oldest query may have run; 0 does not ask.",
 )
+@click.option(
+    "--critical-hours",
+    type=click.FloatRange(0, 24),
+    default=0.0,
+    help="Hours in which no alert may have been critical, though it is over; 0 asks for open ones alone.",
+)
+@click.option(
+    "--clean-up",
+    is_flag=True,
+    help="Where memory is over its limit, do of the automatic clean-up what is switched on in that program.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_monitor
-def command(memory_percent: float, oldest_seconds: float, as_json: bool, pid: int | None) -> int:
+def command(
+    memory_percent: float,
+    oldest_seconds: float,
+    critical_hours: float,
+    clean_up: bool,
+    as_json: bool,
+    pid: int | None,
+) -> int:
     """Tell whether a monitor runs, and whether each program that has one is well.
 
     A program is well while no alert of the level critical or emergency is open, and what is asked by an option stays
@@ -40,11 +65,14 @@ def command(memory_percent: float, oldest_seconds: float, as_json: bool, pid: in
             echo_json({"healthy": False, "reasons": [error.format_message()]})
             return 1
         raise
-    reasons = [
-        f"{printable(monitor.program)} ({monitor.pid}): {reason}"
-        for monitor, status in found.items()
-        for reason in _reasons(status, memory_percent, oldest_seconds)
-    ]
+    reasons = []
+    for monitor, status in found.items():
+        told = _reasons(status, memory_percent, oldest_seconds)
+        if critical_hours:
+            told += _past(asked(monitor, "/api/alerts")["resolved"], critical_hours)
+        if clean_up and status["metrics"].get("memory", {}).get("duckdb_memory_percent", 0.0) > memory_percent:
+            told.append(_cleaned_up(monitor))
+        reasons += [f"{printable(monitor.program)} ({monitor.pid}): {reason}" for reason in told]
     if as_json:
         echo_json({"healthy": not reasons, "reasons": reasons})
     elif reasons:
@@ -59,7 +87,7 @@ def _reasons(status: dict[str, Any], memory_percent: float, oldest_seconds: floa
     if metrics["timestamp"] is None:
         return ["no sample was taken yet"]
     reasons = []
-    if summary["status"] in ("critical", "emergency"):
+    if summary["status"] in _SEVERE:
         reasons.append(f"{summary['status']}: {'; '.join(map(printable, summary['reasons']))}")
     used = metrics["memory"]["duckdb_memory_percent"]
     if used > memory_percent:
@@ -68,3 +96,22 @@ def _reasons(status: dict[str, Any], memory_percent: float, oldest_seconds: floa
     if oldest_seconds and oldest > oldest_seconds:
         reasons.append(f"a query has run for {oldest:.0f} s, over {oldest_seconds:g} s")
     return reasons
+
+
+def _past(resolved: list[dict[str, Any]], hours: float) -> list[str]:
+    since = datetime.now(UTC) - timedelta(hours=hours)
+    past = [
+        alert
+        for alert in resolved
+        if alert["worst_level"] in _SEVERE and datetime.fromisoformat(alert["ended"]) >= since
+    ]
+    return [f"{len(past)} critical in {hours:g} h, at last {printable(past[0]['message'])}"] if past else []
+
+
+def _cleaned_up(monitor: Announcement) -> str:
+    try:
+        results = act(monitor, "/api/cleanup")["results"]
+    except MonitorError as error:
+        return f"no clean-up: {error}"
+    freed = size(sum(each["freed_bytes"] for each in results))
+    return f"cleaned up, freed {freed}" if results else "no clean-up: OTEL_DUCKDB_MONITOR_ACTIONS switches no action on"
