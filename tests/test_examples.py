@@ -84,6 +84,13 @@ def test_every_example_stands_in_the_table_with_what_it_needs():
     assert {name for name in files if f"`{name}`" not in row} == set()
 
 
+def test_the_monitor_sees_the_statements_and_an_alert_that_acts_and_is_over():
+    told = run(sys.executable, "-W", "error", EXAMPLES / "monitor.py").stdout
+    assert re.search(r" 50 +[\d.]+  SELECT avg\(price\) FROM trades WHERE id > \?$", told, re.MULTILINE)
+    assert re.search(r"(critical|emergency): memory: what DuckDB cannot drop takes \d\d\.\d% of its memory limit", told)
+    assert "release_memory: done" in told
+
+
 def test_the_buffer_is_synced_to_an_embedded_clickhouse_and_nothing_is_lost_or_comes_twice():
     done = run(sys.executable, EXAMPLES / "trading_buffer.py")
     told = re.search(r"^(\d+) ticks stored, (\d+) acknowledged, (\d+) waiting$", done.stdout, re.MULTILINE)
