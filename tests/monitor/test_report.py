@@ -10,8 +10,8 @@ import pytest
 
 from otel_duckdb import DuckDBInstrumentor
 from otel_duckdb.monitor import Monitor
+from otel_duckdb.monitor.figures import bytes_text, duration_text, value_text
 from otel_duckdb.monitor.report import FORMATS, make_report, render
-from otel_duckdb.monitor.report.figures import bytes_text, duration_text, value_text
 from otel_duckdb.monitor.report.svg import chart
 
 HOSTILE = "<script>alert(1)</script>|`#\"'&"

@@ -76,30 +76,3 @@ def console() -> Console:
 def same_file(path: str | None, wanted: Path) -> bool:
     """Whether a database's path is that file."""
     return path is not None and Path(path) == wanted.resolve()
-
-
-def size(number: float | None) -> str:
-    """Return bytes as a person reads them."""
-    if number is None:
-        return "-"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(number) < 1024:  # noqa: PLR2004 - the size of the next unit
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TiB"
-
-
-def duration(milliseconds: float | None) -> str:
-    """Return a time as a person reads it."""
-    if milliseconds is None:
-        return "-"
-    if milliseconds < 1:
-        return f"{milliseconds * 1e3:.0f} µs"
-    if milliseconds < 1_000:  # noqa: PLR2004 - a second
-        return f"{milliseconds:.3g} ms"
-    seconds = milliseconds / 1e3
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.2f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"

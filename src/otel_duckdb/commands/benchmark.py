@@ -12,9 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from otel_duckdb.commands._group import echo_json
-from otel_duckdb.commands._monitors import console, duration, size
+from otel_duckdb.commands._monitors import console
 from otel_duckdb.monitor.benchmark import ROWS, TESTS, compare, machine, run_test
 from otel_duckdb.monitor.exports import write_privately
+from otel_duckdb.monitor.figures import bytes_text, duration_text
 
 
 @click.command("benchmark", short_help="Measure DuckDB on this machine, and compare with an earlier run.")
@@ -73,7 +74,7 @@ def _draw(tests: dict[str, Any], ratios: dict[tuple[str, str], float]) -> None:
         table.add_column(name, justify="right")
     for test, figures in tests.items():
         for figure in figures:
-            told = size if figure["unit"] == "By" else duration
+            told = bytes_text if figure["unit"] == "By" else duration_text
             ratio = ratios.get((test, figure["name"]))
             cells = [told(figure["median"]), told(min(figure["values"])), told(max(figure["values"]))]
             table.add_row(

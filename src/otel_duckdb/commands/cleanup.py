@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import console, duration, monitors, size, with_monitor
+from otel_duckdb.commands._monitors import console, monitors, with_monitor
 from otel_duckdb.monitor.client import MonitorError, act
+from otel_duckdb.monitor.figures import bytes_text, duration_text
 from otel_duckdb.text import printable
 
 
@@ -58,9 +59,15 @@ def _draw(title: str, actions: list[dict[str, Any]], *, dry_run: bool) -> None:
         table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
     for action in actions:
         before, after = action["before"].get("resident"), action["after"].get("resident")
-        memory = size(before) if after is None else f"{size(before)} to {size(after)}"
-        cells = (action["action"], action["database"], action["outcome"], memory, duration(action["seconds"] * 1e3))
+        memory = bytes_text(before) if after is None else f"{bytes_text(before)} to {bytes_text(after)}"
+        cells = (
+            action["action"],
+            action["database"],
+            action["outcome"],
+            memory,
+            duration_text(action["seconds"] * 1e3),
+        )
         table.add_row(*(Text(printable(cell)) for cell in (*cells, action["detail"])))
     console().print(table)
     if not dry_run:
-        click.echo(f"freed: {size(sum(action['freed_bytes'] for action in actions))}")
+        click.echo(f"freed: {bytes_text(sum(action['freed_bytes'] for action in actions))}")

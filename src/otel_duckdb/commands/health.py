@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import asked, monitors, size, with_monitor
+from otel_duckdb.commands._monitors import asked, monitors, with_monitor
 from otel_duckdb.monitor.client import MonitorError, act
+from otel_duckdb.monitor.figures import bytes_text
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
@@ -113,5 +114,5 @@ def _cleaned_up(monitor: Announcement) -> str:
         results = act(monitor, "/api/cleanup")["results"]
     except MonitorError as error:
         return f"no clean-up: {error}"
-    freed = size(sum(each["freed_bytes"] for each in results))
+    freed = bytes_text(sum(each["freed_bytes"] for each in results))
     return f"cleaned up, freed {freed}" if results else "no clean-up: OTEL_DUCKDB_MONITOR_ACTIONS switches no action on"

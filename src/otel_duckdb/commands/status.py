@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import asked, console, duration, monitors, size, with_monitor
+from otel_duckdb.commands._monitors import asked, console, monitors, with_monitor
+from otel_duckdb.monitor.figures import bytes_text, duration_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,14 +62,14 @@ def draw(status: dict[str, Any], out: Console) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     where = " in the fullest database" if len(status["databases"]) > 1 else ""
-    limit = f"{memory['duckdb_memory_percent']:.1f} % of the limit of {size(memory['duckdb_memory_limit_bytes'])}"
-    resident = size(memory["resident_bytes"])
-    table.add_row("  memory", f"{size(memory['duckdb_memory_bytes'])}, {limit}{where}; process {resident}")
+    limit = f"{memory['duckdb_memory_percent']:.1f} % of the limit of {bytes_text(memory['duckdb_memory_limit_bytes'])}"
+    resident = bytes_text(memory["resident_bytes"])
+    table.add_row("  memory", f"{bytes_text(memory['duckdb_memory_bytes'])}, {limit}{where}; process {resident}")
     table.add_row("  processors", f"{metrics['system']['cpu_usage_percent']:.0f} % of the machine")
-    oldest = f", oldest {duration(queries['oldest_seconds'] * 1e3)}" if queries["active_queries"] else ""
+    oldest = f", oldest {duration_text(queries['oldest_seconds'] * 1e3)}" if queries["active_queries"] else ""
     table.add_row("  queries", f"{queries['active_queries']} active{oldest}, {queries['per_second']:.1f} a second")
-    spilled = f", temporary {size(disk['temporary_bytes'])}" if disk["temporary_bytes"] else ""
-    table.add_row("  disk", f"{size(disk['used_bytes'])}, WAL {size(disk['wal_bytes'])}{spilled}")
+    spilled = f", temporary {bytes_text(disk['temporary_bytes'])}" if disk["temporary_bytes"] else ""
+    table.add_row("  disk", f"{bytes_text(disk['used_bytes'])}, WAL {bytes_text(disk['wal_bytes'])}{spilled}")
     transactions = metrics["transactions"]
     table.add_row(
         "  connections",
@@ -88,9 +89,9 @@ def _draw_databases(databases: list[dict[str, Any]], out: Console) -> None:
     for each in databases:
         table.add_row(
             Text(f"  {each['name']}"),
-            size(each["memory_bytes"]),
-            size(each["disk_bytes"]),
-            size(each["wal_bytes"]),
+            bytes_text(each["memory_bytes"]),
+            bytes_text(each["disk_bytes"]),
+            bytes_text(each["wal_bytes"]),
             str(each["connections"]),
             str(each["active_queries"]),
         )

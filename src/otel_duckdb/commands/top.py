@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import asked, console, duration, one_monitor, size, with_monitor
+from otel_duckdb.commands._monitors import asked, console, one_monitor, with_monitor
+from otel_duckdb.monitor.figures import bytes_text, duration_text
 from otel_duckdb.monitor.statements.statistics import SORTS
 from otel_duckdb.text import printable
 
@@ -100,7 +101,7 @@ def _running(operations: list[dict[str, Any]]) -> Table:
     table.add_column("statement", no_wrap=True, overflow="ellipsis", ratio=1)
     for each in operations[:5]:
         rows = "-" if each["rows"] is None else f"{each['rows']:,}"
-        elapsed = duration(each["elapsed_seconds"] * 1e3)
+        elapsed = duration_text(each["elapsed_seconds"] * 1e3)
         table.add_row(str(each["id"]), elapsed, each["phase"], rows, Text(printable(each["text"])))
     return table
 
@@ -108,18 +109,18 @@ def _running(operations: list[dict[str, Any]]) -> Table:
 def _table(found: dict[str, Any], sort: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
-        "total": lambda each: duration(each["total_ms"]),
+        "total": lambda each: duration_text(each["total_ms"]),
         "share": lambda each: f"{each['share']:.1%}",
         "calls": lambda each: f"{each['calls']:,}",
-        "mean": lambda each: duration(each["mean_ms"]),
-        "p95": lambda each: duration(each["p95_ms"]),
+        "mean": lambda each: duration_text(each["mean_ms"]),
+        "p95": lambda each: duration_text(each["p95_ms"]),
         "rows": lambda each: f"{each['rows']:,}",
     }
     further: dict[str, Callable[[dict[str, Any]], str]] = {
-        "max": lambda each: duration(each["max_ms"]),
+        "max": lambda each: duration_text(each["max_ms"]),
         "errors": lambda each: f"{each['errors']:,}",
-        "spilled": lambda each: size(each["spilled_bytes"]),
-        "memory": lambda each: size(each["peak_memory_bytes"]),
+        "spilled": lambda each: bytes_text(each["spilled_bytes"]),
+        "memory": lambda each: bytes_text(each["peak_memory_bytes"]),
         "last": lambda each: each["last_seen"][11:19],
     }
     shown = [*columns.items(), *((name, tell) for name, tell in further.items() if name == sort)]

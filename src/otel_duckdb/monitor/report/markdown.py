@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.monitor.report.figures import bytes_text, duration_text, labels_text, value_text
+from otel_duckdb.monitor.figures import bytes_text, duration_text, labels_text, value_text
 from otel_duckdb.text import encodable, printable
 
 if TYPE_CHECKING:

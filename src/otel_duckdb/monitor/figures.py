@@ -27,10 +27,13 @@ def duration_text(milliseconds: float | None) -> str:
     """`1500` as `1.50 s`; `-` for what is not known."""
     if milliseconds is None:
         return "-"
-    if milliseconds >= _MINUTE_MS:
-        minutes, seconds = divmod(round(milliseconds / _SECOND_MS), 60)
-        return f"{minutes} min {seconds:02d} s"
-    return f"{milliseconds / _SECOND_MS:.2f} s" if milliseconds >= _SECOND_MS else f"{milliseconds:.2f} ms"
+    if milliseconds < _SECOND_MS:
+        return f"{milliseconds:.2f} ms"
+    if milliseconds < _MINUTE_MS:
+        return f"{milliseconds / _SECOND_MS:.2f} s"
+    minutes, seconds = divmod(round(milliseconds / _SECOND_MS), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
 
 
 def value_text(value: float | None, unit: str) -> str:
