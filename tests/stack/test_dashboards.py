@@ -46,7 +46,7 @@ def as_clickhouse_gets_it(query: str) -> str:
 
 
 TROUBLE = ("_enqueue_failed_", "_send_failed_", "_sender_limit_dropped_", 'error_type!=""}[', "_monitor_actions")
-"""What is in an expression on telemetry that was lost, or on trouble that was acted on: without any it finds nothing."""
+"""What is in an expression on what was lost, or on trouble that was acted on: without any it finds nothing."""
 
 
 @pytest.mark.parametrize("expression", targets("expr"))
