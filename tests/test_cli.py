@@ -219,6 +219,7 @@ def test_a_database_that_is_not_there_is_not_made(folder):
     assert not (folder / "none.duckdb").exists()
 
 
+@pytest.mark.slow
 def test_a_reset_sends_all_rows_anew(folder):
     assert run("sync", folder=folder)[0] == 0
     code, out, err = run("sync", "--reset", "ticks", folder=folder)

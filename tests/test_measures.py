@@ -304,6 +304,7 @@ def test_a_database_starts_with_no_transactions(instrumented, path):
         assert counted(instrumented) == (0, 0)
 
 
+@pytest.mark.slow
 def test_transactions_of_more_databases_than_a_label_may_name_are_all_counted(instrumented):
     def told():
         points = instrumented.points(contract.TRANSACTION_SUCCESS)

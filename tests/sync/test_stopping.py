@@ -151,8 +151,15 @@ def test_a_program_that_ends_without_a_word_ends(tmp_path, strangers, answer):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("answer", [None, dripping], ids=["silent", "dripping"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "answer"),
+    [
+        pytest.param(signal.SIGTERM, None, id="SIGTERM silent"),
+        pytest.param(signal.SIGINT, dripping, id="SIGINT dripping"),
+        pytest.param(signal.SIGTERM, dripping, id="SIGTERM dripping", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, None, id="SIGINT silent", marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_a_watch_within_seconds(tmp_path, strangers, answer, number):
     with duckdb.connect(str(tmp_path / "buffer.duckdb")) as connection:
         connection.execute("CREATE TABLE ticks AS SELECT 1 AS a")
