@@ -88,7 +88,7 @@ def _ask(*words: str) -> None:
 def _inside(names: list[str]) -> None:
     """Run the variants under valgrind: each warm first, then counted."""
     from opentelemetry.sdk.trace import SpanProcessor  # noqa: PLC0415 - the parent needs none of it
-    from variants import variants  # noqa: PLC0415 - the same
+    from variants import variants  # noqa: PLC0415 - the parent needs none of it
 
     # The spans are thrown away at their end: a batch processor would export in the middle of some queries.
     known: dict[str, Any] = {

@@ -145,8 +145,8 @@ def sqlalchemy(
 ) -> Iterator[Callable[[int], Any]]:
     """The query by SQLAlchemy, while otel-duckdb is on, or the instrumentation of SQLAlchemy, or both."""
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor  # noqa: PLC0415 - where it is there
-    from sqlalchemy import create_engine  # noqa: PLC0415 - the same
-    from sqlalchemy.pool import StaticPool  # noqa: PLC0415 - the same
+    from sqlalchemy import create_engine  # noqa: PLC0415 - where it is there
+    from sqlalchemy.pool import StaticPool  # noqa: PLC0415 - where it is there
 
     engine = create_engine("duckdb://", creator=lambda: con, poolclass=StaticPool)
     if theirs:
@@ -155,7 +155,7 @@ def sqlalchemy(
         )
     try:
         with engine.connect() as connection:
-            run = lambda number: connection.exec_driver_sql(QUERY, (number,)).fetchall()  # noqa: E731 - as the others
+            run = lambda number: connection.exec_driver_sql(QUERY, (number,)).fetchall()  # noqa: E731 - each variant is one
             if ours:
                 with instrumented(providers, con):
                     yield run

@@ -36,8 +36,8 @@ def command(database: Path, interval: float, serve: bool, port: int | None, read
     """
     import duckdb  # noqa: PLC0415 - a wrong option is told without it
 
-    from otel_duckdb.instrumentor import DuckDBInstrumentor  # noqa: PLC0415 - likewise
-    from otel_duckdb.monitor import Monitor  # noqa: PLC0415 - likewise
+    from otel_duckdb.instrumentor import DuckDBInstrumentor  # noqa: PLC0415 - a wrong option is told without it
+    from otel_duckdb.monitor import Monitor  # noqa: PLC0415 - a wrong option is told without it
 
     ending = threading.Event()
     _end_by_signal(ending)
