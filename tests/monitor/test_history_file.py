@@ -70,7 +70,7 @@ def test_a_file_that_is_no_history_is_put_aside_and_told(tmp_path, caplog):
         assert connection.execute("SELECT count(*) FROM minutes").fetchone()[0] >= 2
 
 
-@pytest.mark.parametrize("path", ["no/such\0name", "/proc/nothing/h.sqlite"])
+@pytest.mark.parametrize("path", ["such\0name", "/proc/nothing/h.sqlite"])
 def test_a_file_that_cannot_be_made_is_one_line_and_the_history_goes_on_in_memory(path, caplog):
     history, file = filled(path, 120)
     file.stop()
