@@ -540,7 +540,7 @@ SCRIPTS = st.lists(st.sampled_from(PIECES + LITERALS), max_size=40).map(" ".join
 
 
 @given(st.one_of(st.text(), st.text(alphabet="'\"$/*-eExX\\;()a1 \n.?:_"), st.text(alphabet=string.printable), SCRIPTS))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=750, deadline=None)
 def test_no_text_makes_it_raise_and_no_summary_is_too_long(text):
     statement = parse(text)
     assert len(statement.summary) <= SUMMARY_LIMIT
@@ -549,7 +549,7 @@ def test_no_text_makes_it_raise_and_no_summary_is_too_long(text):
 
 
 @given(SCRIPTS)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=750, deadline=None)
 def test_a_literal_never_shows_in_the_redacted_text(script):
     statement = parse(script.replace("{}", MARKER))
     shown = f"{statement.redacted} {statement.summary} {statement.table_name} {statement.targets}"

@@ -79,7 +79,7 @@ def folded(names):
 
 
 @given(QUERIES)
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_the_tables_of_a_query_are_those_that_duckdb_finds(text):
     try:
         known = duckdb.get_table_names(text, qualified=True)
@@ -113,7 +113,7 @@ STATEMENTS = st.one_of(
 
 
 @given(st.lists(STATEMENTS, min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_the_kind_and_the_number_of_statements_are_those_that_duckdb_finds(texts):
     found = []
     for text in texts:

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pytest
 from opentelemetry import trace
 
-SECONDS = float(os.environ.get("DIFFERENTIAL_SECONDS", "6"))
+SECONDS = float(os.environ.get("DIFFERENTIAL_SECONDS", "3"))
 FIRST_SEED = int(os.environ.get("DIFFERENTIAL_SEED", "1"))
 LENGTH = 40
 PROCESS = psutil.Process()
