@@ -80,6 +80,7 @@ def test_two_databases_are_told_apart_by_name(instrumented, tmp_path):
     second.close()
 
 
+@pytest.mark.slow
 def test_a_live_database_is_told_by_its_name_however_many_came_before(instrumented):
     for number in range(contract.TABLE_NAME_LIMIT + 5):
         duckdb.connect(f":memory:job-{number}").close()

@@ -138,6 +138,7 @@ def test_a_slow_one_is_logged_with_its_caller(telemetry, path, caplog):
     assert __file__ in record.getMessage()
 
 
+@pytest.mark.slow
 def test_names_of_spans_stay_few_however_many_databases_are_opened(telemetry, tmp_path):
     telemetry.instrument(metric_detail="high")
     for number in range(contract.TABLE_NAME_LIMIT + 3):

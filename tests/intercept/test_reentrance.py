@@ -135,6 +135,7 @@ def test_a_signal_handler_may_query_at_any_line_of_ours(options):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.slow
 def test_a_signal_handler_may_query_at_any_line_of_the_sdk_that_the_program_called():
     done = subprocess.run([sys.executable, SIGNALS, "sdk"], check=False, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
