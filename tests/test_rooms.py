@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "sync": GROUND | {"telemetry"},
     "rules": {"contract", "settings"},
     "web": {"text"},
-    "monitor": CORE | {"rules", "web"},
+    "monitor": CORE | {"profiling", "rules", "web"},
     "exporters": {"settings", "telemetry", "text", "web"},
     "demo": {"contract", "text", "web"},
     "commands": {"settings", "text", "installation", "sync", "rules", "demo", "monitor", "instrumentor"},

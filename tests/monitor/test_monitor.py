@@ -291,7 +291,7 @@ def test_an_unknown_option_is_named():
 
 
 def test_a_fault_of_a_sample_does_not_end_the_monitor(monkeypatch, monitor):
-    monkeypatch.setattr("otel_duckdb.monitor.monitor.take_sample", lambda: 1 / 0)
+    monkeypatch.setattr("otel_duckdb.monitor.monitor.take_sample", lambda _: 1 / 0)
     time.sleep(0.4)
     monkeypatch.undo()
     before = monitor._status.sample

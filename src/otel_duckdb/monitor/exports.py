@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from otel_duckdb.monitor.sample import Sample
+    from otel_duckdb.monitor.settings import MonitorSettings
 
 FORMATS: Final = ("json", "csv")
 _COLUMNS: Final = ("time", "metric", "labels", "unit", "min", "mean", "max")
@@ -88,6 +89,19 @@ def _as_csv(metrics: Mapping[str, Any]) -> str:
                 figures = (series[field][step] for field in ("min", "mean", "max"))
                 rows.writerow((iso(moment), name, labels, series["unit"], *figures))
     return out.getvalue()
+
+
+def make_exporter(options: MonitorSettings, metrics: Callable[..., Mapping[str, Any]]) -> Exporter | None:
+    """Make the exporter that the options ask for, None where they name no folder."""
+    if options.export_folder is None:
+        return None
+    return Exporter(
+        metrics,
+        options.export_folder,
+        shape=options.export_format,
+        every_seconds=options.export_interval_seconds,
+        keep_days=options.export_days,
+    )
 
 
 class Exporter(Part):

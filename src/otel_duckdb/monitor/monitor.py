@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from otel_duckdb.core import source
 from otel_duckdb.installation import advice, version
+from otel_duckdb.monitor.about import cost, settings_of
+from otel_duckdb.monitor.alert_methods import AlertMethods
 from otel_duckdb.monitor.alerting import alerting
 from otel_duckdb.monitor.events import Events
-from otel_duckdb.monitor.exports import Exporter, write_metrics
+from otel_duckdb.monitor.exports import make_exporter, write_metrics
 from otel_duckdb.monitor.forked import restart_in_children
 from otel_duckdb.monitor.history import History
 from otel_duckdb.monitor.history.file import HistoryFile
@@ -26,7 +28,7 @@ from otel_duckdb.monitor.settings import MonitorSettings
 from otel_duckdb.monitor.statements import Statements
 from otel_duckdb.monitor.status import Status
 from otel_duckdb.monitor.times import iso
-from otel_duckdb.settings import SettingError
+from otel_duckdb.monitor.traces import Traces
 from otel_duckdb.telemetry.section import in_section
 from otel_duckdb.text import printable
 
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
     from otel_duckdb.core.listener import Listener
     from otel_duckdb.core.source import Source
-    from otel_duckdb.monitor.alerting import Alerting
     from otel_duckdb.monitor.api import ApiServer
     from otel_duckdb.monitor.events import Handler
     from otel_duckdb.monitor.part import Part
@@ -49,7 +50,7 @@ class CancellingIsOffError(PermissionError):
     """An operation was to be cancelled, and that is not switched on."""
 
 
-class Monitor:
+class Monitor(AlertMethods):
     """Follows the DuckDB of this process, once it is instrumented, from `start()` to `stop()`.
 
         with Monitor(interval_ms=1000) as monitor:
@@ -87,33 +88,23 @@ class Monitor:
         self._running = Running()
         self._status = Status()
         self._history = History(self.settings.series, RESOLUTIONS[-1:] if self.settings.light else RESOLUTIONS)
-        self._listeners: tuple[Listener, ...] = (self._running, self._statements)
-        self.parts: list[Part] = [self._statements, self._history, self._status]
+        self._traces = Traces()
+        traces = () if self.settings.light else (self._traces,)
+        self._listeners: tuple[Listener, ...] = (self._running, self._statements, *traces)
+        self.parts: list[Part] = [self._statements, *traces, self._history, self._status]
         if self.settings.history_file:
             self.parts.append(HistoryFile(self._history, self.settings.history_file))
-        self.alerting: Alerting | None = None
+        self.alerting = None
         if self.settings.alerting:
             self.alerting = alerting(self.settings, self.events.emit, self._running.find)
             self.parts += self.alerting.parts
-        self._exporter = self._make_exporter()
+        self._exporter = make_exporter(self.settings, self.metrics)
         if self._exporter is not None:
             self.parts.append(self._exporter)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._api: ApiServer | None = None
         self._started: float | None = None
-
-    def _make_exporter(self) -> Exporter | None:
-        options = self.settings
-        if options.export_folder is None:
-            return None
-        return Exporter(
-            self.metrics,
-            options.export_folder,
-            shape=options.export_format,
-            every_seconds=options.export_interval_seconds,
-            keep_days=options.export_days,
-        )
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -205,68 +196,18 @@ class Monitor:
                 "interval_seconds": self.settings.interval_seconds,
                 "port": self.port,
                 "cancel": self.settings.cancel,
+                "trace_url": self.settings.trace_url,
                 "series_left_out": self._history.left_out,
                 "series_dropped": self._history.dropped,
                 "events_dropped": self.events.dropped,
             },
         }
 
-    def alerts(self) -> dict[str, Any]:
-        """Return open and resolved alerts, the newest of the resolved first, and the silences."""
-        return {"open": [], "resolved": [], "silences": []} if self.alerting is None else self.alerting.alerts()
-
-    def register_alert_handler(self, name: str, handler: Handler) -> None:
-        """Call `handler` with each alert of a name, such as `DuckDBMemoryHigh` or `duckdb_memory_critical`.
-
-        Raises:
-            TypeError: the handler cannot be called.
-        """
-        self.on("alert", handler, name)
-
-    def clean_up(self, *, dry_run: bool = False, by: str = "program") -> list[dict[str, Any]]:
-        """Do of the automatic clean-up what is switched on, and return what came of each action.
-
-        With `dry_run` nothing is done, and all actions say what they would do. `by` says on whose behalf.
-        """
-        return [] if self.alerting is None else self.alerting.clean_up(dry_run=dry_run, by=by)
-
-    def emergency_clean_up(self, *, dry_run: bool = False, by: str = "program") -> list[dict[str, Any]]:
-        """Do of the clean-up in an emergency what is switched on, as `clean_up` does."""
-        return [] if self.alerting is None else self.alerting.clean_up(emergency=True, dry_run=dry_run, by=by)
-
-    def run_action(
-        self, name: str, database: str | None = None, *, dry_run: bool = False, argument: str = "", by: str = "api"
-    ) -> list[dict[str, Any]]:
-        """Run one action, if it is switched on, on one database or on all, and return what came of it on each.
-
-        Raises:
-            SettingError: there is no such action, it is not switched on, or alerting is off.
-        """
-        return self._alerting().run_action(name, database, by=by, dry_run=dry_run, argument=argument)
-
-    def silence(self, name: str, seconds: float, database: str = "", reason: str = "") -> dict[str, Any]:
-        """Tell nobody for `seconds` of alerts whose name and database match these regular expressions in whole.
-
-        An empty one matches all. Returns the silence.
-
-        Raises:
-            SettingError: it has no end within a year, an expression is none, or alerting is off.
-        """
-        silences = self._alerting().engine.silences
-        return silences.add(time.time(), seconds, name or ".*", database or ".*", reason).as_json()
-
-    def receive_alertmanager(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Take in what an Alertmanager posts to a webhook; the same alert told again changes nothing.
-
-        Raises:
-            SettingError: it is no notification of version 4, or alerting is off.
-        """
-        return {"received": [each.as_json() for each in self._alerting().alertmanager.receive(payload)]}
-
-    def _alerting(self) -> Alerting:
-        if self.alerting is None:
-            raise SettingError("alerting is off; OTEL_DUCKDB_MONITOR_ALERTING=true switches it on")
-        return self.alerting
+    def about(self) -> dict[str, Any]:
+        """Return the options, secrets hidden, and what the monitor costs and keeps."""
+        running = 0.0 if self._started is None else time.time() - self._started
+        kept = {"trace_bytes": self._traces.size, "series": self._history.count, "statements": self._statements.count}
+        return {"settings": settings_of(self.settings), "cost": cost(running) | kept}
 
     def statements(self, sort: str = "total", limit: int = 50, database: str | None = None) -> dict[str, Any]:
         """Return the statistics of the statement shapes, the largest by `sort` first.
@@ -275,6 +216,29 @@ class Monitor:
             ValueError: there is no such sort key.
         """
         return self._statements.as_json(sort, limit, database)
+
+    def traces(
+        self,
+        min_ms: float | None = None,
+        name: str | None = None,
+        error: bool | None = None,
+        limit: int = 50,
+        sort: str = "start",
+    ) -> list[dict[str, Any]]:
+        """Return the kept traces that last `min_ms`, have `name` in a name or a text, and failed or not; newest first.
+
+        Raises:
+            ValueError: there is no such sort key; allowed are `start`, `duration` and `duckdb`.
+        """
+        return self._traces.as_json(min_ms, name, error, limit, sort)
+
+    def trace(self, trace_id: str) -> dict[str, Any]:
+        """Return a kept trace with its spans and, where DuckDB profiled them, their operators.
+
+        Raises:
+            NoSuchTraceError: it is not kept; a LookupError.
+        """
+        return self._traces.trace(trace_id)
 
     def running(self) -> dict[str, Any]:
         """Return what runs at the moment, and which transactions are open."""
@@ -358,7 +322,7 @@ class Monitor:
 
     def _tick(self) -> None:
         try:
-            sample = take_sample()
+            sample = take_sample(self._statements.latency())
         except Exception as fault:
             self.report("monitor", fault)
             return

@@ -62,10 +62,10 @@ class Sample:
         return max(known, key=lambda each: each[0] / each[1], default=None)
 
 
-def take_sample() -> Sample:
-    """Ask every gauge of the process for its present points."""
+def take_sample(further: Mapping[Series, float] | None = None) -> Sample:
+    """Ask every gauge of the process for its present points; `further` are those that the monitor knows itself."""
     unix_seconds, monotonic = time.time(), time.monotonic()
-    values: dict[Series, float] = {}
+    values: dict[Series, float] = dict(further or {})
     for metric, point in observe_all():
         labels = tuple(sorted((name, str(value)) for name, value in (point.attributes or {}).items()))
         values[Series(metric.name, labels)] = point.value

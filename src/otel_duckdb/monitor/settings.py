@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from otel_duckdb.monitor.alerts.settings import AlertSettings
 from otel_duckdb.settings import (
     MONITOR_VARIABLES,
+    SettingError,
     boolean,
     choice,
     misspelt,
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LEAST_INTERVAL_MS = 100
+_TRACE_URL = "http:// or https:// with {trace_id} in it, and {span_id}, {start_ms} or {end_ms} where they are needed"
+
+
+def _trace_url(name: str, value: object) -> str:
+    """Read the template of an address."""
+    found = str(value).strip()
+    if not found.startswith(("http://", "https://")) or "{trace_id}" not in found:
+        raise SettingError(f"{name} is {found!r}; allowed is {_TRACE_URL}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,12 @@ class MonitorSettings(AlertSettings):
         (),
         "OTEL_DUCKDB_ALLOWED_HOSTS",
         "Further names the API may be asked by, with commas between them: that of a proxy.",
+    )
+    trace_url: str | None = option(
+        _trace_url,
+        None,
+        "OTEL_DUCKDB_MONITOR_TRACE_URL",
+        f"The address of a trace in Jaeger or Grafana, for the page's link: {_TRACE_URL}.",
     )
     cancel: bool = option(
         boolean, False, "OTEL_DUCKDB_MONITOR_CANCEL", "Allow running operations to be cancelled by hand."

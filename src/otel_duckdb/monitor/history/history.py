@@ -84,6 +84,11 @@ class History(Part):
                     kept.add(sample, value)
             self.left_out = left_out
 
+    @property
+    def count(self) -> int:
+        """How many series are kept."""
+        return len(self._series)
+
     def restore(self, unix_seconds: float, points: Mapping[Series, Point]) -> None:
         """Put back one minute that was kept elsewhere."""
         with self._lock:

@@ -17,6 +17,10 @@ class Durations:
         self._counts: dict[int, int] = {}
         self._number = 0
 
+    def __bool__(self) -> bool:
+        """Whether anything was counted."""
+        return self._number > 0
+
     def add(self, nanoseconds: int) -> None:
         """Count one duration."""
         mantissa, exponent = frexp(nanoseconds)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from otel_duckdb.monitor.statements.lately import STEP_SECONDS, Lately
 from otel_duckdb.monitor.statements.plans import Plans
 from otel_duckdb.monitor.statements.quantiles import Durations
 from otel_duckdb.monitor.times import iso
@@ -62,6 +64,7 @@ class Statement:
         self.cpu_seconds = 0.0
         self.slowest_trace = 0
         self._durations = Durations()
+        self._lately = Lately()
         self._callers: Counter[str] = Counter()
         self.plans = Plans()
 
@@ -79,7 +82,9 @@ class Statement:
         self.execute_ns += execution.execute_ns
         self.fetch_ns += execution.fetch_ns
         self._durations.add(duration)
-        self.last_seen = max(self.last_seen, execution.began_unix_ns / 1e9)
+        began = execution.began_unix_ns / 1e9
+        self._lately.add(began, duration)
+        self.last_seen = max(self.last_seen, began)
         if duration >= self.max_ns:
             self.max_ns = duration
             self.slowest_trace = execution.trace_id
@@ -134,6 +139,8 @@ class Statement:
             "execute_ms": self.execute_ns / 1e6,
             "fetch_ms": self.fetch_ns / 1e6,
             "share": self.total_ns / all_ns if all_ns else 0.0,
+            "lately_ms": self._lately.milliseconds(time.time()),
+            "lately_step_seconds": STEP_SECONDS,
             "profiled_calls": self.profiled,
             "spilled_bytes": self.spilled_bytes,
             "peak_memory_bytes": self.peak_memory,

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.monitor.part import Part
+from otel_duckdb.monitor.statements.lately import Latency
 from otel_duckdb.monitor.statements.statement import TEXT_CHARACTERS, Execution, Statement
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from otel_duckdb.core.operation import Operation
-    from otel_duckdb.monitor.sample import Sample
+    from otel_duckdb.monitor.sample import Sample, Series
 
 _WAITING: Final = 4096
 """Executions that wait for the next tick; who brings one more adds them up himself."""
@@ -51,6 +54,7 @@ class Statements(Listener, Part):
         self._statements: dict[tuple[str, str], Statement] = {}
         self._remainder: Statement | None = None
         self._dropped = 0
+        self._latency = Latency()
 
     def record(self, operation: Operation) -> None:
         """Hand an ended operation over."""
@@ -84,6 +88,17 @@ class Statements(Listener, Part):
         del sample
         with self._lock:
             self._add_up()
+
+    def latency(self) -> Mapping[Series, float]:
+        """Return the quantiles of the last 10 s as series for a sample."""
+        with self._lock:
+            self._add_up()
+            return self._latency.tick(time.monotonic())
+
+    @property
+    def count(self) -> int:
+        """How many statement shapes are kept."""
+        return len(self._statements)
 
     def reset(self) -> None:
         """Forget all figures."""
@@ -131,6 +146,7 @@ class Statements(Listener, Part):
                     execution.text, execution.database, execution.began_unix_ns / 1e9
                 )
             statement.add(execution)
+            self._latency.add(execution.execute_ns + execution.fetch_ns)
 
     def _drop(self) -> None:
         """Put the tenth of the shapes that took the least time into the remainder."""
