@@ -7,13 +7,12 @@ and labels before each value, is written once and kept.
 from __future__ import annotations
 
 import logging
-import math
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, HistogramDataPoint, NumberDataPoint, Sum
 
-from otel_duckdb.exporters._labels import braces, escaped, labels, metric_name
+from otel_duckdb.telemetry.prometheus_names import braces, escaped, labels, metric_name, number
 from otel_duckdb.text import encodable, printable
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Exposition:
         if isinstance(point, HistogramDataPoint):
             lines = list(self._histogram(heads, point, openmetrics))
         else:
-            lines = [heads[0] + _number(point.value)]
+            lines = [heads[0] + number(point.value)]
         family.seen.add(heads[-1])
         family.lines += lines
 
@@ -95,7 +94,7 @@ class Exposition:
             total += count
             yield f"{head}{total}.0{self._exemplars.get(head, '') if openmetrics else ''}"
         yield f"{heads[-2]}{point.count}.0"
-        yield heads[-1] + _number(point.sum)
+        yield heads[-1] + number(point.sum)
 
     def _series(self, name: str, point: NumberDataPoint | HistogramDataPoint) -> tuple[str, ...]:
         """What stands before the values of a point: one for a number; buckets, count and sum for a histogram."""
@@ -117,7 +116,7 @@ class Exposition:
                 where = heads[bisect_left(point.explicit_bounds, exemplar.value)]
                 context = f'{{span_id="{exemplar.span_id or 0:016x}",trace_id="{exemplar.trace_id:032x}"}}'
                 moment = f"{exemplar.time_unix_nano / 1e9:.3f}"
-                self._exemplars[where] = f" # {context} {_number(exemplar.value)} {moment}"
+                self._exemplars[where] = f" # {context} {number(exemplar.value)} {moment}"
 
     def _warn(self, name: str, fault: str) -> None:
         if name not in self._warned:
@@ -164,13 +163,6 @@ def _histogram_heads(name: str, own: dict[str, str], bounds: tuple[float, ...]) 
     written = [str(int(bound)) if float(bound).is_integer() else repr(float(bound)) for bound in bounds]
     buckets = (f"{name}_bucket{braces({**own, 'le': bound})} " for bound in (*written, "+Inf"))
     return (*buckets, f"{name}_count{braces(own)} ", f"{name}_sum{braces(own)} ")
-
-
-def _number(value: float) -> str:
-    number = float(value)
-    if math.isfinite(number):
-        return repr(number)
-    return "NaN" if math.isnan(number) else f"{'+' if number > 0 else '-'}Inf"
 
 
 def _target_info(resource: Resource, openmetrics: bool) -> list[str]:

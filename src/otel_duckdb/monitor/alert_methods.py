@@ -27,6 +27,15 @@ class AlertMethods:
         """Return open and resolved alerts, the newest of the resolved first, and the silences."""
         return {"open": [], "resolved": [], "silences": []} if self.alerting is None else self.alerting.alerts()
 
+    def open_alerts(self) -> list[dict[str, Any]]:
+        """Return the alerts that last, the worst first."""
+        return [] if self.alerting is None else [one.as_json() for one in self.alerting.engine.log.open_alerts()]
+
+    def audit(self, event: str, level: str = "info", /, **attributes: object) -> None:
+        """Tell of one event in the audit trail; there is none where alerting is off."""
+        if self.alerting is not None:
+            self.alerting.audit.tell(event, level, **attributes)
+
     def register_alert_handler(self, name: str, handler: Handler) -> None:
         """Call `handler` with each alert of a name, such as `DuckDBMemoryHigh` or `duckdb_memory_critical`.
 

@@ -52,6 +52,7 @@ EVENTS: Final = {
     "automatic_cleanup": "The automatic clean-up ran.",
     "emergency_cleanup": "The emergency clean-up ran.",
     "action": "One action, and on whose behalf.",
+    "acting_request": "A request to the API that acts was let through, and who sent it.",
     "refused_access": "A request to the API was refused.",
 }
 """Every event, and what it means."""

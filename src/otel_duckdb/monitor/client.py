@@ -41,16 +41,31 @@ def act(monitor: Announcement, path: str, body: dict[str, Any] | None = None) ->
 def _exchange(
     monitor: Announcement, method: str, path: str, body: str | None = None, seconds: float = _SECONDS
 ) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(monitor.host, monitor.port, timeout=seconds)
     headers = {KEY_HEADER: monitor.token, "Content-Type": "application/json"}
+    connection: http.client.HTTPConnection | None = None
     try:
+        connection = _connection(monitor, seconds)
         connection.request(method, path, body, headers)
         response = connection.getresponse()
         answer: dict[str, Any] = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise MonitorError(f"the monitor of process {monitor.pid} gives no answer: {error}") from error
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
     if response.status != http.client.OK:
         raise MonitorError(f"the monitor of process {monitor.pid} refused: {answer.get('error', response.reason)}")
     return answer
+
+
+def _connection(monitor: Announcement, seconds: float) -> http.client.HTTPConnection:
+    if not monitor.certificate:
+        return http.client.HTTPConnection(monitor.host, monitor.port, timeout=seconds)
+    import ssl  # noqa: PLC0415 - most monitors serve no TLS
+
+    # The monitor's own certificate is trusted, and no other; it is rarely made out to 127.0.0.1.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cafile=monitor.certificate)
+    return http.client.HTTPSConnection(monitor.host, monitor.port, timeout=seconds, context=context)

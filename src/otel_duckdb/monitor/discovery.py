@@ -34,6 +34,7 @@ class Announcement:
         version: The version of this package.
         started: When it began, in seconds since 1970.
         program: The program's name.
+        certificate: The file of the certificate it serves TLS with; empty where it serves none.
     """
 
     pid: int
@@ -43,6 +44,7 @@ class Announcement:
     version: str
     started: float
     program: str
+    certificate: str = ""
 
 
 class Announced:
@@ -136,5 +138,6 @@ def _read(file: Path) -> Announcement | None:
             str(told["version"]),
             float(told["started"]),
             str(told["program"]),
+            str(told.get("certificate", "")),
         )
     return None

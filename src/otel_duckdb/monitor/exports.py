@@ -54,7 +54,7 @@ def write_metrics(path: str | Path, metrics: Mapping[str, Any], shape: str | Non
     shape = shape or ("csv" if path.suffix.lower() == ".csv" else "json")
     if shape not in FORMATS:
         raise ValueError(f"format is {shape!r}; allowed is {', '.join(FORMATS)}")
-    text = _as_csv(metrics) if shape == "csv" else json.dumps(metrics, allow_nan=False) + "\n"
+    text = as_csv(metrics) if shape == "csv" else json.dumps(metrics, allow_nan=False) + "\n"
     write_privately(path, text)
 
 
@@ -75,7 +75,7 @@ def write_privately(path: Path, text: str) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error  # the name that the user gave
 
 
-def _as_csv(metrics: Mapping[str, Any]) -> str:
+def as_csv(metrics: Mapping[str, Any]) -> str:
     """One row for each time of each series; gaps have none."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")

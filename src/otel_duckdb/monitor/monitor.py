@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from otel_duckdb.core import source
-from otel_duckdb.installation import advice, version
+from otel_duckdb.installation import version
 from otel_duckdb.monitor.about import cost, settings_of
 from otel_duckdb.monitor.alert_methods import AlertMethods
 from otel_duckdb.monitor.alerting import alerting
@@ -24,9 +24,12 @@ from otel_duckdb.monitor.history.tier import RESOLUTIONS
 from otel_duckdb.monitor.report import make_report
 from otel_duckdb.monitor.running import Running
 from otel_duckdb.monitor.sample import take_sample
+from otel_duckdb.monitor.serving import serve
 from otel_duckdb.monitor.settings import MonitorSettings
 from otel_duckdb.monitor.statements import Statements
 from otel_duckdb.monitor.status import Status
+from otel_duckdb.monitor.storage import storage
+from otel_duckdb.monitor.sync import SyncProgress
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.monitor.traces import Traces
 from otel_duckdb.telemetry.section import in_section
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from otel_duckdb.monitor.api import ApiServer
     from otel_duckdb.monitor.events import Handler
     from otel_duckdb.monitor.part import Part
+    from otel_duckdb.monitor.sample import Sample
 
 _STOP_SECONDS = 5.0
 _logger = logging.getLogger("otel_duckdb")
@@ -87,11 +91,12 @@ class Monitor(AlertMethods):
         self._statements = Statements(self.settings.statements)
         self._running = Running()
         self._status = Status()
+        self._sync = SyncProgress()
         self._history = History(self.settings.series, RESOLUTIONS[-1:] if self.settings.light else RESOLUTIONS)
         self._traces = Traces()
         traces = () if self.settings.light else (self._traces,)
         self._listeners: tuple[Listener, ...] = (self._running, self._statements, *traces)
-        self.parts: list[Part] = [self._statements, *traces, self._history, self._status]
+        self.parts: list[Part] = [self._statements, *traces, self._history, self._status, self._sync]
         if self.settings.history_file:
             self.parts.append(HistoryFile(self._history, self.settings.history_file))
         self.alerting = None
@@ -128,29 +133,22 @@ class Monitor(AlertMethods):
             target=in_section(self._run), args=(self._stopping,), name="otel-duckdb-monitor", daemon=True
         )
         self._thread.start()
-        self._serve()
-
-    def _serve(self) -> None:
-        if not self.settings.serve or self.settings.light:
-            return
-        try:
-            from otel_duckdb.monitor.api import ApiServer  # noqa: PLC0415 - the extra may not be installed
-        except ModuleNotFoundError as error:
-            advised = advice(error.name or "h11", "monitor")
-            _logger.warning("otel_duckdb: the monitor's API needs %s; %s", error.name, advised)
-            return
-        options = self.settings
-        try:
-            self._api = ApiServer(self, options.host, options.port, options.api_key, options.allowed_hosts)
-        except (OSError, ValueError) as error:
-            where = printable(f"{options.host}:{options.port or 3001}")
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            _logger.warning("otel_duckdb: the monitor's API does not run on %s: %s", where, printable(reason))
+        self._api = serve(self, self.settings)
 
     @property
     def port(self) -> int | None:
         """The port of the API, None where it does not run."""
         return None if self._api is None else self._api.port
+
+    @property
+    def address(self) -> str | None:
+        """Where a browser finds the page, None where the API does not run."""
+        return None if self._api is None else self._api.address
+
+    @property
+    def token(self) -> str | None:
+        """What lets the user of this process act through the API, None where it does not run."""
+        return None if self._api is None else self._api.token
 
     def stop(self) -> None:
         """End; where it does not run nothing happens. What was seen can still be asked for."""
@@ -257,6 +255,22 @@ class Monitor(AlertMethods):
             raise CancellingIsOffError("cancelling is off; OTEL_DUCKDB_MONITOR_CANCEL=true switches it on")
         return self._running.cancel(operation_id)
 
+    def sample(self) -> Sample | None:
+        """Return the newest sample, None where none was taken yet."""
+        return self._status.sample
+
+    def sync(self) -> dict[str, Any]:
+        """Return how far each table is that this process copies: what waits, its rate, and what failed last."""
+        return self._sync.as_json()
+
+    def storage(self, database: str | None = None, *, tables: bool = False) -> dict[str, Any]:
+        """Return files of the live databases, or of that one; with `tables` also their tables, the largest first.
+
+        Raises:
+            ValueError: no database of that name is open.
+        """
+        return storage(() if self.source is None else self.source.live_databases(), database, tables=tables)
+
     def metrics(
         self,
         names: Collection[str] = (),
@@ -322,12 +336,14 @@ class Monitor(AlertMethods):
 
     def _tick(self) -> None:
         try:
-            sample = take_sample(self._statements.latency())
+            sample = take_sample({**self._statements.latency(), **dict(self._sync.points())})
         except Exception as fault:
             self.report("monitor", fault)
             return
         for part in self.parts:
             self._guard(part, part.sampled, sample)
+        if self._api is not None:
+            self._guard(self._status, self._api.sampled)
         status = None
         for event in ("check", "updated"):
             if self.events.wanted(event):

@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.monitor.alerts.settings import AlertSettings
+from otel_duckdb.monitor.server_settings import ServerSettings
 from otel_duckdb.settings import (
     MONITOR_VARIABLES,
     SettingError,
     boolean,
     choice,
     misspelt,
-    names,
     number,
     option,
     read_options,
@@ -37,7 +37,7 @@ def _trace_url(name: str, value: object) -> str:
 
 
 @dataclass(frozen=True)
-class MonitorSettings(AlertSettings):
+class MonitorSettings(AlertSettings, ServerSettings):
     """The options of the monitor: from a keyword of `Monitor`, else from the environment, else the default."""
 
     interval_ms: float | None = option(
@@ -67,43 +67,12 @@ class MonitorSettings(AlertSettings):
         "OTEL_DUCKDB_MONITOR_HISTORY_FILE",
         "A file that keeps the history by the minute over restarts; `default` is one in the user's state folder.",
     )
-    serve: bool = option(
-        boolean, True, "OTEL_DUCKDB_MONITOR_SERVE", "Answer `otel-duckdb status` and its like, and the HTTP API."
-    )
-    host: str = option(
-        text,
-        "127.0.0.1",
-        "OTEL_DUCKDB_MONITOR_HOST",
-        "Where the API listens; where other machines reach it, a key is needed.",
-    )
-    port: int | None = option(
-        whole(0, 65_535),
-        None,
-        "DUCKDB_WEB_DASHBOARD_PORT",
-        "Port of the API; else 3001, or the next one that is free. 0 takes any.",
-    )
-    api_key: str | None = option(
-        text,
-        None,
-        "OTEL_DUCKDB_MONITOR_API_KEY",
-        "What readers show in X-Monitoring-Key; without it all of this machine read.",
-    )
-    allowed_hosts: tuple[str, ...] = option(
-        names,
-        (),
-        "OTEL_DUCKDB_ALLOWED_HOSTS",
-        "Further names the API may be asked by, with commas between them: that of a proxy.",
-    )
     trace_url: str | None = option(
         _trace_url,
         None,
         "OTEL_DUCKDB_MONITOR_TRACE_URL",
         f"The address of a trace in Jaeger or Grafana, for the page's link: {_TRACE_URL}.",
     )
-    cancel: bool = option(
-        boolean, False, "OTEL_DUCKDB_MONITOR_CANCEL", "Allow running operations to be cancelled by hand."
-    )
-
     export_folder: str | None = option(
         text,
         None,

@@ -24,6 +24,7 @@ from otel_duckdb.sync.messages import safe_words
 from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.counter import Counter
 from otel_duckdb.telemetry.instance import InstanceLabels
+from otel_duckdb.telemetry.sync_tables import SyncTable
 from otel_duckdb.telemetry.window import Average
 from otel_duckdb.text import encodable, printable
 
@@ -43,14 +44,13 @@ Observed = tuple[int, float]
 
 
 class _Gauges:
-    """What the observable gauges tell of one table."""
+    """What the observable gauges tell of one table, and what the monitor is told of it."""
 
-    def __init__(self, name: str, labels: Callable[[], dict[str, AttributeValue]]) -> None:
-        self.name = name
+    def __init__(self, table: SyncTable, labels: Callable[[], dict[str, AttributeValue]]) -> None:
+        self.name = table.name
         self.labels = labels
         self.latency = Average()
-        self.observe: Callable[[], Observed | None] | None = None
-        """Looks at the buffer as it is now; None where nobody knows it any more."""
+        self.table = table
 
 
 class SyncSignals:
@@ -94,7 +94,8 @@ class SyncSignals:
             key = (database, name)
             fresh = key not in self._tables
             if fresh:
-                self._tables[key] = _Gauges(name, functools.partial(self._labels, name, encodable(database)))
+                labels = functools.partial(self._labels, name, encodable(database))
+                self._tables[key] = _Gauges(SyncTable(name, encodable(database), labels), labels)
             gauges = self._tables[key]
         if fresh:
             for counter in (self.success, self.failure, self.retries, self.rows, self.bytes):
@@ -119,7 +120,7 @@ class SyncSignals:
         del options
         found = []
         for gauges in self._known():
-            observed = gauges.observe() if gauges.observe is not None else None
+            observed = gauges.table.observe() if gauges.table.observe is not None else None
             if observed is not None:
                 pending, since = observed
                 value = pending if part == 0 else max(0.0, time.time() - since) if pending else 0.0
@@ -163,7 +164,7 @@ class TableSignals:
 
     def observe_with(self, observe: Callable[[], Observed | None] | None) -> None:
         """Ask this, at each collection, how many rows wait and since when; None ends it."""
-        self._gauges.observe = observe
+        self._gauges.table.observe = observe
 
     @contextmanager
     def span(self, **attributes: AttributeValue) -> Iterator[SyncSpan]:
@@ -191,6 +192,7 @@ class TableSignals:
             raise
         else:
             self._signals.success.add(1, self._gauges.labels())
+            self._gauges.table.success()
         finally:
             self._gauges.latency.add((time.perf_counter() - begin) * 1000)
 
@@ -207,15 +209,19 @@ class TableSignals:
         """Count an error as a failed attempt, once, though it passes here again, or as the cause of another."""
         if self._counted is None or self._counted not in (error, error.__cause__):
             self._signals.failure.add(1, self._gauges.labels())
+            self._gauges.table.failure(printable(f"{type(error).__qualname__}: {_words(error)}"))
         self._counted = error
 
     def sent(self, rows: int, size: int) -> None:
         """Count rows, and their bytes, as acknowledged."""
+        self._gauges.table.rows += rows
+        self._gauges.table.bytes += size
         self._signals.rows.add(rows, self._gauges.labels())
         self._signals.bytes.add(size, self._gauges.labels())
 
     def retried(self) -> None:
         """Count a retry."""
+        self._gauges.table.retries += 1
         self._signals.retries.add(1, self._gauges.labels())
 
 

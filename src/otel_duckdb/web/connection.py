@@ -1,23 +1,30 @@
-"""One connection to the server: reads one request, sends one answer, and waits for nobody."""
+"""One connection to the server: reads one request, sends one answer or a stream, and waits for nobody."""
 
 from __future__ import annotations
 
 import socket
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import TYPE_CHECKING, Final, Protocol
 
 import h11
 
-from otel_duckdb.web.exchange import Request, Response
+from otel_duckdb.web.exchange import Refusal, Request
 
 if TYPE_CHECKING:
-    from otel_duckdb.web.exchange import Limits
+    from collections.abc import Callable, Sequence
+
+    from otel_duckdb.web.exchange import Limits, Response, Stream
     from otel_duckdb.web.hosts import Hosts
+    from otel_duckdb.web.origins import Origins
 
 _PIECE: Final = 16_384
 _LINGER_SECONDS: Final = 1.0
-"""How long what comes after an early answer is read and dropped: to close at once could take the answer back."""
+"""How long what comes after an answer is read and dropped: to close at once could take the answer back."""
+_STREAM_READS: Final = 4_096
+"""What a stream's reader may send, who has nothing to say any more."""
+_LONGEST_NUMBER: Final = 18
 _ALWAYS: Final = (
     ("Connection", "close"),
     ("Cache-Control", "no-store"),
@@ -26,93 +33,166 @@ _ALWAYS: Final = (
 )
 
 
+class Channel(Protocol):
+    """A socket that does not block, plain or under TLS."""
+
+    def fileno(self) -> int: ...  # noqa: D102 - as a socket has it
+    def recv(self, size: int, /) -> bytes: ...  # noqa: D102 - as a socket has it
+    def send(self, piece: memoryview, /) -> int: ...  # noqa: D102 - as a socket has it
+    def shutdown(self, how: int, /) -> None: ...  # noqa: D102 - as a socket has it
+    def close(self) -> None: ...  # noqa: D102 - as a socket has it
+
+
+class Policy(Protocol):
+    """What a server's connections have in common."""
+
+    @property
+    def hosts(self) -> Hosts:
+        """The names it may be asked by."""
+
+    @property
+    def origins(self) -> Origins:
+        """The sites whose pages may ask."""
+
+    @property
+    def limits(self) -> Limits:
+        """What each may take."""
+
+    @property
+    def refuse(self) -> Callable[[Refusal], Response]:
+        """Make the answer that tells of a refusal."""
+
+
 class Connection:
     """A connection that was accepted.
 
     Attributes:
+        peer: The address at the other end.
         deadline: When it is closed if it is not done by then, by `time.monotonic`.
         request: The request once it is complete and allowed, until it is answered.
+        waiting: Whether its answer is being made elsewhere.
+        streaming: Whether its answer is a stream.
     """
 
-    def __init__(self, accepted: socket.socket, hosts: Hosts, limits: Limits) -> None:
-        accepted.setblocking(False)
-        self.socket = accepted
-        self.deadline = time.monotonic() + limits.request_seconds
+    def __init__(self, channel: Channel, peer: str, policy: Policy) -> None:
+        self.channel = channel
+        self.peer = peer
+        self.deadline = time.monotonic() + policy.limits.request_seconds
         self.request: Request | None = None
-        self._hosts = hosts
-        self._limits = limits
-        self._protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
+        self.waiting = self.streaming = False
+        self._policy = policy
+        self._limits = policy.limits
+        self._protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=policy.limits.head_bytes)
         self._head: h11.Request | None = None
-        self._head_bytes = 0
+        self._head_bytes = self._ignored = 0
         self._body = bytearray()
         self._out = memoryview(b"")
         self._answered = False
-        self._lingering = False
 
     @property
-    def sending(self) -> bool:
-        """Whether there is something to send."""
-        return bool(self._out)
+    def interest(self) -> int:
+        """What it waits for of its socket; 0 for nothing, which no selector takes."""
+        if self.waiting:
+            return 0  # that the other side has no more to say, or says too much, would be told without end
+        if not self._out:
+            return EVENT_READ
+        return EVENT_READ | EVENT_WRITE if self.streaming else EVENT_WRITE
 
     def read(self) -> bool:
         """Read what has come; False when the connection is over."""
-        if self.request is not None:
-            return True  # it waits for its answer, though the other side may have no more to say
-        try:
-            piece = self.socket.recv(_PIECE)
-        except (BlockingIOError, InterruptedError):
-            return True
-        except OSError:
-            return False
-        if piece and not self._answered:
-            self._take(piece)
-        return bool(piece)
+        while True:
+            if self.request is not None:
+                return True  # it waits for its answer, though the other side may have no more to say
+            try:
+                piece = self.channel.recv(_PIECE)
+            except (BlockingIOError, InterruptedError):
+                return True
+            except OSError:
+                return False
+            if not piece:
+                return False
+            if not self._answered:
+                self._take(piece)
+            elif self.streaming:
+                self._ignored += len(piece)
+                if self._ignored > _STREAM_READS:
+                    return False
+            if not _pending(self.channel):
+                return True
 
     def expired(self) -> bool:
         """Its time is over: say so where a request was begun; False when the connection is over."""
-        if self._answered or not self._head_bytes:
+        if self.streaming:
+            return self._end_stream()
+        if self.waiting:
+            self._refuse(HTTPStatus.GATEWAY_TIMEOUT, "The answer took too long to be made.")
+        elif self._answered or not self._head_bytes:
             return False
-        self.answer(Response(HTTPStatus.REQUEST_TIMEOUT, b"The request was not complete in time.\n"))
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request was not complete in time.")
         return self.write()
+
+    def wait(self) -> None:
+        """Its answer is being made elsewhere."""
+        self.waiting = True
+        self.deadline = time.monotonic() + self._limits.slow_seconds
 
     def answer(self, response: Response) -> None:
         """Take what is to be sent; `write` sends it."""
-        self._answered = True
-        self._lingering = self.request is None
-        self.request = None
-        self.deadline = time.monotonic() + self._limits.response_seconds
-        head = h11.Response(
-            status_code=response.status,
-            reason=HTTPStatus(response.status).phrase,
-            headers=[*response.headers, *_ALWAYS, ("Content-Length", str(len(response.body)))],
-        )
-        pieces = [self._protocol.send(head) or b""]
+        self._begin_answer(response.status, (*response.headers, ("Content-Length", str(len(response.body)))))
         if self._head is None or self._head.method != b"HEAD":
-            pieces.append(self._protocol.send(h11.Data(response.body)) or b"")
-        self._out = memoryview(b"".join(pieces))
+            self._send(h11.Data(response.body))
+        self.deadline = time.monotonic() + self._limits.response_seconds
+
+    def begin_stream(self, stream: Stream) -> None:
+        """Send the beginning of a stream; `push` and `write` send what follows."""
+        self._begin_answer(HTTPStatus.OK, stream.headers)
+        self.streaming = True
+        self._send(h11.Data(stream.begin))
+        self.deadline = time.monotonic() + self._limits.stream_seconds
+
+    def push(self, piece: bytes) -> bool:
+        """Send a piece of the stream; False where its reader has left too much unread."""
+        self._send(h11.Data(piece))
+        return self.write() and len(self._out) <= self._limits.stream_bytes
 
     def write(self) -> bool:
         """Send what can be sent; False when the connection is over."""
         try:
             while self._out:
-                self._out = self._out[self.socket.send(self._out) :]
+                self._out = self._out[self.channel.send(self._out) :]
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:
             return False
-        if not self._answered:
-            return True
-        if not self._lingering:
-            return False
-        return self._linger()
+        return self._linger() if self._answered and not self.streaming else True
 
     def close(self) -> None:
         """Free the descriptor."""
-        self.socket.close()
+        self.channel.close()
+
+    def _begin_answer(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        self._answered = True
+        self.request = None
+        self.waiting = False
+        self._out = memoryview(b"")
+        given = {name.lower() for name, _ in headers}
+        always = [(name, value) for name, value in _ALWAYS if name.lower() not in given]
+        self._send(h11.Response(status_code=status, reason=HTTPStatus(status).phrase, headers=[*headers, *always]))
+
+    def _send(self, event: h11.Event) -> None:
+        piece = self._protocol.send(event) or b""
+        self._out = memoryview(bytes(self._out) + piece) if self._out else memoryview(piece)
+
+    def _end_stream(self) -> bool:
+        self.streaming = False
+        self._send(h11.EndOfMessage())
+        self.deadline = time.monotonic() + _LINGER_SECONDS
+        return self.write()
 
     def _linger(self) -> bool:
         try:
-            self.socket.shutdown(socket.SHUT_WR)
+            self.channel.shutdown(socket.SHUT_WR)
         except OSError:
             return False
         self.deadline = time.monotonic() + _LINGER_SECONDS
@@ -142,8 +222,7 @@ class Connection:
             self._complete()
         else:
             if self._head is not None and self._protocol.they_are_waiting_for_100_continue:
-                go_on = self._protocol.send(h11.InformationalResponse(status_code=100, headers=[]))
-                self._out = memoryview(go_on or b"")
+                self._send(h11.InformationalResponse(status_code=100, headers=[]))
             return False
         return True
 
@@ -155,14 +234,17 @@ class Connection:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too long.")
         elif len(head.target) > self._limits.path_characters:
             self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "The path is too long.")
-        elif not self._hosts.allow(headers.get("host")):
+        elif not self._policy.hosts.allow(headers.get("host")):
             self._refuse(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "This server is not asked by that name; OTEL_DUCKDB_ALLOWED_HOSTS names those it may be asked by.",
             )
-        elif headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        elif not self._policy.origins.allow(head.method.decode(), headers):
             self._refuse(HTTPStatus.FORBIDDEN, "A page of another site may not ask.")
-        elif int(length) > self._limits.body_bytes:
+        elif "transfer-encoding" in headers and ("content-length" in headers or head.http_version < b"1.1"):
+            # A proxy before us may take the one for the body's end, and we the other.
+            self._refuse(HTTPStatus.BAD_REQUEST, "Where the body ends is told in two ways.")
+        elif len(length) > _LONGEST_NUMBER or int(length) > self._limits.body_bytes:
             self._too_large()
 
     def _complete(self) -> None:
@@ -176,10 +258,17 @@ class Connection:
             bytes(self._body),
             time.perf_counter(),
             query,
+            self.peer,
         )
 
     def _too_large(self) -> None:
         self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {self._limits.body_bytes} bytes are taken.")
 
     def _refuse(self, status: int, reason: str) -> None:
-        self.answer(Response(status, f"{reason}\n".encode()))
+        path = "" if self._head is None else self._head.target.decode("latin-1").partition("?")[0]
+        self.answer(self._policy.refuse(Refusal(status, reason, self.peer, path)))
+
+
+def _pending(channel: Channel) -> int:
+    pending: Callable[[], int] | None = getattr(channel, "pending", None)
+    return 0 if pending is None else pending()

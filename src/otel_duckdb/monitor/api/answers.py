@@ -23,15 +23,16 @@ class RefusalError(Exception):
 
     def response(self) -> Response:
         """The answer that tells of it."""
-        return Response(self.status, _bytes({"error": self.reason}), (*self.headers, *JSON))
+        return Response(self.status, as_json({"error": self.reason}), (*self.headers, *JSON))
 
 
-def answer(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def answer(value: Any, status: HTTPStatus = HTTPStatus.OK, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """Return a value as JSON."""
-    return Response(status, _bytes(value), JSON)
+    return Response(status, as_json(value), (*headers, *JSON))
 
 
-def _bytes(value: Any) -> bytes:
+def as_json(value: Any) -> bytes:
+    """Write a value as JSON, in one line; what is no number is null."""
     return encodable(json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), default=str)).encode()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,14 @@ def braces(pairs: Mapping[str, str]) -> str:
 def escaped(text: str) -> str:
     """A label's value, or a description in OpenMetrics, as it stands between quotes."""
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def number(value: float) -> str:
+    """A value as Prometheus reads it."""
+    found = float(value)
+    if math.isfinite(found):
+        return repr(found)
+    return "NaN" if math.isnan(found) else f"{'+' if found > 0 else '-'}Inf"
 
 
 def _label_name(key: str) -> str:
