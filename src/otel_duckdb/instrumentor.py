@@ -20,6 +20,7 @@ from otel_duckdb.arguments import PROVIDED, check_connection, check_options
 from otel_duckdb.core import source
 from otel_duckdb.core.deferred import Deferred
 from otel_duckdb.core.dispatcher import Dispatcher
+from otel_duckdb.core.forked import tell_of_forks
 from otel_duckdb.core.methods import Methods
 from otel_duckdb.declarative import is_automatic, is_named
 from otel_duckdb.engine.databases import DatabaseCounts, Databases
@@ -169,6 +170,7 @@ class _Running:
         self._patch_table.install()
         self._reload.start()
         self._deferred.start()
+        tell_of_forks(self)
         for gauges in self._gauges:
             gauges.register(self._callbacks)
         self._failed_connections.start()
@@ -224,6 +226,14 @@ class _Running:
         self.connections.clear()
         declare(None)
         atexit.unregister(self._exit)
+
+    def forked(self) -> None:
+        """In a forked child: what was open is the parent's to tell."""
+        self._patch_table.forget_other_threads()
+        for connection in self.connections:
+            connection.transaction = None
+        with self._dispatcher.muted():
+            in_section(self._drain)()
 
     def _exit(self) -> None:
         """The process ends: results are given up, and open transactions are rolled back."""

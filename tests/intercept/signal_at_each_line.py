@@ -1,6 +1,7 @@
 """A signal arrives at one line of ours after another, and its handler queries; a hang is told with its stack.
 
 With `sdk` it arrives at lines of OpenTelemetry's SDK, which the program itself called: the handler finds locks held.
+With `finalizer` a thread of the program called the SDK, and at each line a query comes as a finalizer's does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import faulthandler
 import itertools
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import duckdb
@@ -22,7 +24,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import otel_duckdb
 
-EVERYTHING, SDK = sys.argv[1:] == ["everything"], sys.argv[1:] == ["sdk"]
+EVERYTHING, FINALIZER = sys.argv[1:] == ["everything"], sys.argv[1:] == ["finalizer"]
+SDK = FINALIZER or sys.argv[1:] == ["sdk"]
 HOME = str(Path(opentelemetry.sdk.metrics.__file__).parents[1] if SDK else Path(otel_duckdb.__file__).parent)
 
 provider, reader = TracerProvider(), InMemoryMetricReader()
@@ -40,9 +43,12 @@ connection.execute("create table t (i int)")
 
 
 def handle(*_):
-    if SDK:
-        held.fetchall()  # ends an operation that was begun before
+    if FINALIZER:
+        closed.pop().fetchall()  # ends an operation that was begun before
         closed.pop().close()  # the same
+    elif SDK:
+        held.fetchall()
+        closed.pop().close()
     own.execute(f"select 1 as h{next(number)}").fetchall()
 
 
@@ -76,7 +82,7 @@ def signal_at(line):
 
     def tracer(frame, event, arg):
         code = frame.f_code
-        looks = code.co_name == "inside_the_sdk"  # at frame after frame; it holds nothing
+        looks = code.co_name == "python_inside_the_sdk"  # at frame after frame; it holds nothing
         return local if left[0] > 0 and not looks and code.co_filename.startswith(HOME) else None
 
     if SDK:
@@ -90,7 +96,33 @@ def signal_at(line):
     return left[0] <= 0
 
 
+def finalize_at_each_line():
+    lines = itertools.count()
+
+    def local(frame, event, arg):
+        if event == "line":
+            next(lines)
+            handle()
+        return local
+
+    def run():
+        with trace.get_tracer("program").start_as_current_span("parent"):
+            sys.settrace(lambda frame, event, arg: local if frame.f_code.co_filename.startswith(HOME) else None)
+            program(1)
+            sys.settrace(None)
+
+    closed.extend(connection.cursor().execute("select 1") for _ in range(2000))
+    faulthandler.dump_traceback_later(20, exit=True)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return next(lines)
+
+
 step, line = (5 if EVERYTHING else 3 if SDK else 1), 1
-while signal_at(line):
-    line += step
+if FINALIZER:
+    line = finalize_at_each_line()
+else:
+    while signal_at(line):
+        line += step
 print(line, "lines tried")  # noqa: T201 - a program

@@ -53,9 +53,10 @@ class Stress:
 
     def hook(self, span, operation):
         """Look something up in DuckDB, as a hook may."""
-        connection = self.of_hooks.get(threading.get_ident())
+        own = os.getpid(), threading.get_ident()  # a forked child may not query by a connection of its parent
+        connection = self.of_hooks.get(own)
         if connection is None:
-            connection = self.of_hooks[threading.get_ident()] = duckdb.connect()
+            connection = self.of_hooks[own] = duckdb.connect()
         span.set_attribute("looked.up", connection.execute("select 42").fetchone()[0])
         next(self.hooked)
 

@@ -135,9 +135,11 @@ def test_a_signal_handler_may_query_at_any_line_of_ours(options):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.slow
-def test_a_signal_handler_may_query_at_any_line_of_the_sdk_that_the_program_called():
-    done = subprocess.run([sys.executable, SIGNALS, "sdk"], check=False, capture_output=True, text=True, timeout=110)
+@pytest.mark.parametrize("interruption", [pytest.param("sdk", marks=pytest.mark.slow), "finalizer"])
+def test_a_signal_handler_or_a_finalizer_may_query_at_any_line_of_the_sdk_that_the_program_called(interruption):
+    done = subprocess.run(
+        [sys.executable, SIGNALS, interruption], check=False, capture_output=True, text=True, timeout=110
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout.split()[0]) > 500
 

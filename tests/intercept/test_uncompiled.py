@@ -6,8 +6,8 @@ import sys
 
 SCRIPT = """
 import json, sys
-for name in ("_fetchone", "_streams", "_wrapper"):
-    sys.modules[f"otel_duckdb.intercept.{name}"] = None
+for name in ("intercept._fetchone", "intercept._streams", "intercept._wrapper", "telemetry._section"):
+    sys.modules[f"otel_duckdb.{name}"] = None
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter

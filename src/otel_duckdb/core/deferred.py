@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from otel_duckdb.telemetry.section import INSIDE, collecting, in_section, inside_the_sdk
+from otel_duckdb.telemetry.section import INSIDE, in_section, inside_the_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +37,10 @@ class Deferred:
         if self._watch in gc.callbacks:
             gc.callbacks.remove(self._watch)
         self._collecting = 0
-        collecting(0)
         self.run()
 
     def _watch(self, phase: str, _info: dict[str, int]) -> None:
         self._collecting = threading.get_ident() if phase == "start" else 0
-        collecting(self._collecting)
 
     def __call__(self, action: Callable[[], None]) -> None:
         """Do `action` now, or after the collection or the section this thread is in."""

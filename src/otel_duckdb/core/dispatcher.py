@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from math import inf
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.operation import SlowThreshold, settle_sampled_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Iterator
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -55,6 +56,9 @@ class Call:
 class Dispatcher:
     """Tells listeners of connections and operations; each event goes to those only that define it."""
 
+    _ended: Told
+    _finished: Told
+
     def __init__(self, report: Report, slow_ns: float = inf) -> None:
         """Count what listeners raise by `report`; an operation of more than `slow_ns` nanoseconds is slow."""
         self._report = report
@@ -72,6 +76,15 @@ class Dispatcher:
         """Tell these listeners no more; operations that run now may still end without them."""
         self._listeners = [each for each in self._listeners if each not in listeners]
         self._bind()
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Tell nobody of operations that end meanwhile."""
+        self._ended = self._finished = ()
+        try:
+            yield
+        finally:
+            self._bind()
 
     def _bind(self) -> None:
         self._opened, self._closing, self._closed, self._connect_failed, self._profiling_taken = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import get_ident
 from types import FunctionType, NoneType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -194,6 +195,15 @@ class PatchTable:
         for holder in (*gate.connections, *self.relations.open(), *self.appenders.open()):
             gate.hold(holder, None)
         streams.end_all()
+
+    def forget_other_threads(self) -> None:
+        """In a forked child: the calls of other threads are under way in the parent alone."""
+        thread = get_ident()
+        for holder in (*self._gate.connections, *self.relations.working()):
+            if holder.busy_thread != thread:
+                holder.busy_thread = holder.busy_since_ns = 0
+        for connection in [key for key, scope in self._scopes.items() if scope.thread != thread]:
+            del self._scopes[connection]
 
     def working(self) -> Iterator[tuple[Connection | None, int]]:
         """The connections DuckDB works for at the moment, once for each operation, and since when, in nanoseconds."""

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from otel_duckdb.core import source
+from otel_duckdb.core.forked import tell_of_forks
 from otel_duckdb.installation import version
 from otel_duckdb.monitor.about import cost, settings_of
 from otel_duckdb.monitor.alert_methods import AlertMethods
 from otel_duckdb.monitor.alerting import alerting
 from otel_duckdb.monitor.events import Events
 from otel_duckdb.monitor.exports import make_exporter, write_metrics
-from otel_duckdb.monitor.forked import restart_in_children
 from otel_duckdb.monitor.history import History
 from otel_duckdb.monitor.history.file import HistoryFile
 from otel_duckdb.monitor.history.tier import RESOLUTIONS
@@ -84,7 +84,7 @@ class Monitor(AlertMethods):
         self._make()
         if self._exporter is not None:
             self.events.on("alert", self._export_at_alert)
-        restart_in_children(self)
+        tell_of_forks(self)
 
     def _make(self) -> None:
         """Make the parts, which have seen nothing yet."""
@@ -356,7 +356,7 @@ class Monitor(AlertMethods):
         except Exception as fault:
             self.report(part.component, fault)
 
-    def restart_in_child(self) -> None:
+    def forked(self) -> None:
         """In a forked child: the thread that ran is not here, and what it saw is the parent's."""
         if self._thread is None:
             return

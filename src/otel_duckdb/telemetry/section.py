@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -23,52 +23,41 @@ T = TypeVar("T")
 INSIDE: Final[ContextVar[bool]] = ContextVar("otel_duckdb_inside", default=False)
 """Whether code of this package runs. Greenlets and tasks have one each, and a signal handler that of its thread."""
 
-
 _SDK: Final = os.path.join("", "opentelemetry", "sdk", "")  # noqa: PTH118 - a part of a path
 _CALLBACKS: Final = os.path.join(_SDK, "metrics", "_internal", "instrument.py")  # noqa: PTH118 - the same
 _NOT, _LOCKING, _CALLING = range(3)
-_FILES_LIMIT: Final = 10_000
-_files: dict[str, int] = {}
-"""Which files are the SDK's; those of notebooks and of generated code have no end."""
-_collecting: Final = [0]
-_main: Final = [threading.main_thread().ident]
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _main.__setitem__(0, threading.get_ident()))
 
 
 def _judge(file: str) -> int:
-    if len(_files) >= _FILES_LIMIT:
-        _files.clear()
-    found = _CALLING if file.endswith(_CALLBACKS) else _LOCKING if os.sep + _SDK in file else _NOT
-    return _files.setdefault(file, found)
+    return _CALLING if file.endswith(_CALLBACKS) else _LOCKING if os.sep + _SDK in file else _NOT
 
 
-def collecting(thread: int) -> None:
-    """Tell the thread in which the garbage collector runs; 0 where it does not."""
-    _collecting[0] = thread
+_judge_once: Final = lru_cache(10_000)(_judge)  # the files of notebooks and of generated code have no end
 
 
-def inside_the_sdk() -> bool:
+def python_inside_the_sdk() -> bool:
     """Whether this thread was interrupted in the middle of OpenTelemetry's SDK, by a signal or a finalizer.
 
     The program called the SDK itself, and its locks may be held: to tell it anything would wait for them for ever. The
-    callback of an observable instrument is called where none is held that matters. Python runs signal handlers in the
-    main thread; others are looked at in a garbage collection only, for the look takes time for each frame.
+    callback of an observable instrument is called where none is held that matters.
     """
-    thread = threading.get_ident()
-    if thread != _main[0] and thread != _collecting[0]:
-        return False
-    files = _files
-    frame: FrameType | None = sys._getframe(2)  # the first two are ours
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        file = frame.f_code.co_filename
-        found = files.get(file)
-        if found is None:
-            found = _judge(file)
+        found = _judge_once(frame.f_code.co_filename)
         if found:
             return found == _LOCKING
         frame = frame.f_back
     return False
+
+
+inside_the_sdk: Callable[[], bool] = python_inside_the_sdk
+try:
+    from otel_duckdb.telemetry import _section
+except ImportError:  # nothing was compiled; the look takes five times as long
+    pass
+else:
+    _section.judge_by(_judge)
+    inside_the_sdk = _section.inside_the_sdk
 
 
 def in_section(action: Callable[P, T]) -> Callable[P, T]:

@@ -1,0 +1,95 @@
+"""A forked child tells of what it does itself; what was open at the fork is its parent's to tell."""
+
+import gc
+import json
+import os
+import signal
+import threading
+
+import duckdb
+import pytest
+
+from otel_duckdb import DuckDBInstrumentor
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+
+
+def in_child(work):
+    """What `work` returns in a forked child, as JSON has it."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        gc.disable()  # DuckDB itself dies where a forked child drops a connection of its parent
+        signal.alarm(20)
+        try:
+            os.write(writing, json.dumps(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        told = answer.read()
+    _, status = os.waitpid(child, 0)
+    assert (status, bool(told)) == (0, True)
+    return json.loads(told)
+
+
+def test_the_end_of_a_child_ends_no_operation_and_fails_no_transaction_of_its_parent(telemetry):
+    telemetry.instrument()
+    writer, holder, streamer = duckdb.connect(), duckdb.connect(), duckdb.connect()
+    writer.execute("create table t (i int)")
+    writer.begin()
+    writer.execute("insert into t values (1)")
+    holder.execute("select * from range(100000)").fetchone()
+    relation = streamer.sql("select * from range(100000)")
+    reader = (getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader)(2000)
+    reader.read_next_batch()
+    failed = telemetry.value("duckdb_transaction_failure_count", database="memory")
+    before = len(telemetry.spans())
+
+    def end():
+        DuckDBInstrumentor()._running._exit()  # as at the exit of the process
+        return [telemetry.names()[before:], telemetry.value("duckdb_transaction_failure_count", database="memory")]
+
+    assert in_child(end) == [[], failed]
+    writer.commit()
+    holder.close()
+    reader.close()
+    del reader, relation
+    assert len(telemetry.spans()) >= before + 3
+    assert telemetry.value("duckdb_transaction_failure_count", database="memory") == failed
+
+
+def test_a_child_records_its_own_queries(telemetry):
+    telemetry.instrument()
+    held = duckdb.connect()
+    held.execute("select * from range(100000)").fetchone()
+    before = len(telemetry.spans())
+
+    def query():
+        duckdb.connect().execute("select 1 as own").fetchall()
+        return telemetry.names()[before:]
+
+    assert in_child(query) == ["SELECT"]
+
+
+def test_a_query_of_another_thread_does_not_run_for_ever_in_a_child(telemetry):
+    telemetry.instrument()
+    connection, inside, go_on = duckdb.connect(), threading.Event(), threading.Event()
+
+    def wait(number: int) -> int:
+        inside.set()
+        go_on.wait()
+        return number
+
+    connection.create_function("wait", wait, side_effects=True)
+    thread = threading.Thread(target=lambda: connection.execute("select wait(1::bigint)").fetchall())
+    thread.start()
+    inside.wait()
+    try:
+        assert telemetry.value("duckdb_active_queries", database="memory") == 1
+        names = "duckdb_active_queries", "duckdb_oldest_query_seconds"
+        told = in_child(lambda: [telemetry.value(name, database="memory") for name in names])
+    finally:
+        go_on.set()
+        thread.join()
+    assert told == [0, 0]
