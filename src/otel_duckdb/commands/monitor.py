@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,9 @@ def command(database: Path, interval: float, serve: bool, port: int | None, read
         raise CommandError(_opening(database, error)) from error
     with connection, Monitor(interval_ms=interval * 1e3, serve=serve, port=port) as monitor:
         if monitor.port is not None and not as_json:
-            click.echo(f"the page is at http://127.0.0.1:{monitor.port}/, the API at /api/status")
+            click.echo(f"the page is at {monitor.address}, the API at {monitor.address}api/status")
+            if sys.stdout.isatty():  # a file or a journal may be read by others
+                click.echo(f"who acts there enters this token: {monitor.token}")
         _watch(monitor, interval, ending, as_json=as_json)
     return 0
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import asked, console, monitors, with_monitor
+from otel_duckdb.commands._monitors import asked, console, monitors, one_monitor, with_monitor
 from otel_duckdb.monitor.figures import bytes_text, duration_text
 
 if TYPE_CHECKING:
@@ -20,12 +20,16 @@ _STYLES = {"healthy": "green", "warning": "yellow", "critical": "bold red", "eme
 
 @click.command("status", short_help="Tell how the programs that run with a monitor are.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object, or a list of them where several run.")
+@click.option("--token", is_flag=True, help="Print only the token that lets you act, on the page too.")
 @with_monitor
-def command(as_json: bool, pid: int | None) -> int:
+def command(as_json: bool, token: bool, pid: int | None) -> int:
     """Tell how each program of this machine and user is whose monitor runs.
 
     Exit code 0 if all are healthy, 1 if one is not, or none runs.
     """
+    if token:
+        click.echo(one_monitor(pid).token)
+        return 0
     found, failures = [], []
     for monitor in monitors(pid):
         try:

@@ -57,7 +57,7 @@ class Access:
         if known is None and (acts or self._keys):
             what = "acts" if acts else "reads"
             raise RefusalError(HTTPStatus.UNAUTHORIZED, f"who {what} here shows the key in {KEY_HEADER}")
-        if acts:
+        if request.method == "POST":  # nothing else acts, and is told which method is meant
             self._check_page(request)
 
     def session(self, request: Request) -> dict[str, bool]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EVENTS: Final = "/api/events"
 SESSIONS: Final = ("/api/login", "/api/logout")
+READ_ELSEWHERE: Final = (EVENTS, "/api/session", "/healthz", "/openapi.json")
+"""What is read, and not answered from what the monitor knows."""
 
 
 class Routes:
@@ -51,9 +53,7 @@ class Routes:
 
     def allowed(self, path: str) -> str:
         """The methods that an address takes, as the header `Allow` has them; empty where there is none such."""
-        if path == EVENTS or self._reading.has(path):
-            return "GET, HEAD"
-        if path == "/api/session":
+        if path in READ_ELSEWHERE or self._reading.has(path):
             return "GET, HEAD"
         return "POST" if path in SESSIONS or path in self._acting.paths or path.startswith(ACTIONS) else ""
 
