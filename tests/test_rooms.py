@@ -22,7 +22,8 @@ MAY_IMPORT = {
     # What a module of the first room may import beside its own room. The order is that of the floors.
     "contract": set(),
     "text": set(),
-    "settings": set(),
+    "features": set(),
+    "settings": {"features"},
     "installation": set(),
     "error_messages": set(),
     "statement": {"text"},

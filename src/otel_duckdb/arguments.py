@@ -24,7 +24,7 @@ PROVIDED: Final = (*_METHODS, *_FUNCTIONS)
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Raise a SettingError for an option that is unknown, or whose value is not allowed."""
-    Settings.load({name: value for name, value in options.items() if name not in PROVIDED})
+    _settings(options)
     for name, method in _METHODS.items():
         given = options.get(name)
         if given is not None and not callable(getattr(given, method, None)):
@@ -33,6 +33,15 @@ def check_options(options: Mapping[str, Any]) -> None:
         given = options.get(name)
         if given is not None and not callable(given):
             raise SettingError(f"{name} is {_short(given)}; allowed is a function")
+
+
+def is_wanted(options: Mapping[str, Any]) -> bool:
+    """Whether the switches of features let DuckDB be instrumented."""
+    return _settings(options).analytics
+
+
+def _settings(options: Mapping[str, Any]) -> Settings:
+    return Settings.load({name: value for name, value in options.items() if name not in PROVIDED})
 
 
 def check_connection(connection: object) -> None:

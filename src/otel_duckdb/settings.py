@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.features import SwitchError, check_needs, read_file, read_switches
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -96,6 +98,14 @@ def text(name: str, value: object) -> str:
     return str(value)
 
 
+def filled(name: str, value: object) -> str:
+    """Read a text that is not empty from an option's value, or raise a `SettingError`."""
+    found = str(value).strip()
+    if not found:
+        raise _fail(name, value, "a text that is not empty")
+    return found
+
+
 def names(name: str, value: object) -> tuple[str, ...]:
     """Read names from an option's value, with commas between them or in a list, or raise a `SettingError`."""
     parts = value.split(",") if isinstance(value, str) else value
@@ -152,6 +162,14 @@ def _bytes(name: str, value: object) -> int:
     return size
 
 
+def switches(name: str, value: object) -> dict[str, bool]:
+    """Read switches of features from an option's value, or raise a `SettingError`."""
+    try:
+        return read_switches(value)
+    except SwitchError as error:
+        raise SettingError(f"{name}: {error}") from None
+
+
 def option(parse: Callable[[str, object], Any], default: Any, environment: str, meaning: str) -> Any:
     """Return the field of an option: what reads it, its default, its environment variable, its meaning."""
     return field(default=default, metadata={"parse": parse, "environment": environment, "meaning": meaning})
@@ -183,6 +201,15 @@ class Settings:
         200,
         "OTEL_DUCKDB_METRIC_TABLES",
         "Most distinct values of `table_name`; all further tables are `_other`.",
+    )
+    features: Mapping[str, bool] | None = option(
+        switches,
+        None,
+        "OTEL_DUCKDB_FEATURES",
+        "Switches: `monitoring,alerting=false`, or a mapping; see docs/monitor.md.",
+    )
+    features_file: str | None = option(
+        text, None, "OTEL_DUCKDB_FEATURES_FILE", "A YAML or JSON file with switches of features."
     )
     monitor: bool = option(
         boolean, False, "OTEL_DUCKDB_MONITOR", "Run the monitor in this process; its options are in docs/monitor.md."
@@ -268,7 +295,46 @@ class Settings:
         Raises:
             SettingError: an option is unknown or its value is not allowed.
         """
-        return cls(**read_options(cls, options or {}, environment))
+        values = read_options(cls, options or {}, environment)
+        by = {"monitoring": ("monitor", True, False), "profiling": ("profile", None, "off")}
+        return cls(**switched(values, by, {"analytics": True, "monitoring": values.get("monitor", False)}))
+
+    @property
+    def analytics(self) -> bool:
+        """Whether DuckDB is to be instrumented at all."""
+        return (self.features or {}).get("analytics", True)
+
+
+def switched(
+    values: dict[str, Any], by: Mapping[str, tuple[str, Any, Any]], otherwise: Mapping[str, bool]
+) -> dict[str, Any]:
+    """Return options with what the switches of features make of them, and all switches as `features`.
+
+    Args:
+        values: The options that were given, `features` and `features_file` among them.
+        by: For a feature the option it switches, and that option's values for on (None leaves it) and for off.
+        otherwise: The features that no switch names.
+
+    Raises:
+        SettingError: a feature is on and what it needs is off, or a switch contradicts its option.
+    """
+    try:
+        given = {**(read_file(values["features_file"]) if values.get("features_file") else {})}
+        given |= values.get("features") or {}
+        check_needs(given, otherwise)
+    except SwitchError as error:
+        raise SettingError(str(error)) from None
+    made = {**values, "features": given}
+    for feature, (name, on, off) in by.items():
+        if feature not in given:
+            continue
+        wanted, own = on if given[feature] else off, values.get(name)
+        if own is not None and ((own == off) if given[feature] else (own != off)):
+            words = "on" if given[feature] else "off"
+            raise SettingError(f"the feature {feature} is {words}, and the option {name} is {own!r}; say one of them")
+        if wanted is not None:
+            made[name] = wanted
+    return made
 
 
 def read_options(

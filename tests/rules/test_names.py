@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from otel_duckdb import contract
+from otel_duckdb.features import OTHER_NAMES
 from otel_duckdb.rules import alerts
 from otel_duckdb.rules.dashboards import dashboards
 
@@ -72,7 +73,7 @@ def test_the_docs_name_metrics_of_the_contract(path):
     code = re.findall(r"`[^`\n]+`", text)
     others = {"otel_duckdb", "otel_duckdb_sync"}  # the scope, and the schema of the sync's journal
     if path.name == "monitor.md":  # names of others' scripts, and what the API calls them
-        others |= {"duckdb_memory_percent", "duckdb_memory_warning", "duckdb_memory_critical"}
+        others |= {"duckdb_memory_percent", "duckdb_memory_warning", "duckdb_memory_critical", *OTHER_NAMES}
     assert named_in(" ".join(code)) - others <= NAMES
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb.settings import SettingError, boolean, names, option, text, whole
+from otel_duckdb.settings import SettingError, boolean, filled, names, option, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class ServerSettings:
         boolean, True, "OTEL_DUCKDB_MONITOR_SERVE", "Answer `otel-duckdb status` and its like, and the HTTP API."
     )
     host: str = option(
-        text,
+        filled,
         "127.0.0.1",
         "OTEL_DUCKDB_MONITOR_HOST",
         "Where the API listens; where other machines reach it, a key is needed.",

@@ -17,6 +17,8 @@ from otel_duckdb.settings import (
     number,
     option,
     read_options,
+    switched,
+    switches,
     text,
     whole,
 )
@@ -40,6 +42,12 @@ def _trace_url(name: str, value: object) -> str:
 class MonitorSettings(AlertSettings, ServerSettings):
     """The options of the monitor: from a keyword of `Monitor`, else from the environment, else the default."""
 
+    features: Mapping[str, bool] | None = option(
+        switches, None, "OTEL_DUCKDB_FEATURES", "Switches: `monitoring,alerting=false`, or a mapping."
+    )
+    features_file: str | None = option(
+        text, None, "OTEL_DUCKDB_FEATURES_FILE", "A YAML or JSON file with switches of features."
+    )
     interval_ms: float | None = option(
         number(LEAST_INTERVAL_MS, 3_600_000, "milliseconds"),
         None,
@@ -104,7 +112,15 @@ class MonitorSettings(AlertSettings, ServerSettings):
         Raises:
             SettingError: an option is unknown or its value is not allowed.
         """
-        return cls(**read_options(cls, options or {}, environment, " of the monitor"))
+        values = read_options(cls, options or {}, environment, " of the monitor")
+        by = {"alerting": ("alerting", True, False), "page": ("serve", True, False)}
+        on = {name: bool(values.get(name)) for name in ("alerting",)}
+        return cls(**switched(values, by, {"analytics": True, "monitoring": True, **on}))
+
+    @property
+    def monitoring(self) -> bool:
+        """Whether a switch of features lets the monitor run."""
+        return (self.features or {}).get("monitoring", True)
 
     @property
     def interval_seconds(self) -> float:
