@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from otel_duckdb.monitor.part import Part
+from otel_duckdb.monitor.posting import TIMEOUT, host_of, post_json
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.settings import SettingError
 from otel_duckdb.telemetry.locks import make_lock
@@ -34,7 +33,6 @@ _OURS: Final = re.compile(r"duckdb-metrics-\d{8}T\d{12}Z\.(json|csv)")
 _DAY: Final = 86_400.0
 _ALERT_PAUSE: Final = 60.0
 """Seconds between two exports because of alerts: alerts that flap must not fill the disk."""
-_TIMEOUT: Final = 10.0
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -184,32 +182,17 @@ class Exporter(Part):
                 path.unlink(missing_ok=True)
 
 
-class _NoRedirect(HTTPRedirectHandler):
-    """A report goes where the user said, and nowhere else."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def post_report(report: Mapping[str, Any], url: str, timeout: float = _TIMEOUT) -> None:
+def post_report(report: Mapping[str, Any], url: str, timeout: float = TIMEOUT) -> None:
     """Post a report of `make_report` as JSON, as `MONITORING_WEBHOOK` asks for.
 
     Raises:
         SettingError: `url` is no address of HTTP.
         OSError: it could not be posted; the message names the host alone, for the rest of an address is often a secret.
     """
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.scheme in {"http", "https"} else None
-    except ValueError:
-        host = None
-    if host is None:
-        raise SettingError("the address of the webhook must begin with http:// or https://, and name a host")
+    host = host_of(url)
     body = json.dumps(report, allow_nan=False, default=str).encode()
-    request = Request(url, body, {"Content-Type": "application/json"}, method="POST")  # noqa: S310 - seen above
     try:
-        with build_opener(_NoRedirect).open(request, timeout=timeout) as answer:
-            answer.read(1024)
+        post_json(url, body, timeout)
     except HTTPError as error:
         error.close()
         raise OSError(f"webhook {host} answered HTTP {error.code}") from None

@@ -9,10 +9,10 @@ from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from otel_duckdb.installation import install_command
 from otel_duckdb.monitor.notification.payload import html_text, plain_text, title, webhook_payload
+from otel_duckdb.monitor.posting import TIMEOUT, host_of, post_json
 from otel_duckdb.settings import SettingError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from otel_duckdb.monitor.alerts.alert import Alert
 
-TIMEOUT: Final = 10.0
 _REFUSED: Final = range(400, 500)
 _TRY_AGAIN: Final = {408, 425, 429}
 _SUBMISSION: Final = 587
@@ -48,13 +47,6 @@ class Sender(Protocol):
         """
 
 
-class _NoRedirect(HTTPRedirectHandler):
-    """An alert is posted where the user said, and nowhere else."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 class Webhook:
     """Posts JSON to an address."""
 
@@ -64,21 +56,15 @@ class Webhook:
         Raises:
             SettingError: it is no address of HTTP.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            # Its path is often a secret, so the message does not show the address.
-            raise SettingError("the address of the webhook must begin with http:// or https://, and name a host")
-        self.name = f"webhook {parts.hostname}"
+        self.name = f"webhook {host_of(url)}"
         self._url = url
         self._timeout = timeout
 
     def send(self, alerts: Sequence[Alert]) -> None:
         """Post one message."""
         body = json.dumps(webhook_payload(alerts), allow_nan=False, default=str).encode()
-        request = Request(self._url, body, {"Content-Type": "application/json"}, method="POST")  # noqa: S310 - seen above
         try:
-            with build_opener(_NoRedirect).open(request, timeout=self._timeout) as answer:
-                answer.read(1024)
+            post_json(self._url, body, self._timeout)
         except HTTPError as error:
             error.close()
             if error.code in _REFUSED and error.code not in _TRY_AGAIN:
