@@ -82,16 +82,41 @@ def test_more_series_than_the_limit_are_left_out_and_counted():
     assert (len(told["series"]), told["left_out"]) == (2, 3)
 
 
-def test_a_clock_set_back_is_followed(monkeypatch):
+def test_a_clock_that_is_set_takes_all_that_was_kept_along(monkeypatch):
     history = History()
     for second in range(60):
         history.sampled(sample(second, second))
     for second in range(60, 70):
         history.sampled(sample(second, second, clock=1_000_000.0 - 30))
-    monkeypatch.setattr("time.time", lambda: 1_000_040.0)
-    [told] = history.as_json(start=1_000_020, end=1_000_045, step=1)["series"]
-    assert told["mean"][:20] == [*range(20, 30), *range(60, 70)]
-    assert set(told["mean"][20:]) == {None}
+    monkeypatch.setattr("time.time", lambda: 1_000_039.0)
+    [told] = history.as_json(start=1_000_000, end=1_000_039, step=1)["series"]
+    assert told["mean"] == list(range(30, 70))
+
+
+@pytest.mark.parametrize("days", [1, 3650, -1, -3650])
+def test_a_clock_that_jumps_far_and_back_loses_nothing(monkeypatch, days):
+    history, clock = History(), 1_000_000_000.0
+    for second in range(100):
+        history.sampled(sample(second, second, clock=clock))
+    for second in range(100, 103):
+        history.sampled(sample(second, second, clock=clock + days * 86_400))
+    for second in range(103, 110):
+        history.sampled(sample(second, second, clock=clock))
+    monkeypatch.setattr("time.time", lambda: clock + 109)
+    told = history.as_json(start=clock, end=clock + 109, step=1)
+    assert told["times"][0] == clock
+    assert told["series"][0]["mean"] == list(range(110))
+    coarse = history.as_json(start=clock, end=clock + 109, step=60)["series"][0]
+    assert min(value for value in coarse["min"] if value is not None) == 0
+
+
+def test_a_clock_that_creeps_and_is_put_right_makes_no_gap(monkeypatch):
+    history = History()
+    monkeypatch.setattr("time.time", lambda: 1_000_099.0)
+    for second in range(100):
+        history.sampled(sample(second, second, clock=1_000_000.0 - second * 0.01))
+    told = history.as_json(start=1_000_000, end=1_000_099, step=1)["series"][0]["mean"]
+    assert told == list(range(100))
 
 
 @pytest.mark.parametrize("step", [0, -1, float("nan"), float("inf")])

@@ -90,10 +90,39 @@ def test_rows_that_make_no_sense_are_passed_over(tmp_path):
     assert means(after)
 
 
-def test_what_is_older_than_a_day_is_removed(tmp_path):
-    _, file = filled(tmp_path / "h.sqlite", 61, begin=NOW - 200_000)
+def minutes(path):
+    with sqlite3.connect(path) as connection:
+        return [minute for (minute,) in connection.execute("SELECT minute FROM minutes ORDER BY minute")]
+
+
+def test_what_is_more_than_a_day_is_removed_the_farthest_first(tmp_path):
+    path, now = tmp_path / "h.sqlite", int(NOW // 60)
+    _, file = filled(path, 61)
     file.stop()
-    _, file = filled(tmp_path / "h.sqlite", 121)
+    with sqlite3.connect(path) as connection:
+        old = [(minute, b"") for minute in range(now - 5000, now - 3000)]
+        connection.executemany("INSERT INTO minutes VALUES (?, ?)", old)
+    _, file = filled(path, 121)
     file.stop()
-    with sqlite3.connect(tmp_path / "h.sqlite") as connection:
-        assert connection.execute("SELECT min(minute) FROM minutes").fetchone()[0] > (NOW - 90_100) // 60
+    kept = minutes(path)
+    assert len(kept) <= 1502
+    assert kept[-1] >= now - 10
+    assert kept[0] > now - 5000
+
+
+def test_a_clock_that_is_set_far_ahead_for_a_while_empties_no_file(tmp_path, monkeypatch):
+    path = tmp_path / "h.sqlite"
+    history, file = filled(path, 300)
+    before = minutes(path)
+    for clock in (NOW + 20 * 365 * 86_400, NOW - 300):  # the year after next, and back
+        monkeypatch.setattr("time.time", lambda clock=clock: clock)
+        for second in range(300, 430):
+            sample = Sample(clock + second, float(second), {USED: float(second)})
+            history.sampled(sample)
+            file.sampled(sample)
+    file.stop()
+    assert set(before) <= set(minutes(path))
+    monkeypatch.setattr("time.time", lambda: NOW)
+    after = History()
+    HistoryFile(after, str(path)).start()
+    assert len(means(after)) >= 5

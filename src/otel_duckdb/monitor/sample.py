@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from otel_duckdb.monitor.times import elapsed_seconds
 from otel_duckdb.telemetry.gauges import observe_all
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Sample:
 
     Attributes:
         unix_seconds: When, in seconds since 1970.
-        monotonic: The same moment by `time.monotonic()`; for rates, as the other clock may jump.
+        monotonic: The same moment by a clock that nobody sets; for rates, as the other may jump.
         values: The value of each series, in the metric's unit.
     """
 
@@ -64,7 +65,7 @@ class Sample:
 
 def take_sample(further: Mapping[Series, float] | None = None) -> Sample:
     """Ask every gauge of the process for its present points; `further` are those that the monitor knows itself."""
-    unix_seconds, monotonic = time.time(), time.monotonic()
+    unix_seconds, monotonic = time.time(), elapsed_seconds()
     values: dict[Series, float] = dict(further or {})
     for metric, point in observe_all():
         labels = tuple(sorted((name, str(value)) for name, value in (point.attributes or {}).items()))

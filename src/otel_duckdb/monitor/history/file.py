@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DEFAULT: Final = "default"
 _MINUTE: Final = 60
 _KEPT_SECONDS: Final = 86_400 + 3_600
+_MINUTES: Final = _KEPT_SECONDS // _MINUTE
+"""Minutes in the file; further ones go that are farthest from the present, whatever the clock was set to meanwhile."""
 _POINT: Final = struct.Struct("<Ifff")
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS series (
@@ -31,7 +33,13 @@ CREATE TABLE IF NOT EXISTS series (
 );
 CREATE TABLE IF NOT EXISTS minutes (minute INTEGER PRIMARY KEY, points BLOB NOT NULL);
 """
-_MINUTES_SINCE: Final = "SELECT minute, points FROM minutes WHERE minute > ? ORDER BY minute"
+_BETWEEN: Final = "SELECT minute, points FROM minutes WHERE minute > ? AND minute <= ? ORDER BY minute"
+_FORGET: Final = """
+DELETE FROM minutes WHERE minute IN (
+    SELECT minute FROM minutes ORDER BY abs(minute - ?) DESC
+    LIMIT max(0, (SELECT count(*) FROM minutes) - ?)
+)
+"""
 _ALL_SERIES: Final = "SELECT id, metric, labels FROM series"
 _logger: Final = logging.getLogger("otel_duckdb")
 
@@ -98,8 +106,8 @@ class HistoryFile(Part):
         self._restore(connection, known)
 
     def _restore(self, connection: sqlite3.Connection, known: dict[int, Series | None]) -> None:
-        since = int((time.time() - _KEPT_SECONDS) // _MINUTE)
-        with closing(connection.execute(_MINUTES_SINCE, (since,))) as rows:
+        now = int(time.time() // _MINUTE)
+        with closing(connection.execute(_BETWEEN, (now - _KEPT_SECONDS // _MINUTE, now))) as rows:
             for minute, blob in rows:
                 if not isinstance(blob, bytes) or len(blob) % _POINT.size:
                     continue
@@ -119,7 +127,7 @@ class HistoryFile(Part):
                 points = self._history.minute(minute * _MINUTE)
                 packed = [_POINT.pack(self._number(connection, series), *point) for series, point in points.items()]
                 connection.execute("INSERT OR REPLACE INTO minutes VALUES (?, ?)", (minute, b"".join(packed)))
-                connection.execute("DELETE FROM minutes WHERE minute < ?", (minute - _KEPT_SECONDS // _MINUTE,))
+                connection.execute(_FORGET, (minute, _MINUTES))
         except (OSError, sqlite3.Error, struct.error, OverflowError) as error:
             self._give_up(error)
 

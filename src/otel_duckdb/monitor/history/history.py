@@ -10,6 +10,7 @@ from otel_duckdb import contract
 from otel_duckdb.contract import Kind, Metric
 from otel_duckdb.monitor.history.tier import RESOLUTIONS, Point, Resolution, Tier
 from otel_duckdb.monitor.part import Part
+from otel_duckdb.monitor.times import elapsed_seconds
 from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _GONE_SECONDS: Final = 120.0
 """How long a series must not have been sampled before a new one may take its place, where there is no other."""
 _JUMP_SECONDS: Final = 2.0
+"""What the clock must have been set by, so that it is no matter of when a sample was taken."""
 _MOST_STEPS: Final = 5_000
 METRICS: Final[Mapping[str, Metric]] = {
     value.name: value for value in vars(contract).values() if isinstance(value, Metric)
@@ -36,7 +38,7 @@ class _Series:
         self.seen = 0.0
         self._before: tuple[float, float] | None = None
 
-    def add(self, sample: Sample, value: float) -> None:
+    def add(self, sample: Sample, axis: float, value: float) -> None:
         self.seen = sample.monotonic
         if self.counts:
             before, self._before = self._before, (sample.monotonic, value)
@@ -44,11 +46,14 @@ class _Series:
                 return
             value = (value - before[1]) / (sample.monotonic - before[0])
         for tier in self.tiers:
-            tier.add(sample.unix_seconds, value)
+            tier.add(axis, value)
 
 
 class History(Part):
     """Keeps each sample, and answers for any range of the last day.
+
+    It is kept on an axis of its own, which goes on evenly whatever is done to the clock: where that is set, what was
+    kept before moves with it, and nothing is lost.
 
     At most `limit` series are kept. A further one takes the place of the one that has not been sampled for the longest
     time, at least two minutes, or is left out.
@@ -67,12 +72,13 @@ class History(Part):
         self._limit = limit
         self._lock = make_reentrant_lock()
         self._series: dict[Series, _Series] = {}
-        self._before: tuple[float, float] | None = None
+        self._began: float | None = None
+        self._shift = 0.0
 
     def sampled(self, sample: Sample) -> None:
         """Keep the values of the sample."""
         with self._lock:
-            self._follow_the_clock(sample)
+            axis = self._axis(sample)
             left_out = 0
             for series, value in sample.values.items():
                 kept = self._series.get(series)
@@ -81,7 +87,7 @@ class History(Part):
                 if kept is None:
                     left_out += 1
                 else:
-                    kept.add(sample, value)
+                    kept.add(sample, axis, value)
             self.left_out = left_out
 
     @property
@@ -93,14 +99,14 @@ class History(Part):
         """Put back one minute that was kept elsewhere."""
         with self._lock:
             for series, point in points.items():
-                kept = self._series.get(series) or self._begin(series, time.monotonic())
+                kept = self._series.get(series) or self._begin(series, elapsed_seconds())
                 if kept is not None:
-                    kept.tiers[-1].restore(unix_seconds, point)
+                    kept.tiers[-1].restore(unix_seconds - self._shift, point)
 
     def minute(self, unix_seconds: float) -> dict[Series, Point]:
         """The points of the coarsest resolution at that time."""
-        step = int(unix_seconds // self.resolutions[-1].seconds)
         with self._lock:
+            step = int((unix_seconds - self._shift) // self.resolutions[-1].seconds)
             found = ((series, kept.tiers[-1].at(step)) for series, kept in self._series.items())
             return {series: point for series, point in found if point is not None}
 
@@ -124,13 +130,14 @@ class History(Part):
         if not 0 < end - start <= 366 * 86_400:
             raise ValueError(f"the range from {start:.0f} to {end:.0f} is none, or more than a year")
         resolution, wanted = self._fitting(start, end, step)
-        steps = range(int(start // wanted), int(end // wanted) + 1)
-        if len(steps) > _MOST_STEPS:
-            raise ValueError(f"step is {wanted} s, which makes {len(steps)} steps; at most {_MOST_STEPS} are told")
         with self._lock:
+            shift = self._shift
+            steps = range(int((start - shift) // wanted), int((end - shift) // wanted) + 1)
+            if len(steps) > _MOST_STEPS:
+                raise ValueError(f"step is {wanted} s, which makes {len(steps)} steps; at most {_MOST_STEPS} are told")
             shown = [series for series in self._series if not names or series.metric in names]
             return {
-                "times": [number * wanted for number in steps],
+                "times": [number * wanted + shift for number in steps],
                 "step": wanted,
                 "left_out": self.left_out,
                 "series": [self._told(series, resolution, wanted, steps) for series in shown],
@@ -178,16 +185,15 @@ class History(Part):
         kept = self._series[series] = _Series(self.resolutions, counts=counts)
         return kept
 
-    def _follow_the_clock(self, sample: Sample) -> None:
-        """Where the clock was set back, give up what lies after the present."""
-        before, self._before = self._before, (sample.monotonic, sample.unix_seconds)
-        if before is None:
-            return
-        expected = before[1] + sample.monotonic - before[0]
-        if sample.unix_seconds < expected - _JUMP_SECONDS:
-            for kept in self._series.values():
-                for tier in kept.tiers:
-                    tier.rewind(sample.unix_seconds)
+    def _axis(self, sample: Sample) -> float:
+        """Where on the axis the sample lies, and how far the clock is from it since it was set."""
+        if self._began is None:
+            self._began = sample.unix_seconds - sample.monotonic
+        axis = self._began + sample.monotonic
+        set_by = sample.unix_seconds - axis - self._shift
+        if abs(set_by) > _JUMP_SECONDS:
+            self._shift += round(set_by)
+        return axis
 
 
 def _joined(points: Iterator[Point | None]) -> Point | None:

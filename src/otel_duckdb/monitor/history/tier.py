@@ -68,14 +68,6 @@ class Tier:
         place = step % self._resolution.length
         self._low[place], self._mean[place], self._high[place] = point
 
-    def rewind(self, unix_seconds: float) -> None:
-        """The clock was set back: forget the steps after that time."""
-        step = int(unix_seconds // self._resolution.seconds)
-        for late in range(max(step + 1, self._head - self._resolution.length + 1), self._head + 1):
-            self._forget(late)
-        if step < self._head:
-            self._head, self._sum, self._number = step, 0.0, 0
-
     def at(self, step: int) -> Point | None:
         """The step of that number; None for a gap, and for what is too old."""
         if not self._head - self._resolution.length < step <= self._head:
