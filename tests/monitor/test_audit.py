@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 
 from otel_duckdb import contract
 from otel_duckdb.monitor.audit import EVENTS, Audit, AuditFile, decrypt
+from otel_duckdb.monitor.sample import Sample, Series
 from otel_duckdb.settings import SettingError
 
 
@@ -96,11 +97,26 @@ def test_a_full_disk_loses_the_line_and_not_the_record(telemetry, logger, tmp_pa
 def test_a_change_by_a_fifth_within_five_minutes_is_told_once(telemetry, logger):
     audit = Audit(logger)
     for second in range(60):
-        audit.changed(second, {"memory_percent": 0.5})
+        audit.changed(second, "memory_percent", 0.5)
     for second in range(60, 120):
-        audit.changed(second, {"memory_percent": 0.71})
+        audit.changed(second, "memory_percent", 0.71)
     for second in range(120, 2000, 10):
-        audit.changed(second, {"memory_percent": 0.71 - (second - 120) / 10000})  # a fifth, but in half an hour
+        audit.changed(second, "memory_percent", 0.71 - (second - 120) / 10000)  # a fifth, but in half an hour
     told = [record.attributes for record in telemetry.records()]
     assert [(one["duckdb.audit.change_type"], one["duckdb.audit.memory_percent"]) for one in told] == [("rise", 71.0)]
     assert told[0]["duckdb.audit.memory_percent_before"] == 50.0
+
+
+def test_a_change_of_the_processors_use_is_told_with_the_memory_beside_it(telemetry, logger, monkeypatch):
+    audit, shares = Audit(logger), iter([0.1, 0.1, 0.5, 0.5])
+    monkeypatch.setattr(audit._cpu, "look", lambda: next(shares))
+    memory = {
+        Series(contract.MEMORY_USED.name, (("database", "x"),)): 30.0,
+        Series(contract.MEMORY_LIMIT.name, (("database", "x"),)): 100.0,
+    }
+    for second in range(200):
+        audit.sampled(Sample(1e9 + second, float(second), memory))
+    (told,) = telemetry.records()
+    told = {name.removeprefix("duckdb.audit."): value for name, value in told.attributes.items()}
+    assert (told["change_type"], told["cpu_percent"], told["cpu_percent_before"]) == ("rise", 50.0, 10.0)
+    assert told["memory_percent"] == 30.0

@@ -15,6 +15,7 @@ from opentelemetry.context import get_current
 from otel_duckdb import contract
 from otel_duckdb.contract.monitor import AUDIT
 from otel_duckdb.installation import install_command
+from otel_duckdb.monitor.machine import CpuShare
 from otel_duckdb.monitor.part import Part
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.settings import SettingError
@@ -35,6 +36,8 @@ _SIZE: Final = 10_000_000
 _FILES: Final = 5
 _CHANGE: Final = 0.2
 _WITHIN: Final = 300.0
+_MINUTE: Final = 60.0
+"""Seconds over which the use of the processors is averaged, for a moment says nothing of it."""
 _SEVERITIES: Final = {
     "info": SeverityNumber.INFO,
     "warning": SeverityNumber.WARN,
@@ -141,7 +144,10 @@ class Audit(Part):
     def __init__(self, logger: Logger, file: AuditFile | None = None) -> None:
         self._logger = logger
         self._file = file
-        self._shares: deque[tuple[float, dict[str, float]]] = deque()
+        self._past: dict[str, deque[tuple[float, float]]] = {}
+        self._shares: dict[str, float] = {}
+        self._cpu = CpuShare()
+        self._cpu_due: float | None = None
 
     def start(self) -> None:
         """Tell that the monitor began."""
@@ -152,26 +158,30 @@ class Audit(Part):
         self.tell("monitoring_stopped", pid=os.getpid())
 
     def sampled(self, sample: Sample) -> None:
-        """Tell of a significant change of memory."""
+        """Tell of a significant change of memory, or of the use of the processors."""
         fullest = sample.fullest(contract.MEMORY_USED, contract.MEMORY_LIMIT)
         if fullest is not None:
-            self.changed(sample.monotonic, {"memory_percent": fullest[0] / fullest[1]})
+            self.changed(sample.monotonic, "memory_percent", fullest[0] / fullest[1])
+        if self._cpu_due is None or sample.monotonic >= self._cpu_due:
+            share = self._cpu.look()
+            if self._cpu_due is not None and share is not None:
+                self.changed(sample.monotonic, "cpu_percent", share)
+            self._cpu_due = sample.monotonic + _MINUTE
 
-    def changed(self, now: float, shares: dict[str, float]) -> None:
-        """Tell of shares that changed by a fifth of the whole within five minutes; once, then from there."""
-        past = self._shares
+    def changed(self, now: float, name: str, share: float) -> None:
+        """Tell of a share that changed by a fifth of the whole within five minutes; once, then from there."""
+        past = self._past.setdefault(name, deque())
         while past and past[0][0] < now - _WITHIN:
             past.popleft()
-        for name, share in shares.items():
-            reached = [before[name] for _, before in past if name in before]
-            far = max(reached, key=lambda before: abs(share - before), default=share)
-            if abs(share - far) >= _CHANGE:
-                told: dict[str, object] = {name: round(100 * share, 1), f"{name}_before": round(100 * far, 1)}
-                self.tell("resource_usage_change", "info", change_type="rise" if share > far else "fall", **told)
-                past.clear()
-                break
+        self._shares[name] = share
+        far = max((before for _, before in past), key=lambda before: abs(share - before), default=share)
+        if abs(share - far) >= _CHANGE:
+            told: dict[str, object] = {each: round(100 * value, 1) for each, value in self._shares.items()}
+            told[f"{name}_before"] = round(100 * far, 1)
+            self.tell("resource_usage_change", "info", change_type="rise" if share > far else "fall", **told)
+            past.clear()
         if not past or now - past[-1][0] >= _WITHIN / 60:
-            past.append((now, shares))
+            past.append((now, share))
 
     def alerted(self, alert: Alert, *, tell: bool) -> None:
         """Tell of an alert, whether people were told or not."""
@@ -186,6 +196,8 @@ class Audit(Part):
             message=alert.message,
             database=alert.database,
             memory_percent=memory.get("duckdb_memory_percent"),
+            cpu_percent=alert.metrics.get("system", {}).get("cpu_usage_percent"),
+            active_queries=alert.metrics.get("queries", {}).get("active_queries"),
             notified=tell,
             requires_investigation=severe,
         )
