@@ -16,7 +16,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from wrapt import register_post_import_hook
 
 from otel_duckdb import contract
-from otel_duckdb.arguments import PROVIDED, check_connection, check_options
+from otel_duckdb.arguments import PROVIDED, check_connection, check_options, is_wanted
 from otel_duckdb.core import source
 from otel_duckdb.core.deferred import Deferred
 from otel_duckdb.core.dispatcher import Dispatcher
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from otel_duckdb.core.listener import Listener
     from otel_duckdb.core.operation import Connection
+    from otel_duckdb.core.source import ObservedDatabase, ObservedPool
     from otel_duckdb.engine.database import Database
     from otel_duckdb.monitor import Monitor
     from otel_duckdb.pools.shown import Pool
@@ -81,7 +82,7 @@ class _Running:
         self._report = report = InternalErrors(meter).report
         labels = InstanceLabels(settings, provided["meter_provider"])
         self._instance_id = settings.instance_id
-        self._monitored = settings.monitor
+        self._monitored, self._features = settings.monitor, settings.features
         self._monitor: Monitor | None = None
 
         # Who listens, in the order in which they are told.
@@ -163,6 +164,14 @@ class _Running:
         """Return the live connections."""
         return tuple(self.connections)
 
+    def pool_requests(self) -> Iterable[tuple[str, int, float]]:
+        """Return who waits for a connection of a pool."""
+        return self._sqlalchemy.requests()
+
+    def live_pools(self, database: ObservedDatabase) -> Iterable[ObservedPool]:
+        """Return the pools of SQLAlchemy that are open on a database."""
+        return self._sqlalchemy.of(database.path)
+
     def start(self) -> None:
         """Listen, and let everything be observed."""
         declare(self._instance_id)
@@ -185,7 +194,7 @@ class _Running:
         from otel_duckdb.monitor import Monitor  # noqa: PLC0415 - only a program that has it pays for it
 
         try:
-            self._monitor = Monitor()
+            self._monitor = Monitor(features=self._features, features_file="")
             self._monitor.start()
             for sentence in self._monitor.settings.misspelt_variables():
                 logger.warning("otel_duckdb: %s", sentence)
@@ -327,6 +336,9 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
             return
         for sentence in misspelt_variables():
             logger.warning("otel_duckdb: %s", sentence)
+        if not is_wanted(options):
+            logger.info("otel_duckdb: DuckDB is not instrumented, for the feature analytics is off")
+            return
         if not any(options.get(name) for name in PROVIDED if name.endswith("provider")) and lacks_an_sdk():
             logger.warning(
                 "otel_duckdb: opentelemetry-instrument found no OpenTelemetry SDK, so nothing is recorded; run: %s",

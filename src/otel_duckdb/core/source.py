@@ -44,6 +44,16 @@ class ObservedDatabase(Protocol):
         """Return a new cursor, to be closed soon; None where the database is closed by now."""
 
 
+class ObservedPool(Protocol):
+    """A live pool of connections whose idle ones can be probed."""
+
+    def idle(self) -> int:
+        """Return the number of open connections that nobody uses."""
+
+    def renew(self) -> tuple[int, int]:
+        """Probe the idle connections, let those be opened anew that fail; return how many were probed, and failed."""
+
+
 class Source(Protocol):
     """One instrumentation, from `instrument()` to `uninstrument()`."""
 
@@ -58,6 +68,12 @@ class Source(Protocol):
 
     def live_connections(self) -> Iterable[Connection]:
         """Return the live connections."""
+
+    def pool_requests(self) -> Iterable[tuple[str, int, float]]:
+        """Return who waits for a connection of a pool: the pool, the thread's identity, and for how many seconds."""
+
+    def live_pools(self, database: ObservedDatabase) -> Iterable[ObservedPool]:
+        """Return the pools of connections to a database that can be probed."""
 
     def report(self, component: str, error: BaseException) -> None:
         """Count a fault of `component` in `otel_duckdb_internal_errors`, and log the first of its kind."""

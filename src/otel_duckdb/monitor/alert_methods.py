@@ -86,12 +86,12 @@ class AlertMethods:
         return silences.add(time.time(), seconds, name or ".*", database or ".*", reason).as_json()
 
     def receive_alertmanager(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Take in what an Alertmanager posts to a webhook; the same alert told again changes nothing.
+        """Take in what an Alertmanager posts to a webhook, and act on it; the same alert told again changes nothing.
 
         Raises:
             SettingError: it is no notification of version 4, or alerting is off.
         """
-        return {"received": [each.as_json() for each in self._alerting().alertmanager.receive(payload)]}
+        return {"received": self._alerting().receive(payload)}
 
     def _alerting(self) -> Alerting:
         if self.alerting is None:

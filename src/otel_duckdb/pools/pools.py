@@ -84,27 +84,28 @@ class Pools:
         with self._lock:
             self._pending[name] = self._pending.get(name, 0) + change
 
-    def _live(self) -> Iterator[tuple[str, object]]:
+    def live(self) -> Iterator[tuple[str, object]]:
+        """The pools that live, each with its name."""
         for name, reference in self._pools.copy().values():
             pool = reference()
             if pool is not None:
                 yield name, pool
 
     def _connections(self) -> Iterable[Observation]:
-        for name, pool in self._live():
+        for name, pool in self.live():
             for state, method in ((IDLE, "checkedin"), (USED, "checkedout")):
                 number = _told(pool, method)
                 if number is not None:
                     yield Observation(number, {contract.DB_POOL_NAME: name, contract.DB_CONNECTION_STATE: state})
 
     def _idle_max(self) -> Iterable[Observation]:
-        for name, pool in self._live():
+        for name, pool in self.live():
             size = _told(pool, "size")
             if size is not None:
                 yield Observation(size, {contract.DB_POOL_NAME: name})
 
     def _max(self) -> Iterable[Observation]:
-        pools = list(self._live())
+        pools = list(self.live())
         if not pools and self._limit is not None:  # the limit an operator set holds for the process without a pool too
             yield Observation(self._limit, {contract.DB_POOL_NAME: contract.SYSTEM})
         for name, pool in pools:

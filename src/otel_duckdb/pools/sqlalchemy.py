@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from functools import partial
@@ -13,6 +14,7 @@ from wrapt import register_post_import_hook
 from otel_duckdb import contract
 from otel_duckdb.core.location import location
 from otel_duckdb.core.patches import Patches
+from otel_duckdb.pools.renewing import RenewablePool
 from otel_duckdb.telemetry.section import unless_inside
 from otel_duckdb.text import encodable
 
@@ -40,6 +42,7 @@ class SQLAlchemyPools:
         self._patches = Patches()
         self._borrowed: weakref.WeakKeyDictionary[Any, tuple[str, float]] = weakref.WeakKeyDictionary()
         self._getting = threading.local()
+        self._requests: dict[int, tuple[str, float]] = {}
         self._remove: list[Callable[[], None]] = []
 
     def start(self) -> None:
@@ -108,12 +111,32 @@ class SQLAlchemyPools:
 
         return _do_get
 
+    def of(self, path: str | None) -> list[RenewablePool]:
+        """The pools of connections to the database at this path whose idle connections can be probed."""
+        if path is None or "sqlalchemy" not in sys.modules:
+            return []
+        from sqlalchemy.pool import QueuePool  # noqa: PLC0415 - it is no dependency of ours
+
+        return [
+            RenewablePool(pool)
+            for _, pool in self._pools.live()
+            if isinstance(pool, QueuePool) and _is_duckdb(pool) and location(_database(pool)).path == path
+        ]
+
+    def requests(self) -> list[tuple[str, int, float]]:
+        """Who waits for a connection: the pool's name, the thread, and for how many seconds."""
+        now = perf_counter()
+        return [(name, thread, now - since) for thread, (name, since) in self._requests.copy().items()]
+
     def _begin(self, pool: Any) -> None:
         self._getting.inside = True
-        self._pools.pending(self._name(pool), 1)
+        name = self._name(pool)
+        self._requests[threading.get_ident()] = name, perf_counter()
+        self._pools.pending(name, 1)
 
     def _end(self, pool: Any) -> None:
         self._getting.inside = False
+        self._requests.pop(threading.get_ident(), None)
         self._pools.pending(self._name(pool), -1)
 
     def _created(self, pool: Any, seconds: float) -> None:

@@ -25,9 +25,11 @@ from otel_duckdb.sync.messages import safe_words
 from otel_duckdb.sync.names import named_databases, tables
 from otel_duckdb.sync.observing import Observer
 from otel_duckdb.sync.passes import Shared, TableReport, TableWorker
+from otel_duckdb.sync.pause import Pause
 from otel_duckdb.sync.pools import Pools
 from otel_duckdb.sync.signals import default_signals
 from otel_duckdb.sync.status import TableStatus, status
+from otel_duckdb.telemetry.syncs import TablePass, rests, runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,6 +122,7 @@ class Sync:
         for worker in self._workers:
             worker.signals.observe_with(Observer(worker, self._journal.load, self._pools))
         self._passing = threading.local()
+        self._pauses = {worker.options.name: Pause(self._stopping) for worker in self._workers}
         self._threads: list[Future[None]] = []
         self._at_exit = partial(_end, weakref.ref(self), os.getpid())
         atexit.register(self._at_exit)
@@ -163,7 +166,7 @@ class Sync:
         try:
             done = [one.result() for one in passes]
         except BaseException:  # Ctrl-C, for one: the passes end after the batch they are at
-            self._stopping.set()
+            self._stop_passes()
             for one in passes:
                 one.exception()
             raise
@@ -189,6 +192,33 @@ class Sync:
         self._stopping.clear()
         with suppress_instrumentation():
             self._threads = [in_background(self._repeat, worker, interval) for worker in self._workers]
+        runs(self)
+
+    @property
+    def path(self) -> str | None:
+        """The real path of the buffer, None in memory."""
+        return None if self.config.database == ":memory:" else os.path.realpath(self.config.database)
+
+    def pending_rows(self) -> int:
+        """How many rows of all tables wait to be sent."""
+        return sum(row.pending_rows for row in self.status())
+
+    def sync_now(self, timeout: float = 25.0) -> list[TablePass]:
+        """Let every table begin a pass at once, not at the end of its pause; what these passes did within `timeout`.
+
+        A table that did not end in time is told as such. It does nothing where the sync does not run in threads.
+        """
+        until = monotonic() + timeout
+        waiting = {name: pause.hurry() for name, pause in self._pauses.items()} if self._threads else {}
+        told = []
+        for name, number in waiting.items():
+            in_time = self._pauses[name].reached(number, until - monotonic())
+            report = self.reports.get(name)
+            if not in_time or report is None:
+                told.append(TablePass(name, 0, f"its pass did not end within {timeout:g} s"))
+            else:
+                told.append(TablePass(name, report.rows, None if report.error is None else str(report.error)))
+        return told
 
     def stop(self, timeout: float | None = None) -> bool:
         """End the threads after the batch they are at; whether they have ended within `timeout` seconds.
@@ -196,7 +226,7 @@ class Sync:
         It takes as long as the batches under way, at most the target's `timeout`, however many tables there are. A call
         from `progress` only gives the word: the pass it is called in goes on until it returns.
         """
-        self._stopping.set()
+        self._stop_passes()
         if getattr(self._passing, "now", False):
             return not self._threads
         until = None if timeout is None else monotonic() + timeout
@@ -206,12 +236,18 @@ class Sync:
             except TimeoutError:
                 return False
         self._threads = []
+        rests(self)
         return True
 
     def abort(self) -> None:
         """Stop, and break off what is under way over the network; the next start finds out what became of it."""
-        self._stopping.set()
+        self._stop_passes()
         self._pools.abort()
+
+    def _stop_passes(self) -> None:
+        self._stopping.set()
+        for pause in self._pauses.values():
+            pause.end()
 
     def close(self) -> None:
         """Stop, and let others have the buffer."""
@@ -268,12 +304,14 @@ class Sync:
         )
 
     def _repeat(self, worker: TableWorker, interval: float) -> None:
+        pause = self._pauses[worker.options.name]
         while not self._stopping.is_set():
+            pause.begin()
             try:
                 self._pass(worker, monotonic() - FRESH_SECONDS)
             except Exception:
                 _logger.exception("a pass of the sync failed; the next one follows in %s s", interval)
-            self._stopping.wait(interval)
+            pause.rest(interval)
 
     def _pass(self, worker: TableWorker, begun: float) -> TableReport:
         self._passing.now = True

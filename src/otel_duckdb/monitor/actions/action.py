@@ -48,7 +48,8 @@ class Result:
         by: On whose behalf: the id of an alert, or who asked by hand.
         started: When it began, in seconds since 1970.
         seconds: How long it took.
-        before: Bytes before: `resident`, and `used` (DuckDB's own figure), `disk`, `limit` where they matter.
+        before: Bytes before: `resident`, and `used` (DuckDB's own figure), `disk`, `limit` where they matter; of some
+            actions a count, such as `pending_rows`.
         after: The same afterwards.
     """
 
@@ -118,7 +119,8 @@ class Action(Protocol):
     Attributes:
         name: Its name, by which it is switched on.
         meaning: What it does, in one sentence, for whoever switches it on.
-        measures: The figures of `Result.before` that it changes, beside `resident`.
+        measures: The figures of `Result.before` that it changes, beside `resident`. One that the runner does not know
+            comes from a method `figures(target)` of the action.
     """
 
     name: str

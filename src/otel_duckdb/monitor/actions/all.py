@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from otel_duckdb.monitor.actions.checkpoint import Checkpoint
 from otel_duckdb.monitor.actions.connections import Interrupt, RollBackAborted
 from otel_duckdb.monitor.actions.memory import AllocatorThreads, EmptyCache, RaiseMemoryLimit, ReleaseMemory
+from otel_duckdb.monitor.actions.renew import RenewConnections
+from otel_duckdb.monitor.actions.sync_now import SyncNow
 from otel_duckdb.monitor.actions.temporary_files import RemoveTemporaryFiles
 
 if TYPE_CHECKING:
@@ -32,5 +34,7 @@ def all_actions(
         Checkpoint(),
         RemoveTemporaryFiles(),
         RollBackAborted(),
+        RenewConnections(),
+        SyncNow(),
         Interrupt(find),
     ]

@@ -12,27 +12,43 @@ if TYPE_CHECKING:
     from otel_duckdb.monitor.actions.runner import ActionRunner
     from otel_duckdb.monitor.alerts.alert import Alert
 
-AUTOMATIC: Final = ("release_memory", "allocator_threads", "checkpoint", "remove_temporary_files", "rollback_aborted")
+AUTOMATIC: Final = (
+    "release_memory",
+    "allocator_threads",
+    "checkpoint",
+    "remove_temporary_files",
+    "rollback_aborted",
+    "renew_connections",
+)
 """The automatic clean-up: nothing of it is felt by the program."""
 EMERGENCY: Final = (*AUTOMATIC, "raise_memory_limit", "empty_cache")
 """The emergency clean-up. To interrupt an operation is on no ladder: it is asked for by name."""
-_BY_SUBJECT: Final = {
-    "memory": ("release_memory", "allocator_threads", "raise_memory_limit", "empty_cache"),
+_BY_SUBJECT: Final[dict[str, tuple[str, ...]]] = {
+    "memory": ("release_memory", "allocator_threads"),
     "out_of_memory": ("release_memory", "raise_memory_limit"),
     "disk": ("checkpoint", "remove_temporary_files"),
     "wal_growing": ("rollback_aborted", "checkpoint"),
+    "query_latency": ("raise_memory_limit",),
+    "transaction_failures": ("rollback_aborted",),
+    "connections_failing": ("renew_connections",),
+    "pool_timeouts": ("renew_connections",),
+    "sync_failing": ("sync_now",),
     "sync_lag": ("sync_now",),
 }
+_IN_EMERGENCY: Final = {"memory": ("raise_memory_limit", "empty_cache")}
 
 
 def steps(alert: Alert) -> tuple[str, ...]:
-    """The actions that an alert of its level asks for: none for a warning."""
+    """The actions that an alert of its level asks for: none for a warning, if it has a level above."""
     if alert.level < Level.CRITICAL and alert.rule.levels.keys() != {Level.WARNING}:
         return ()
-    of_subject = _BY_SUBJECT.get(alert.rule.subject, ())
-    if alert.level is Level.EMERGENCY:
-        return of_subject
-    return tuple(name for name in of_subject if name in {*AUTOMATIC, "sync_now"})
+    return steps_about(alert.rule.subject, emergency=alert.level is Level.EMERGENCY)
+
+
+def steps_about(subject: str, *, emergency: bool) -> tuple[str, ...]:
+    """The actions that an alert about a subject asks for."""
+    usual = _BY_SUBJECT.get(subject, ())
+    return (*usual, *_IN_EMERGENCY.get(subject, ())) if emergency else usual
 
 
 def clean_up(

@@ -5,10 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb import rules
 from otel_duckdb.core import source
-from otel_duckdb.monitor.actions.ladder import clean_up, steps
+from otel_duckdb.monitor.actions.ladder import clean_up, steps, steps_about
+from otel_duckdb.monitor.alerts.level import Level
+from otel_duckdb.monitor.alerts.rule import subject_of
 from otel_duckdb.monitor.part import Part
 from otel_duckdb.telemetry.section import in_section
 
@@ -19,12 +24,38 @@ if TYPE_CHECKING:
     from otel_duckdb.monitor.actions.action import Result
     from otel_duckdb.monitor.actions.runner import ActionRunner
     from otel_duckdb.monitor.alerts.alert import Alert
+    from otel_duckdb.monitor.alerts.alertmanager import Received
     from otel_duckdb.monitor.alerts.log import AlertLog
 
 _QUEUED: Final = 50
 _REST: Final = 60.0
 """Seconds before the same actions answer the same alert again."""
 _STOPPING: Final = 2.0
+_EMERGENCY: Final = int(Level.EMERGENCY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Actions that an alert asks for, and where what came of them is noted."""
+
+    name: str
+    database: str
+    level: int
+    steps: tuple[str, ...]
+    by: str
+    emergency: bool
+    note: Callable[[dict[str, Any]], None]
+    is_over: Callable[[], bool]
+
+
+@cache
+def _severities() -> dict[str, str]:
+    """The severity of each alert of the Prometheus rules, by its name."""
+    return {alert.name: alert.severity.value for alert in rules.alerts(None)}
+
+
+def _is_over(alert: Alert) -> bool:
+    return alert.ended is not None
 
 
 class Responder(Part):
@@ -45,7 +76,7 @@ class Responder(Part):
         self._log = log
         self._emit = emit
         self._leads = leads
-        self._queue: queue.Queue[Alert | None] = queue.Queue(_QUEUED)
+        self._queue: queue.Queue[_Asked | None] = queue.Queue(_QUEUED)
         self._rested: dict[tuple[str, str, int], float] = {}
         self._thread: threading.Thread | None = None
         self._source: Source | None = None
@@ -80,15 +111,35 @@ class Responder(Part):
     def alerted(self, alert: Alert, *, tell: bool) -> None:
         """Let the alert be acted on; not if it is silenced, for whoever silenced it knows."""
         del tell
-        if alert.silenced or not self._leads() or not any(name in self.runner.allowed for name in steps(alert)):
+        if not alert.silenced:
+            note = partial(self._log().acted, alert)
+            over = partial(_is_over, alert)
+            level = int(alert.level)
+            self._ask(
+                _Asked(alert.name, alert.database, level, steps(alert), alert.id, level == _EMERGENCY, note, over)
+            )
+
+    def received(self, alert: Received) -> None:
+        """Let an alert that an Alertmanager told of be acted on, as one that was judged here; no alert of others."""
+        severity = alert.labels.get("severity", "")
+        emergency = severity == Level.EMERGENCY.word
+        if not emergency and severity not in {Level.CRITICAL.word, _severities().get(alert.name)}:
             return
-        key, now = (alert.name, alert.database, int(alert.level)), time.monotonic()
+        wanted = steps_about(subject_of(alert.name), emergency=emergency) if alert.name in _severities() else ()
+        by, level = f"alertmanager {alert.key[1]}", _EMERGENCY if emergency else 0
+        note = alert.actions.append
+        self._ask(_Asked(alert.name, alert.database, level, wanted, by, emergency, note, lambda: False))
+
+    def _ask(self, asked: _Asked) -> None:
+        if not self._leads() or not any(name in self.runner.allowed for name in asked.steps):
+            return
+        key, now = (asked.name, asked.database, asked.level), time.monotonic()
         if now < self._rested.get(key, 0.0):
             return
         self._rested = {one: until for one, until in self._rested.items() if until > now}
         self._rested[key] = now + _REST
         try:
-            self._queue.put_nowait(alert)
+            self._queue.put_nowait(asked)
         except queue.Full as full:
             if self._source is not None:
                 self._source.report(self.component, full)
@@ -111,24 +162,24 @@ class Responder(Part):
             present.listen(self.runner.limits)
 
     def _work(self) -> None:
-        while (alert := self._queue.get()) is not None:
+        while (asked := self._queue.get()) is not None:
             try:
-                self._act(alert)
+                self._act(asked)
             except Exception as fault:
                 if self._source is not None:
                     self._source.report(self.component, fault)
 
-    def _act(self, alert: Alert) -> None:
+    def _act(self, asked: _Asked) -> None:
         results: list[Result] = []
-        for name in steps(alert):
-            if alert.ended is not None:
+        for name in asked.steps:
+            if asked.is_over():
                 break
             if name in self.runner.allowed:
-                done = self.runner.run(name, alert.database or None, by=alert.id)
+                done = self.runner.run(name, asked.database or None, by=asked.by)
                 for result in done:
-                    self._log().acted(alert, result.as_json())
+                    asked.note(result.as_json())
                 results += done
-        self._tell(alert.id, results, emergency=alert.level.name == "EMERGENCY")
+        self._tell(asked.by, results, emergency=asked.emergency)
 
     def _tell(self, by: str, results: list[Result], *, emergency: bool) -> None:
         actions = [result.as_json() for result in results]

@@ -188,4 +188,5 @@ class ActionRunner:
         if "limit" in action.measures:
             with suppress(Refused):
                 measured["limit"] = self.limits.exact(target)
-        return measured
+        figures = getattr(action, "figures", None)
+        return measured if figures is None else {**measured, **figures(target)}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from otel_duckdb import contract
 from otel_duckdb.settings import SettingError
 from otel_duckdb.telemetry.locks import make_lock
 from otel_duckdb.text import encodable, printable
@@ -27,6 +28,7 @@ class Received:
         annotations: Its annotations.
         started: When it began, as the Alertmanager wrote it.
         ended: When it ended; empty while it fires.
+        actions: What was done about it.
     """
 
     key: tuple[str, str, str]
@@ -35,19 +37,31 @@ class Received:
     annotations: dict[str, str]
     started: str
     ended: str
+    actions: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The alert's name."""
+        return self.labels.get("alertname", "")
+
+    @property
+    def database(self) -> str:
+        """The database's label in the metrics, or empty."""
+        return self.labels.get(contract.DATABASE, "")
 
     def as_json(self) -> dict[str, Any]:
         """The alert as the API shows it."""
         return {
             "id": self.key[1],
-            "name": self.labels.get("alertname", ""),
+            "name": self.name,
             "level": self.labels.get("severity", "warning"),
-            "database": self.labels.get("database", ""),
+            "database": self.database,
             "labels": self.labels,
             "message": self.annotations.get("summary", ""),
             "status": self.status,
             "started": self.started,
             "ended": self.ended or None,
+            "actions": list(self.actions),
             "from": "alertmanager",
         }
 

@@ -62,7 +62,7 @@ class Rule:
     @property
     def subject(self) -> str:
         """What it is about, in small letters: `memory`, `disk`, `query_running_long`."""
-        return _SUBJECTS.get(self.name) or _snake(self.name.removeprefix("DuckDB").removesuffix("High"))
+        return subject_of(self.name)
 
     @property
     def issue(self) -> str | None:
@@ -156,5 +156,7 @@ def _changed(rule: Rule, own: Mapping[str, float]) -> dict[Level, float]:
     return levels
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+def subject_of(name: str) -> str:
+    """What an alert of that name is about."""
+    words = name.removeprefix("DuckDB").removesuffix("High")
+    return _SUBJECTS.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words).lower()

@@ -14,6 +14,7 @@ from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
     from otel_duckdb.monitor.alerts.alert import Alert
+    from otel_duckdb.monitor.alerts.alertmanager import Received
 
 _LIMIT: Final = 100
 _ANY: Final = ".*"
@@ -35,7 +36,7 @@ class Silence:
     ends: float
     reason: str
 
-    def covers(self, alert: Alert) -> bool:
+    def covers(self, alert: Alert | Received) -> bool:
         """Whether the alert is silenced by it."""
         return bool(re.fullmatch(self.name, alert.name) and re.fullmatch(self.database, alert.database))
 
@@ -88,7 +89,7 @@ class Silences:
         with self._lock:
             return self._active(now)
 
-    def cover(self, alert: Alert, now: float) -> bool:
+    def cover(self, alert: Alert | Received, now: float) -> bool:
         """Whether one of them covers the alert."""
         return any(silence.covers(alert) for silence in self.active(now))
 
