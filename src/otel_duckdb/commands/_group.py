@@ -15,6 +15,7 @@ import click
 
 from otel_duckdb import commands
 from otel_duckdb.installation import advice, version
+from otel_duckdb.settings import SettingError
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def _failure(error: BaseException) -> tuple[str, int]:
         return "interrupted", 1
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; {advice(error.name or '')}", _WRONG_USAGE
+    if isinstance(error, SettingError):
+        return str(error), _WRONG_USAGE
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), 1
     logging.getLogger("otel_duckdb").debug("a command failed", exc_info=error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -13,34 +13,51 @@ from rich.table import Table
 
 from otel_duckdb.commands._group import echo_json
 from otel_duckdb.commands._monitors import console
+from otel_duckdb.commands._sync_benchmark import LEFT_OUT, read_target, run_sync, with_target
 from otel_duckdb.monitor.benchmark import ROWS, TESTS, compare, machine, run_test
 from otel_duckdb.monitor.exports import write_privately
 from otel_duckdb.monitor.figures import bytes_text, duration_text
 
+_SYNC: Final = "sync"
+
 
 @click.command("benchmark", short_help="Measure DuckDB on this machine, and compare with an earlier run.")
-@click.option("--test-type", type=click.Choice([*TESTS, "all"]), default="all", show_default=True, help="What is run.")
+@click.option(
+    "--test-type", type=click.Choice([*TESTS, _SYNC, "all"]), default="all", show_default=True, help="What is run."
+)
 @click.option("--rows", type=click.IntRange(1000, 1_000_000_000), default=ROWS, show_default=True, help="Rows used.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file for the result, as JSON.")
 @click.option("--compare", "earlier", type=click.Path(path_type=Path, dir_okay=False), help="An earlier result.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Where files are made.")
+@with_target
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    test_type: str, rows: int, output: Path | None, earlier: Path | None, folder: Path | None, as_json: bool
+    test_type: str,
+    rows: int,
+    output: Path | None,
+    earlier: Path | None,
+    folder: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Run each test five times on databases of its own, which are removed; the medians are told.
 
+    The test sync sends rows to a new table of a ClickHouse that --host names, or of an embedded chDB, and drops it.
     Less is better. Compare only runs with the same --rows on the same, else idle machine.
     """
-    before = None if earlier is None else _read(earlier, rows)
-    names = list(TESTS) if test_type == "all" else [test_type]
+    before, target = None if earlier is None else _read(earlier, rows), read_target(**options)
+    if test_type == _SYNC and target is None:
+        raise click.UsageError("the test sync needs a target: --host names a ClickHouse server, --chdb embeds one")
+    names = [*TESTS, *([_SYNC] if target else [])] if test_type == "all" else [test_type]
+    if test_type == "all" and target is None:
+        click.echo(LEFT_OUT, err=True)
     tests: dict[str, Any] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("benchmark", total=len(names))
         for name in names:
             progress.update(task, description=name)
-            tests[name] = run_test(name, folder, rows)
+            tests[name] = run_sync(target, folder, rows) if target and name == _SYNC else run_test(name, folder, rows)
             progress.advance(task)
     ratios = {} if before is None else compare(tests, before)
     result = {**machine(), "rows": rows, "tests": tests}

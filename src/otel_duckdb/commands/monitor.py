@@ -5,13 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from otel_duckdb.commands._group import CommandError, echo_json
 from otel_duckdb.commands._monitors import console
+from otel_duckdb.commands._systemd import ServiceManager
 from otel_duckdb.commands.status import draw
 from otel_duckdb.text import printable
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from otel_duckdb.monitor import Monitor
+
+_MISSED: Final = 3
+"""Samples that may be missing before a monitor is taken to hang."""
 
 
 @click.command("monitor", short_help="Watch a database file that no other process has open.")
@@ -40,35 +45,60 @@ def command(database: Path, interval: float, serve: bool, port: int | None, read
     from otel_duckdb.instrumentor import DuckDBInstrumentor  # noqa: PLC0415 - a wrong option is told without it
     from otel_duckdb.monitor import Monitor  # noqa: PLC0415 - a wrong option is told without it
 
-    ending = threading.Event()
+    ending, manager = threading.Event(), ServiceManager()
     _end_by_signal(ending)
-    DuckDBInstrumentor().instrument()
+    monitor = Monitor(interval_ms=interval * 1e3, serve=None if serve else False, port=port)
+    if not monitor.settings.monitoring:
+        raise click.UsageError("the feature monitoring is off, by OTEL_DUCKDB_FEATURES or OTEL_DUCKDB_FEATURES_FILE")
+    # This process has one monitor, the one made here.
+    DuckDBInstrumentor().instrument(monitor=False, features={}, features_file="")
     try:
         connection = duckdb.connect(str(database), read_only=read_only)
     except duckdb.Error as error:
         raise CommandError(_opening(database, error)) from error
-    with connection, Monitor(interval_ms=interval * 1e3, serve=serve, port=port) as monitor:
+    with connection, monitor:
         if monitor.port is not None and not as_json:
             click.echo(f"the page is at {monitor.address}, the API at {monitor.address}api/status")
             if sys.stdout.isatty():  # a file or a journal may be read by others
                 click.echo(f"who acts there enters this token: {monitor.token}")
-        _watch(monitor, interval, ending, as_json=as_json)
+        _watch(monitor, interval, ending, manager, as_json=as_json)
+        manager.stopping()
     return 0
 
 
-def _watch(monitor: Monitor, interval: float, ending: threading.Event, *, as_json: bool) -> None:
+def _watch(
+    monitor: Monitor, interval: float, ending: threading.Event, manager: ServiceManager, *, as_json: bool
+) -> None:
     out = console()
     while monitor.status()["metrics"]["timestamp"] is None:
         if ending.wait(0.05):
             return
+    manager.ready(_word(monitor.status()))
+    due = seen_at = time.monotonic()
+    seen = ""
     while True:
         status = monitor.status()
-        if as_json:
-            echo_json(status)
-        else:
-            draw(status, out)
-        if ending.wait(interval):
+        if status["metrics"]["timestamp"] != seen:
+            seen, seen_at = status["metrics"]["timestamp"], time.monotonic()
+        if time.monotonic() >= due:
+            due = time.monotonic() + interval
+            if as_json:
+                echo_json(status)
+            else:
+                draw(status, out)
+            sys.stdout.flush()
+        if time.monotonic() - seen_at < _MISSED * interval + 1:  # else it hangs, and gives no sign of life
+            manager.alive(_word(status))
+        pause = due - time.monotonic()
+        if manager.watchdog_seconds is not None:
+            pause = min(pause, manager.watchdog_seconds / 2)
+        if ending.wait(max(0.0, pause)):
             return
+
+
+def _word(status: dict[str, Any]) -> str:
+    summary = status["summary"]
+    return "; ".join([summary["status"], *summary["reasons"]])
 
 
 def _end_by_signal(ending: threading.Event) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,26 +12,34 @@ from rich.text import Text
 
 from otel_duckdb.commands._group import CommandError, echo_json
 from otel_duckdb.commands._monitors import asked, console, monitors, one_monitor, with_monitor
+from otel_duckdb.monitor.discovery import running
 from otel_duckdb.monitor.figures import bytes_text, duration_text
+from otel_duckdb.monitor.holders import holders
+from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from otel_duckdb.monitor.holders import Holder
 
 _STYLES = {"healthy": "green", "warning": "yellow", "critical": "bold red", "emergency": "bold red"}
 
 
 @click.command("status", short_help="Tell how the programs that run with a monitor are.")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object, or a list of them where several run.")
 @click.option("--token", is_flag=True, help="Print only the token that lets you act, on the page too.")
 @with_monitor
-def command(as_json: bool, token: bool, pid: int | None) -> int:
-    """Tell how each program of this machine and user is whose monitor runs.
+def command(file: Path | None, as_json: bool, token: bool, pid: int | None) -> int:
+    """Tell how each program of this machine and user is whose monitor runs; of FILE, which process has it open.
 
     Exit code 0 if all are healthy, 1 if one is not, or none runs.
     """
     if token:
         click.echo(one_monitor(pid).token)
         return 0
+    if file is not None:
+        return _of_file(file, as_json)
     found, failures = [], []
     for monitor in monitors(pid):
         try:
@@ -46,8 +56,39 @@ def command(as_json: bool, token: bool, pid: int | None) -> int:
             draw(status, out)
     for failure in failures:
         click.echo(f"otel-duckdb: {failure.format_message()}", err=True)
-    healthy = all(status["summary"]["status"] in {"healthy", "warning"} for status in found)
-    return 0 if healthy and not failures else 1
+    return 0 if all(map(_is_well, found)) and not failures else 1
+
+
+def _is_well(status: dict[str, Any]) -> bool:
+    return status["summary"]["status"] in {"healthy", "warning"}
+
+
+def _of_file(file: Path, as_json: bool) -> int:
+    """Tell who has a database file open, and what its monitor says."""
+    known = {monitor.pid: monitor for monitor in running()}
+    told: list[tuple[Holder, dict[str, Any] | None]] = []
+    for holder in holders(file):
+        monitor = known.get(holder.pid or 0)
+        told.append((holder, None if monitor is None else asked(monitor, "/api/status")))
+    if as_json:
+        echo_json({"file": str(file), "held_by": [{**asdict(holder), "status": status} for holder, status in told]})
+    else:
+        _draw_holders(file, told)
+    return 0 if told and all(status is not None and _is_well(status) for _, status in told) else 1
+
+
+def _draw_holders(file: Path, told: list[tuple[Holder, dict[str, Any] | None]]) -> None:
+    name, out = printable(str(file)), console()
+    if not told:
+        out.print(Text(f"no process has {name} open; `otel-duckdb monitor {name}` watches it"))
+    for holder, status in told:
+        process = "" if holder.pid is None else f"process {holder.pid}: "
+        way = "" if holder.writes else ", for reading alone"
+        out.print(Text(f"{name} is open in {process}{holder.program}{way}"))
+        if status is None:
+            out.print(Text("  it has no monitor; OTEL_DUCKDB_MONITOR=true there starts one"))
+        else:
+            draw(status, out)
 
 
 def draw(status: dict[str, Any], out: Console) -> None:
@@ -55,6 +96,8 @@ def draw(status: dict[str, Any], out: Console) -> None:
     summary, metrics, process = status["summary"], status["metrics"], status["process"]
     word = summary["status"]
     title = Text.assemble(f"{process['program']} (process {process['pid']}): ", (word, _STYLES.get(word, "")))
+    if summary["since"] is not None:
+        title.append(f", since {summary['since'][:19].replace('T', ' ')} UTC", style="dim")
     out.print(title)
     for reason in summary["reasons"]:
         out.print(Text(f"  {reason}"))

@@ -1,0 +1,121 @@
+"""`otel-duckdb status FILE`: which process has the file open, and what its monitor says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from otel_duckdb.monitor import holders
+from otel_duckdb.monitor.holders import Holder
+
+PROGRAM = """
+import sys, duckdb
+from otel_duckdb import DuckDBInstrumentor
+from otel_duckdb.monitor import Monitor
+DuckDBInstrumentor().instrument()
+con = duckdb.connect("shop.duckdb", read_only="read" in sys.argv)
+if "monitored" in sys.argv:
+    monitor = Monitor(interval_ms=100, port=0, alerting=False)
+    monitor.start()
+    while not monitor.status()["databases"]:
+        pass
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def environment(tmp_path):
+    (tmp_path / "runtime").mkdir(mode=0o700)
+    return {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path / "runtime")}
+
+
+@pytest.fixture
+def otel(environment, tmp_path):
+    def run(*arguments):
+        command = [sys.executable, "-m", "otel_duckdb.cli", "status", *arguments]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def program(environment, tmp_path):
+    duckdb.connect(tmp_path / "shop.duckdb").close()
+    started = []
+
+    def start(*words):
+        command = [sys.executable, "-c", PROGRAM, *words]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen(command, env=environment, cwd=tmp_path, text=True, **pipes)
+        started.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.communicate("")
+
+
+def test_a_file_that_nobody_has_open_is_told_so(otel, tmp_path):
+    duckdb.connect(tmp_path / "shop.duckdb").close()
+    done = otel("shop.duckdb")
+    assert done.returncode == 1
+    assert "no process has shop.duckdb open; `otel-duckdb monitor shop.duckdb` watches it" in done.stdout
+    assert json.loads(otel("shop.duckdb", "--json").stdout) == {"file": "shop.duckdb", "held_by": []}
+
+
+def test_whoever_has_it_open_without_a_monitor_is_told_how_to_start_one(otel, program):
+    process = program()
+    done = otel("shop.duckdb")
+    assert done.returncode == 1
+    assert f"shop.duckdb is open in process {process.pid}: " in done.stdout
+    assert "it has no monitor; OTEL_DUCKDB_MONITOR=true there starts one" in done.stdout
+
+
+def test_the_monitor_of_whoever_has_it_open_says_how_it_is(otel, program):
+    process = program("monitored")
+    done = otel("shop.duckdb", "--json")
+    assert done.returncode == 0, done.stderr
+    [held] = json.loads(done.stdout)["held_by"]
+    assert (held["pid"], held["writes"]) == (process.pid, True)
+    assert held["status"]["process"]["pid"] == process.pid
+    assert ": healthy" in otel("shop.duckdb").stdout
+
+
+def test_several_readers_are_all_told(otel, program):
+    pids = {program("read").pid, program("read").pid}
+    done = otel("shop.duckdb")
+    assert {
+        int(line.split("process ")[1].split(":")[0]) for line in done.stdout.splitlines() if "open in" in line
+    } == pids
+    assert done.stdout.count(", for reading alone") == 2
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(otel):
+    done = otel("nothing.duckdb")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads what Linux tells")
+def test_a_lock_is_found_where_the_system_lists_it_under_another_device(program, tmp_path, monkeypatch):
+    process = program()
+    path = tmp_path / "shop.duckdb"
+    [found] = holders.holders(path)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "")
+    assert holders.holders(path) == [found] == [Holder(process.pid, found.program, True)]
+
+
+def test_a_system_without_a_list_of_locks_asks_duckdb(program, tmp_path, monkeypatch):
+    process = program()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    [found] = holders.holders(tmp_path / "shop.duckdb")
+    assert (found.pid, found.writes) == (process.pid, True)
+    process.communicate("")
+    assert holders.holders(tmp_path / "shop.duckdb") == []
