@@ -68,7 +68,7 @@ def test_a_monitor_is_found_and_answers_until_it_stops(make):
         assert ask(found, "/api/status")["process"]["pid"] == found.pid
         [statement] = ask(found, "/api/statements", sort="calls", limit=5)["statements"]
         assert statement["text"] == "SELECT ? AS answer"
-        assert ask(found, "/api/running") == {"operations": [], "transactions": []}
+        assert ask(found, "/api/running") == {"operations": [], "transactions": [], "pool_requests": []}
         history = ask(found, "/api/metrics", name=["duckdb_active_connections", "process.uptime"])
         assert {each["metric"] for each in history["series"]} == {"duckdb_active_connections", "process.uptime"}
     monitor.stop()

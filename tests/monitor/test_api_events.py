@@ -32,7 +32,7 @@ def test_a_sample_is_what_the_status_says(serve, events):
 
 def test_what_runs_is_told_when_it_begins_and_when_it_is_over(serve, events):
     reader = events(serve())
-    assert reader.next("running")[1] == {"operations": [], "transactions": []}
+    assert reader.next("running")[1] == {"operations": [], "transactions": [], "pool_requests": []}
     with duckdb.connect() as con:
         result = con.execute("SELECT range FROM range(100000)")
         while not (told := reader.next("running")[1])["operations"]:

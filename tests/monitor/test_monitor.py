@@ -164,7 +164,7 @@ def test_the_status_has_the_fields_of_the_guide(monitor, tmp_path):
 def test_it_says_so_where_nothing_is_instrumented():
     with Monitor(interval_ms=100) as monitor:
         assert monitor.status()["summary"]["reasons"] == ["DuckDB is not instrumented in this process"]
-        assert monitor.running() == {"operations": [], "transactions": []}
+        assert monitor.running() == {"operations": [], "transactions": [], "pool_requests": []}
 
 
 def test_it_follows_whoever_instruments_later_and_anew(con):
@@ -279,7 +279,9 @@ def test_a_forked_child_has_a_monitor_of_its_own(monitor, con):
     assert "parent" not in str(statements)
 
 
-@pytest.mark.parametrize(("name", "value"), [("interval_ms", 5), ("statements", "many"), ("light", "perhaps")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("interval_ms", 5), ("statements", "many"), ("light", "perhaps"), ("host", " ")]
+)
 def test_a_bad_option_is_named_with_what_is_allowed(name, value):
     with pytest.raises(SettingError, match=f"{name} is {value!r}; allowed is"):
         Monitor(**{name: value})

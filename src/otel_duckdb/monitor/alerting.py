@@ -17,13 +17,14 @@ from otel_duckdb.monitor.actions.memory_limit import MemoryLimits
 from otel_duckdb.monitor.actions.responder import Responder
 from otel_duckdb.monitor.actions.runner import ActionRunner
 from otel_duckdb.monitor.alerts.alertmanager import AlertmanagerWebhook
-from otel_duckdb.monitor.alerts.engine import AlertEngine
+from otel_duckdb.monitor.alerts.engine import HEALTHY, AlertEngine
 from otel_duckdb.monitor.alerts.rule import make_rules
 from otel_duckdb.monitor.audit import Audit, AuditFile
 from otel_duckdb.monitor.folder import state_folder
 from otel_duckdb.monitor.leader import Leader
 from otel_duckdb.monitor.notification.notifier import Notifier
 from otel_duckdb.monitor.notification.senders import make_senders
+from otel_duckdb.monitor.times import iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -138,10 +139,27 @@ class Alerting:
         """Open and resolved alerts, silences, and what an Alertmanager posted, as the API shows them."""
         return {**self.engine.as_json(time.time()), "alertmanager": self.alertmanager.as_json()}
 
-    def summary(self) -> tuple[str, list[str]]:
-        """How the worst open alert is, `healthy` where there is none, and what each open one says."""
+    def summary(self) -> dict[str, Any]:
+        """How the worst open alert is, `healthy` where there is none, since when, and what each open one says."""
         open_alerts = self.engine.log.open_alerts()
-        return (open_alerts[0].level.word if open_alerts else "healthy", [alert.message for alert in open_alerts])
+        since = self.engine.since
+        return {
+            "status": open_alerts[0].level.word if open_alerts else HEALTHY,
+            "since": None if since is None else iso(since),
+            "reasons": [alert.message for alert in open_alerts],
+        }
+
+    def receive(self, payload: object) -> list[dict[str, Any]]:
+        """Take in what an Alertmanager posts, act on what fires anew, and return what is new.
+
+        Raises:
+            SettingError: it is no notification of version 4.
+        """
+        received = self.alertmanager.receive(payload)
+        for alert in received:
+            if alert.status == "firing" and not self.engine.silences.cover(alert, time.time()):
+                self.responder.received(alert)
+        return [alert.as_json() for alert in received]
 
     def clean_up(self, *, emergency: bool = False, dry_run: bool = False, by: str = "program") -> list[dict[str, Any]]:
         """Run the automatic clean-up, or the one in an emergency, as far as its actions are switched on."""

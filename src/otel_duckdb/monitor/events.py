@@ -91,6 +91,8 @@ class Events:
             return  # its handler hangs: the thread ends with the process
         if thread is not threading.current_thread():
             thread.join(_END_SECONDS)
+            if thread.is_alive():
+                _logger.warning("otel_duckdb: the monitor ends, and a handler of its events has not returned")
 
     def forked(self) -> None:
         """In a forked child: the thread is not here, and what waits is the parent's to tell."""

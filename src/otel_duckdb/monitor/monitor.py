@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -16,6 +17,7 @@ from otel_duckdb.installation import version
 from otel_duckdb.monitor.about import cost, settings_of
 from otel_duckdb.monitor.alert_methods import AlertMethods
 from otel_duckdb.monitor.alerting import alerting
+from otel_duckdb.monitor.alerts.engine import HEALTHY
 from otel_duckdb.monitor.events import Events
 from otel_duckdb.monitor.exports import make_exporter, write_metrics
 from otel_duckdb.monitor.history import History
@@ -126,6 +128,9 @@ class Monitor(AlertMethods):
         """Begin, in a thread that does not keep the process alive; where it runs already nothing happens."""
         if self._thread is not None:
             return
+        if not self.settings.monitoring:
+            _logger.warning("otel_duckdb: the monitor does not run, for the feature monitoring is off")
+            return
         self._started = time.time()
         self._stopping = threading.Event()
         source.follow(self._follow)
@@ -134,6 +139,8 @@ class Monitor(AlertMethods):
         )
         self._thread.start()
         self._api = serve(self, self.settings)
+        atexit.unregister(self.stop)
+        atexit.register(self.stop)  # what waits to be told is told, or said not to be, before the SDK shuts down
 
     @property
     def port(self) -> int | None:
@@ -155,6 +162,7 @@ class Monitor(AlertMethods):
         thread, self._thread = self._thread, None
         if thread is None:
             return
+        atexit.unregister(self.stop)
         api, self._api = self._api, None
         if api is not None:
             api.stop()
@@ -180,17 +188,19 @@ class Monitor(AlertMethods):
     def status(self) -> dict[str, Any]:
         """Return the present state; the shape is that of `/api/status`."""
         metrics = self._status.metrics()
-        word, reasons = ("healthy", []) if self.alerting is None else self.alerting.summary()
+        began = None if self._started is None else iso(self._started)
+        healthy: dict[str, Any] = {"status": HEALTHY, "since": began, "reasons": []}
+        summary = healthy if self.alerting is None else self.alerting.summary()
         if self.source is None:
-            reasons.append("DuckDB is not instrumented in this process")
+            summary["reasons"].append("DuckDB is not instrumented in this process")
         return {
-            "summary": {"status": word, "reasons": reasons},
+            "summary": summary,
             "metrics": metrics,
             "databases": self._status.databases(),
             "process": {"program": _program(), "pid": os.getpid(), "version": version()},
             "monitor": {
                 "running": self._thread is not None,
-                "started": None if self._started is None else iso(self._started),
+                "started": began,
                 "interval_seconds": self.settings.interval_seconds,
                 "port": self.port,
                 "cancel": self.settings.cancel,
@@ -239,8 +249,11 @@ class Monitor(AlertMethods):
         return self._traces.trace(trace_id)
 
     def running(self) -> dict[str, Any]:
-        """Return what runs at the moment, and which transactions are open."""
-        return self._running.as_json(() if self.source is None else self.source.live_connections())
+        """Return what runs at the moment, which transactions are open, and who waits for a connection of a pool."""
+        present = self.source
+        if present is None:
+            return self._running.as_json(())
+        return self._running.as_json(present.live_connections(), present.pool_requests())
 
     def cancel(self, operation_id: int) -> dict[str, Any]:
         """Interrupt a running operation, if that is switched on, and return what it was.

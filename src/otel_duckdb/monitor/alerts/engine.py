@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from otel_duckdb.monitor.alerts.rule import Rule
     from otel_duckdb.monitor.sample import Sample
 
+HEALTHY: Final = "healthy"
+"""How all is where no alert is open."""
 _ALERTS: Final = 200
 """Series that may be judged at a time; what is beyond is left out, and told."""
 
@@ -61,6 +63,8 @@ class AlertEngine(Part):
         log: Every alert that lasts, and the latest that are over.
         silences: What is not to be told for a while.
         leads: Whether this process is the one of its group that tells and acts.
+        word: How all alerts together are: `healthy`, or the level of the worst that is open.
+        since: Since when, in seconds since 1970; None before the first sample.
     """
 
     component = "alerts"
@@ -91,6 +95,8 @@ class AlertEngine(Part):
         self._states: dict[tuple[str, Labels], _State] = {}
         self._source: Source | None = None
         self._metrics: dict[str, Any] = {}
+        self.word = HEALTHY
+        self.since: float | None = None
 
     def start(self) -> None:
         """Follow counters and operations."""
@@ -119,6 +125,10 @@ class AlertEngine(Part):
         for key, state in tuple(self._states.items()):
             if state.seen != sample.monotonic:
                 self._gone(key, state, sample)
+        worst = max((state.alert.level for state in self._states.values() if state.alert), default=None)
+        word = HEALTHY if worst is None else worst.word
+        if self.since is None or word != self.word:
+            self.word, self.since = word, sample.unix_seconds
 
     def as_json(self, now: float) -> dict[str, Any]:
         """Open and resolved alerts and the silences, as the API shows them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -27,6 +28,7 @@ _WAITS: Final = (1.0, 5.0, 30.0, 120.0)
 _STOPPING: Final = 3.0
 _LARGEST: Final = 20
 """Alerts in one message."""
+_logger: Final = logging.getLogger("otel_duckdb")
 
 
 class Notifier(Part):
@@ -59,6 +61,8 @@ class Notifier(Part):
         self._urgent = False
         self._stopping = True
         self._stopped = threading.Event()
+        self._sending: tuple[Alert, ...] = ()
+        self._failed: list[Alert] = []
         self._told: set[str] = set()
         self._thread: threading.Thread | None = None
         self._source: Source | None = None
@@ -83,7 +87,16 @@ class Notifier(Part):
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(_STOPPING)
+            self._tell_of_what_is_left()
         self.unfollow()
+
+    def _tell_of_what_is_left(self) -> None:
+        """The end waits for nobody: what was not sent by now is told here, once."""
+        left = [*self._failed, *self._sending, *self._queue]
+        self._failed = []
+        if left:
+            names = ", ".join(dict.fromkeys(f"{alert.name} ({alert.level.word})" for alert in left))
+            _logger.warning("otel_duckdb: the monitor ends, and these alerts could not be told any more: %s", names)
 
     def unfollow(self) -> None:
         """Hear no more of what is instrumented."""
@@ -117,8 +130,10 @@ class Notifier(Part):
 
     def _work(self) -> None:
         while batch := self._next():
+            self._sending = batch
             for sender in self.senders:
                 self._send(sender, batch)
+            self._sending = ()
 
     def _next(self) -> tuple[Alert, ...]:
         with self._changed:
@@ -142,6 +157,7 @@ class Notifier(Part):
                 self._note(batch, sender.name, "failed" if final else "trying again", attempt, why)
                 self._report(error)
                 if final:
+                    self._failed += batch if self._stopping else ()
                     return
                 self._stopped.wait(wait)
             else:
