@@ -238,7 +238,8 @@ class _Running:
 
     def forked(self) -> None:
         """In a forked child: what was open is the parent's to tell."""
-        self._patch_table.forget_other_threads()
+        self.databases.forked()
+        self._patch_table.forked()
         for connection in self.connections:
             connection.transaction = None
         with self._dispatcher.muted():

@@ -4,6 +4,8 @@ import gc
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import duckdb
@@ -11,7 +13,10 @@ import pytest
 
 from otel_duckdb import DuckDBInstrumentor
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),  # of Python 3.12 and later, beside threads
+]
 
 
 def in_child(work):
@@ -93,3 +98,30 @@ def test_a_query_of_another_thread_does_not_run_for_ever_in_a_child(telemetry):
         go_on.set()
         thread.join()
     assert told == [0, 0]
+
+
+ENDING = """
+import os, sys, threading
+import duckdb
+from otel_duckdb import DuckDBInstrumentor
+from opentelemetry.sdk.metrics import MeterProvider
+DuckDBInstrumentor().instrument(meter_provider=MeterProvider())
+connection = duckdb.connect()
+connection.execute("create table t as from range(10)").fetchall()
+if os.fork() == 0:
+    thread = threading.Thread(target=int)  # takes the place that a thread of DuckDB's had
+    thread.start()
+    thread.join()
+    if sys.argv[1] == "closes":
+        connection.close()
+    sys.exit(0)
+_, status = os.wait()
+sys.exit(status != 0)
+"""
+
+
+@pytest.mark.parametrize("end", ["closes", "leaves"])
+def test_a_child_may_close_the_connections_of_its_parent_and_end_as_any_program_does(end):
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", ENDING, end]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

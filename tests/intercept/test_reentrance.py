@@ -186,7 +186,7 @@ def test_no_lock_of_ours_is_made_but_by_the_function_that_a_fork_renews():
     assert not made
 
 
-@pytest.mark.soak  # now and then a child forked beside eight threads in DuckDB ends by its alarm; why is not known
+@pytest.mark.slow
 def test_threads_signals_and_collections_do_not_hang():
     stress = Path(__file__).with_name("stress.py")
     began = time.monotonic()

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from otel_duckdb.core.forked import hold_for_ever
 from otel_duckdb.engine import state
 from otel_duckdb.engine.cursor import PrivateCursor
 from otel_duckdb.telemetry.locks import make_reentrant_lock
@@ -84,19 +85,17 @@ class Database:
         A read that is under way in another thread is waited for; one in this very thread closes when it ends.
         """
         self._closing = True
-        if self._process != os.getpid():
-            self._close_in_child()
-        elif self._lock.acquire(timeout=_CLOSE_TIMEOUT):
+        if self._process == os.getpid() and self._lock.acquire(timeout=_CLOSE_TIMEOUT):
             try:
                 if not self._reading:
                     self._drop()
             finally:
                 self._lock.release()
 
-    def _close_in_child(self) -> None:
-        # The thread that read at the moment of the fork does not exist here: its cursor can never be used again.
-        if not self._reading:
-            self._drop()
+    def forked(self) -> None:
+        """In a forked child: hold the instance for ever, so that nobody closes it."""
+        if self._cursor is not None:
+            hold_for_ever(self._cursor.connection)
 
     def _drop(self) -> None:
         cursor, self._cursor = self._cursor, None

@@ -99,6 +99,11 @@ class Databases(Listener):
                 oldest[connection.label] = max(oldest.get(connection.label, 0.0), (now - since) / 1e9)
         return oldest
 
+    def forked(self) -> None:
+        """In a forked child: let go of none, and let it be of no consequence that others do."""
+        for database in self:
+            database.forked()
+
     def close(self) -> None:
         """Let go of all databases."""
         for connection in tuple(self._of):

@@ -7,6 +7,7 @@ from threading import get_ident
 from types import FunctionType, NoneType
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.core.forked import hold_for_ever
 from otel_duckdb.core.patches import Patches
 from otel_duckdb.intercept import duckdb1 as one
 from otel_duckdb.intercept import duckdb2 as two
@@ -70,6 +71,10 @@ class DefaultConnection:
         """The connection, kept until `release`."""
         self._kept = self._get()
         return self._kept
+
+    def held_by_duckdb(self) -> Any:
+        """The connection, not kept."""
+        return self._get()
 
     def release(self) -> None:
         """Keep it no more."""
@@ -196,8 +201,10 @@ class PatchTable:
             gate.hold(holder, None)
         streams.end_all()
 
-    def forget_other_threads(self) -> None:
+    def forked(self) -> None:
         """In a forked child: the calls of other threads are under way in the parent alone."""
+        if self._generation == 1:  # which opens its default connection when it is imported
+            hold_for_ever(self._default.held_by_duckdb())
         thread = get_ident()
         for holder in (*self._gate.connections, *self.relations.working()):
             if holder.busy_thread != thread:
