@@ -234,6 +234,8 @@ class Connection:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too long.")
         elif len(head.target) > self._limits.path_characters:
             self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "The path is too long.")
+        elif head.http_version not in (b"1.0", b"1.1"):
+            self._refuse(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "This is another version of HTTP than 1.0 and 1.1.")
         elif not self._policy.hosts.allow(headers.get("host")):
             self._refuse(
                 HTTPStatus.MISDIRECTED_REQUEST,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from otel_duckdb.monitor.api.watched import Watched
     from otel_duckdb.web.exchange import Request
 
-ACTIONS: Final = "/api/actions/"
+_ACTIONS: Final = "/api/actions/"
 _AT_A_TIME: Final = 2
 """Requests for actions; they run one after another, and what waits for them must leave room for those who read."""
 
@@ -33,7 +33,10 @@ class Acting:
             "/api/silences": self._silence,
         }
         self.slow: Mapping[str, Callable[[Body], Any]] = {"/api/cleanup": self._clean_up}
-        self.paths = frozenset((*self.quick, *self.slow))
+
+    def has(self, path: str) -> bool:
+        """Whether there is such an address."""
+        return path in self.quick or path in self.slow or self._action(path) is not None
 
     def answer(self, request: Request) -> Response | Slow | None:
         """Do what is asked, None where there is no such address.
@@ -61,8 +64,8 @@ class Acting:
 
     def _action(self, path: str) -> Callable[[Body], Any] | None:
         """The action that the address names."""
-        name = path.removeprefix(ACTIONS)
-        if not path.startswith(ACTIONS) or not name or "/" in name:
+        name = path.removeprefix(_ACTIONS)
+        if not path.startswith(_ACTIONS) or not name or "/" in name:
             return None
         return lambda body: {
             "results": self._monitor.run_action(

@@ -21,8 +21,10 @@ _REFUSED: Final = {
     "421": "The monitor is not asked by that name.",
     "429": "Too many requests, or wrong keys, in a minute.",
     "431": "The headers are too long.",
+    "501": "The body is encoded in a way that is not known.",
     "503": "Too much is asked at a time.",
     "504": "The answer took too long.",
+    "505": "Another version of HTTP is spoken.",
 }
 _ACTING: Final = {**_REFUSED, "409": "It is over already.", "415": "What acts is sent as JSON."}
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.monitor.api.access import READING
-from otel_duckdb.monitor.api.acting import ACTIONS, Acting
+from otel_duckdb.monitor.api.acting import Acting
 from otel_duckdb.monitor.api.answers import RefusalError
 from otel_duckdb.monitor.api.live import STREAM
 from otel_duckdb.monitor.api.reading import Reading
@@ -55,7 +55,7 @@ class Routes:
         """The methods that an address takes, as the header `Allow` has them; empty where there is none such."""
         if path in READ_ELSEWHERE or self._reading.has(path):
             return "GET, HEAD"
-        return "POST" if path in SESSIONS or path in self._acting.paths or path.startswith(ACTIONS) else ""
+        return "POST" if path in SESSIONS or self._acting.has(path) else ""
 
     def _find(self, request: Request) -> Response | Slow | Stream | None:
         if request.method == "POST":
