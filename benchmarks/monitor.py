@@ -1,7 +1,8 @@
 """What the monitor costs: a query with and without it in turns, and the memory and processor of an idle program.
 
 Run it with `.venv/bin/python benchmarks/monitor.py`. Goals: at most 3 µs a query; under 8 MB and 0.3 % of a core at one
-sample a second without the server.
+sample a second without the server; under 25 MB and 0.7 % of a core with it, and with one and with five readers of its
+events, which are in a process of their own.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import argparse
 import gc
 import resource
 import statistics
+import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from time import thread_time_ns
+from typing import TYPE_CHECKING
 
 import duckdb
 import psutil
@@ -25,6 +29,9 @@ from otel_duckdb import DuckDBInstrumentor
 from otel_duckdb.monitor import Monitor
 from otel_duckdb.monitor.history import History
 from otel_duckdb.monitor.sample import Sample, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BATCH = 200
 
@@ -56,12 +63,40 @@ def a_query(con: duckdb.DuckDBPyConnection, rounds: int) -> None:
     print(f"  difference of the lowest {with_it - without:+.1f} µs, median of the differences {differences:+.1f} µs")
 
 
-def an_idle_program(seconds: float, *, serve: bool) -> None:
+READER = """
+import http.client, sys, threading
+def read(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", "/api/events")
+    response = connection.getresponse()
+    while response.readline():
+        pass
+for _ in range(int(sys.argv[2])):
+    threading.Thread(target=read, args=[int(sys.argv[1])], daemon=True).start()
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def reading(port: int | None, readers: int) -> Iterator[None]:
+    """Let another process read the events of the monitor at `port`."""
+    if not readers:
+        yield
+        return
+    command = [sys.executable, "-c", READER, str(port), str(readers)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        try:
+            yield
+        finally:
+            process.communicate(b"\n")
+
+
+def an_idle_program(seconds: float, *, serve: bool, readers: int = 0) -> None:
     """Print what the monitor takes of memory and of a core beside a program that rests."""
     process = psutil.Process()
     gc.collect()
     before = process.memory_info().rss
-    with Monitor(interval_ms=1000, serve=serve, port=0):
+    with Monitor(interval_ms=1000, serve=serve, port=0) as monitor, reading(monitor.port, readers):
         time.sleep(2)
         start = resource.getrusage(resource.RUSAGE_SELF)
         began = time.monotonic()
@@ -70,8 +105,14 @@ def an_idle_program(seconds: float, *, serve: bool) -> None:
         used = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
         share = used / (time.monotonic() - began)
         grown = (process.memory_info().rss - before) / 1e6
-    words = "with" if serve else "without"
-    print(f"an idle program, a sample a second, {words} the server: {share:.2%} of a core, +{grown:.1f} MB resident")
+    words = f"with the server and {readers} reader(s)" if readers else "with the server" if serve else "without it"
+    print(f"an idle program, a sample a second, {words}: {share:.2%} of a core, +{grown:.1f} MB resident")
+
+
+def in_a_fresh_process(seconds: float, *, serve: bool, readers: int) -> None:
+    """Measure an idle program in a process that had no monitor before: memory that was freed is used again."""
+    options = ["--idle", "serve" if serve else "alone", "--readers", str(readers), "--seconds", str(seconds)]
+    subprocess.run([sys.executable, __file__, *options], check=True)
 
 
 def a_day(count: int) -> None:
@@ -99,15 +140,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--database", type=Path, help="a new file; else the database is in memory")
+    parser.add_argument("--idle", choices=("serve", "alone"), help="measure an idle program alone")
+    parser.add_argument("--readers", type=int, default=0, help="who reads the events meanwhile")
     options = parser.parse_args()
     meters, tracers = MeterProvider([InMemoryMetricReader()]), TracerProvider()
     DuckDBInstrumentor().instrument(tracer_provider=tracers, meter_provider=meters)
     con = duckdb.connect(options.database or ":memory:")
     con.execute("SET threads = 1")
     con.execute("CREATE TABLE trades AS SELECT range AS id, random() AS price FROM range(50000)")
+    if options.idle:
+        an_idle_program(options.seconds, serve=options.idle == "serve", readers=options.readers)
+        return
     print(f"DuckDB {duckdb.__version__}, Python {sys.version.split()[0]}")
-    an_idle_program(options.seconds, serve=False)
-    an_idle_program(options.seconds, serve=True)
+    for serve, readers in ((False, 0), (True, 0), (True, 1), (True, 5)):
+        in_a_fresh_process(options.seconds, serve=serve, readers=readers)
     a_query(con, options.rounds)
     a_day(60)
 
