@@ -2,15 +2,20 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from datetime import datetime
+from pathlib import Path
 
 import duckdb
 import pytest
 
 from otel_duckdb.monitor.api.openapi import description
 from otel_duckdb.monitor.api.routes import EVENTS, SESSIONS
+from otel_duckdb.monitor.audit import EVENTS as AUDITED
+from otel_duckdb.monitor.settings import MonitorSettings
 
 PATHS = description()["paths"]
 OPERATIONS = [(path, method) for path, methods in PATHS.items() for method in methods]
@@ -134,3 +139,23 @@ def test_schemathesis_finds_no_fault_of_ours_and_no_answer_that_is_not_described
     ]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280, cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout[-6000:]
+
+
+DOCUMENTATION = "".join(
+    path.read_text(encoding="utf-8") for path in sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_address_is_in_the_documentation(path):
+    assert path == "/openapi.json" or re.search(rf"`(GET |POST )?{re.escape(path)}[`?]", DOCUMENTATION)
+
+
+@pytest.mark.parametrize("field", fields(MonitorSettings), ids=lambda field: field.name)
+def test_every_option_is_in_the_documentation(field):
+    assert f"`{field.metadata['environment']}`" in DOCUMENTATION
+
+
+@pytest.mark.parametrize("event", AUDITED)
+def test_every_event_of_the_audit_trail_is_in_the_documentation(event):
+    assert f"| `{event}` | " in DOCUMENTATION
