@@ -21,13 +21,12 @@ _TYPES: Final = {
 FILES: Final = (
     "index.html",
     "style.css",
-    "vendor/uPlot.min.css",
     "vendor/uPlot.iife.min.js",
     "vendor/uPlot.LICENSE",
-    *(f"{name}.js" for name in ("address", "api", "chart", "dom", "format", "main", "series", "table")),
+    *(f"{name}.js" for name in ("address", "api", "chart", "dom", "format", "main", "series", "table", "waterfall")),
     *(
         f"views/{name}.js"
-        for name in ("about", "actions", "alerts", "overview", "running", "statements", "storage", "sync")
+        for name in ("about", "actions", "alerts", "overview", "running", "statements", "storage", "sync", "traces")
     ),
 )
 """All that is served, below the page's own address; nothing that a request names becomes a path."""

@@ -60,7 +60,7 @@ class Statement:
         self.first_seen = self.last_seen = first_seen
         self.calls = self.errors = self.rows = 0
         self.execute_ns = self.fetch_ns = self.max_ns = 0
-        self.spilled_bytes = self.peak_memory = self.profiled = 0
+        self.spilled_bytes = self.peak_memory = self.profiled = self._peaks = 0
         self.cpu_seconds = 0.0
         self.slowest_trace = 0
         self._durations = Durations()
@@ -72,6 +72,14 @@ class Statement:
     def total_ns(self) -> int:
         """Nanoseconds inside DuckDB."""
         return self.execute_ns + self.fetch_ns
+
+    @property
+    def mean_peak_memory(self) -> float:
+        """The mean over the profiled calls of the most bytes the buffer manager held meanwhile.
+
+        It holds what statements beside it use, too: the mean tells who needs it from who was there by chance.
+        """
+        return self._peaks / self.profiled if self.profiled else 0.0
 
     def add(self, execution: Execution) -> None:
         """Take note of one execution."""
@@ -100,6 +108,7 @@ class Statement:
         self.cpu_seconds += profile.cpu_seconds or 0.0
         self.spilled_bytes += profile.peak_temporary or 0
         self.peak_memory = max(self.peak_memory, profile.peak_memory or 0)
+        self._peaks += profile.peak_memory or 0
         self.plans.add(profile, duration, self.last_seen)
 
     def absorb(self, other: Statement) -> None:
@@ -113,6 +122,7 @@ class Statement:
         self.profiled += other.profiled
         self.cpu_seconds += other.cpu_seconds
         self.peak_memory = max(self.peak_memory, other.peak_memory)
+        self._peaks += other._peaks
         self.max_ns = max(self.max_ns, other.max_ns)
         self.first_seen = min(self.first_seen, other.first_seen)
         self.last_seen = max(self.last_seen, other.last_seen)
@@ -144,6 +154,7 @@ class Statement:
             "profiled_calls": self.profiled,
             "spilled_bytes": self.spilled_bytes,
             "peak_memory_bytes": self.peak_memory,
+            "mean_peak_memory_bytes": self.mean_peak_memory,
             "cpu_ms": self.cpu_seconds * 1e3,
             "first_seen": iso(self.first_seen),
             "last_seen": iso(self.last_seen),

@@ -30,7 +30,7 @@ SORTS: Final = {
     "errors": lambda each: each.errors,
     "rows": lambda each: each.rows,
     "spilled": lambda each: each.spilled_bytes,
-    "memory": lambda each: each.peak_memory,
+    "memory": lambda each: each.mean_peak_memory,
     "last": lambda each: each.last_seen,
 }
 """What statements may be sorted by, from the largest down."""

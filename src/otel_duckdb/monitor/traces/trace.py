@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.monitor.times import iso
@@ -33,12 +32,19 @@ class Outside:
         self.parent = getattr(before, "span_id", 0)
         self.start_ns: int | None = getattr(span, "start_time", None)
         self.end_ns: int | None = getattr(span, "end_time", None)
-        self._span = weakref.ref(span)
+        # Held until it ends: its duration is known to nobody else, and it is gone as soon as it has ended.
+        self._span = None if self.end_ns is not None or self.start_ns is None else span
+
+    def settle(self) -> None:
+        """Take the moment of its end, if it has ended meanwhile."""
+        if self._span is not None:
+            self.end_ns = getattr(self._span, "end_time", None)
+            if self.end_ns is not None:
+                self._span = None
 
     def as_json(self, began_ns: int) -> dict[str, Any]:
         """Return what JSON has of it; `duration_ms` is None where it has not ended, or nobody knows."""
-        if self.end_ns is None:
-            self.end_ns = getattr(self._span(), "end_time", None)
+        self.settle()
         start = began_ns if self.start_ns is None else self.start_ns
         known = self.end_ns is not None and self.start_ns is not None
         return {
@@ -123,6 +129,8 @@ class Trace:
             self._spans[number] = found._replace(parent=None, text=text, profile=profile)
             self.size += _SPAN_BYTES + len(text) + (0 if profile is None else size(profile))
         self._settled = len(self._spans)
+        for outside in self._outside.values():
+            outside.settle()
 
     def _called_in(self, parent: Span | None) -> int:
         """The identity of the span that an operation was called in, which is kept as far as it is known; 0 without."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otel_duckdb.core.operation import Operation
     from otel_duckdb.monitor.sample import Sample
 
-_WAITING: Final = 4096
+_WAITING: Final = 2048
 """Operations that wait for the next tick; of more than that the latest are kept."""
 _REMARKABLE: Final = 256
 """Slow ones, and failed ones, that wait apart, so that many others do not push them out."""

@@ -7,16 +7,11 @@ export class ApiError extends Error {
   }
 }
 
-let key = "";
 const PATIENCE_MS = 10_000;
-
-export function setKey(value) {
-  key = value;
-}
+const AGAIN_MS = 15_000;
 
 async function request(path, options = {}) {
   const headers = { Accept: "application/json", ...options.headers };
-  if (key) headers["X-Monitoring-Key"] = key;
   let response;
   try {
     response = await fetch(path, { ...options, headers, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE_MS) });
@@ -43,4 +38,34 @@ export function get(name, parameters = {}) {
 
 export function post(name, body = {}) {
   return request(`api/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+// What the monitor tells as it happens; where there is no stream, the page asks.
+export class Live {
+  // told: { sample(status), running(what), alert(alert) }
+  constructor(told) {
+    this.told = told;
+    this.source = null;
+    this.timer = 0;
+  }
+
+  get open() {
+    return this.source?.readyState === EventSource.OPEN;
+  }
+
+  start() {
+    this.stop();
+    this.source = new EventSource("api/events");
+    for (const [name, tell] of Object.entries(this.told)) this.source.addEventListener(name, (event) => tell(JSON.parse(event.data)));
+    this.source.addEventListener("error", () => {
+      // The browser tries again by itself, unless it was refused: for want of a key, or of room.
+      if (this.source?.readyState === EventSource.CLOSED) this.timer = setTimeout(() => this.start(), AGAIN_MS);
+    });
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.source?.close();
+    this.source = null;
+  }
 }

@@ -10,7 +10,8 @@ const plain = (values) => values.filter((value) => value !== null && value !== u
 
 export class Chart {
   // lines: [{ label, color: 1..5, dashed }], write: how a value is told, zoom(from, to): where a range was drawn
-  constructor({ title, lines, write, zoom, top }) {
+  // more: [words, address] of a view that tells more
+  constructor({ title, lines, write, zoom, top, more }) {
     Object.assign(this, { title, lines, write, zoom, top });
     this.data = [[], ...lines.map(() => [])];
     this.values = lines.map(() => h("b", {}, UNKNOWN));
@@ -20,7 +21,7 @@ export class Chart {
     this.table = h("div", { class: "scroll", hidden: true, tabindex: "0", role: "region", "aria-label": `${title}, as a table` });
     this.button = h("button", { type: "button", class: "small", "aria-pressed": "false", "aria-label": `${title} as a table`, onclick: () => this.turn() }, "Table");
     const legend = lines.map((line, index) => h("span", {}, h("i", { class: `c${line.color}` }), `${line.label} `, this.values[index]));
-    this.element = h("figure", { class: "card chart" }, h("figcaption", {}, h("span", {}, title), this.button), h("div", { class: "legend" }, legend), this.plot, this.table);
+    this.element = h("figure", { class: "card chart" }, h("figcaption", {}, h("span", {}, title), h("span", {}, more ? h("a", { href: more[1], "aria-label": `${title} ${more[0]}` }, more[0]) : null, this.button)), h("div", { class: "legend" }, legend), this.plot, this.table);
     this.observer = new ResizeObserver(() => this.size());
     this.observer.observe(this.plot);
     charts.add(this);

@@ -31,6 +31,11 @@ export function notice(title, advice, kind = "empty") {
   return h("div", { class: `notice ${kind}`, role: kind === "error" ? "alert" : null }, h("p", { class: "what" }, title), h("p", {}, advice));
 }
 
+// Why something was not done.
+export function refusal(error) {
+  return notice(error.message, [401, 403].includes(error.status) ? "Acting needs the monitor's key; enter it under About." : "It may be over already; else try again in a moment.", "error");
+}
+
 export function badge(text, kind = text) {
   return h("span", { class: `badge ${kind}` }, text);
 }

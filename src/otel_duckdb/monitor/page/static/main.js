@@ -1,7 +1,7 @@
 // The frame of the page: navigation, state, live updates.
 
 import { read } from "./address.js";
-import { get } from "./api.js";
+import { get, Live } from "./api.js";
 import { recolour } from "./chart.js";
 import { announce, h, notice, setText, skeleton } from "./dom.js";
 import { create as about } from "./views/about.js";
@@ -12,13 +12,15 @@ import { create as running } from "./views/running.js";
 import { create as statements } from "./views/statements.js";
 import { create as storage } from "./views/storage.js";
 import { create as sync } from "./views/sync.js";
+import { create as traces } from "./views/traces.js";
 
 const VIEWS = {
-  overview: ["Overview", overview], statements: ["Statements", statements], running: ["Running", running], alerts: ["Alerts", alerts],
+  overview: ["Overview", overview], statements: ["Statements", statements], running: ["Running", running], traces: ["Traces", traces], alerts: ["Alerts", alerts],
   sync: ["Sync", sync], storage: ["Storage", storage], actions: ["Actions", actions], about: ["About", about],
 };
-const INTERVAL_MS = 3000; // two of these pages stay below the hundred requests a minute that the API grants
+const INTERVAL_MS = 4000; // five of these pages stay below the hundred requests a minute that the API grants
 const LONGEST_MS = 15_000;
+const STALE_MS = 3000;
 const THEMES = ["auto", "light", "dark"];
 const main = document.getElementById("main");
 const state = document.getElementById("state");
@@ -32,6 +34,23 @@ let timer = 0;
 let faults = 0;
 let round = 0;
 let before = "";
+let sampled = 0;
+
+const live = new Live({
+  sample: (told) => {
+    status = told;
+    sampled = performance.now();
+    tell();
+    if (shown()) present.view.live?.(status);
+  },
+  running: (told) => {
+    if (shown()) present.view.running?.(told);
+  },
+  alert: () => {
+    if (present?.name === "alerts") tick();
+  },
+});
+const shown = () => present && !present.view.element.hidden;
 
 for (const [name, [title]] of Object.entries(VIEWS)) {
   links[name] = h("a", { href: `#/${name}` }, title);
@@ -70,21 +89,23 @@ async function tick() {
   clearTimeout(timer);
   round += 1;
   const mine = round;
-  const shown = present;
+  const asking = present;
   try {
-    status = await get("status");
+    // What the stream told is as new as an answer, also where a sample is taken only now and then.
+    const told = live.open && status && performance.now() - sampled < STALE_MS + 2e3 * (status.monitor?.interval_seconds ?? 1);
+    if (!told) status = await get("status");
     if (mine !== round) return;
     tell();
-    await shown.view.refresh(status);
+    await asking.view.refresh(status);
     if (mine !== round) return;
     faults = 0;
-    shown.waiting.remove();
-    shown.view.element.hidden = false;
-    shown.fault.hidden = true;
+    asking.waiting.remove();
+    asking.view.element.hidden = false;
+    asking.fault.hidden = true;
   } catch (error) {
     if (mine !== round) return;
     faults += 1;
-    lost(shown, error);
+    lost(asking, error);
   }
   if (!paused && !document.hidden) timer = setTimeout(tick, Math.min(LONGEST_MS, INTERVAL_MS * 2 ** Math.min(faults, 3)));
 }
@@ -100,7 +121,7 @@ function tell() {
 
 const title = (word) => word.charAt(0).toUpperCase() + word.slice(1);
 
-function lost(shown, error) {
+function lost(asking, error) {
   const advice = {
     0: "Is the program still running? The page goes on asking and shows the last figures until then.",
     401: "This monitor asks for a key. Enter it under About.",
@@ -109,15 +130,15 @@ function lost(shown, error) {
     429: "Too many requests came from this address; the page asks less often for a moment.",
   }[error.status] ?? "The page tries again by itself.";
   if (error.status === undefined) console.error(error);
-  shown.fault.replaceChildren(notice(error.status === undefined ? "This view has a fault." : error.message, advice, "error"));
-  shown.fault.hidden = false;
-  shown.waiting.remove();
+  asking.fault.replaceChildren(notice(error.status === undefined ? "This view has a fault." : error.message, advice, "error"));
+  asking.fault.hidden = false;
+  asking.waiting.remove();
   if (error.status === 0) {
     setText(state, "No answer");
     state.className = "state lost";
     before = "";
   }
-  if (shown.name === "about") shown.view.element.hidden = false;
+  if (asking.name === "about") asking.view.element.hidden = false;
 }
 
 function setPaused(wanted) {
@@ -126,8 +147,17 @@ function setPaused(wanted) {
   setText(pause, paused ? "Resume" : "Pause");
   announce(paused ? "Live updates are paused" : "Live updates go on");
   if (status) tell();
-  if (paused) clearTimeout(timer);
-  else tick();
+  follow();
+}
+
+// The stream and the questions go on while somebody looks, and wants news.
+function follow() {
+  clearTimeout(timer);
+  if (paused || document.hidden) live.stop();
+  else {
+    live.start();
+    tick();
+  }
 }
 
 function stored() {
@@ -158,11 +188,11 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
-document.addEventListener("visibilitychange", () => {
-  clearTimeout(timer);
-  if (!document.hidden && !paused) tick();
-});
+document.addEventListener("visibilitychange", follow);
 document.addEventListener("updatenow", () => tick());
+document.addEventListener("keychanged", follow);
+window.addEventListener("pagehide", () => live.stop());
 window.addEventListener("hashchange", () => show(true));
 setTheme(stored());
+live.start();
 show(false);

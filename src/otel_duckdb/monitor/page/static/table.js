@@ -5,15 +5,23 @@ import { h, setText } from "./dom.js";
 export class Table {
   // columns: [{ key, label, number, sort, cell(row) -> text or node, kind }]
   // open(row) -> node: what an opened row tells; the column with `opens` then is the button that opens it
-  constructor({ label, columns, id, sort, onsort, open, opened, onopen }) {
-    Object.assign(this, { columns, id, sort, onsort, open, onopen });
+  // empty: what is shown where there are no rows
+  constructor({ label, columns, id, sort, onsort, open, opened, onopen, empty }) {
+    Object.assign(this, { columns, id, sort, onsort, open, onopen, empty });
     this.opened = opened ?? null;
     this.rows = new Map();
     this.headings = columns.map((column) => h("th", { scope: "col", class: column.number ? "num" : null }, column.sort
       ? h("button", { type: "button", onclick: () => this.choose(column.sort) }, column.label) : column.label));
     this.body = h("tbody", { onkeydown: (event) => this.key(event) });
-    this.element = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, h("table", {}, h("thead", {}, h("tr", {}, this.headings)), this.body));
+    this.scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, h("table", { class: "rows" }, h("thead", {}, h("tr", {}, this.headings)), this.body));
+    this.element = h("div", {}, empty ?? null, this.scroll);
     this.mark();
+  }
+
+  // Rows with the largest of what they are sorted by first; fields: { sort: name of the field }
+  sorted(rows, fields) {
+    const field = fields[this.sort];
+    return [...rows].sort((one, other) => (other[field] ?? -1) - (one[field] ?? -1));
   }
 
   choose(sort) {
@@ -56,10 +64,12 @@ export class Table {
       if (this.body.children[index] !== element) this.body.insertBefore(element, this.body.children[index] ?? null);
     });
     while (this.body.children.length > order.length) this.body.lastChild.remove();
+    this.scroll.hidden = !rows.length;
+    if (this.empty) this.empty.hidden = rows.length > 0;
   }
 
   add(id) {
-    const cells = this.columns.map((column) => h("td", { class: [column.number ? "num" : "", column.kind ?? ""].join(" ").trim() || null }));
+    const cells = this.columns.map((column) => h("td", { "data-label": typeof column.label === "string" ? column.label : null, class: [column.number ? "num" : "", column.kind ?? ""].join(" ").trim() || null }));
     const line = { id, cells, element: h("tr", {}, cells), row: null, details: null, button: null };
     const opening = this.columns.findIndex((column) => column.opens);
     if (this.open && opening >= 0) {
@@ -106,7 +116,10 @@ export class Table {
     if (present < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
     const line = [...this.rows.values()].find((each) => each.button === buttons[present]);
     const target = { ArrowDown: present + 1, j: present + 1, ArrowUp: present - 1, k: present - 1, Home: 0, End: buttons.length - 1 }[event.key];
-    if (target !== undefined) buttons[Math.min(buttons.length - 1, Math.max(0, target))].focus();
+    if (!line && target === undefined) {
+      if (event.key !== "ArrowRight" && event.key !== "l") return;
+      buttons[present].click();
+    } else if (target !== undefined) buttons[Math.min(buttons.length - 1, Math.max(0, target))].focus();
     else if (event.key === "ArrowRight" || event.key === "l") this.turn(line, true);
     else if (event.key === "ArrowLeft" || event.key === "h" || event.key === "Escape") this.turn(line, false);
     else return;

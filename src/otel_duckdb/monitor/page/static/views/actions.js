@@ -1,72 +1,106 @@
-// Actions: the clean-up, tried or done, and what was done about alerts.
+// Actions: what may be done, tried or done by hand, and what was done.
 
 import { get, post } from "../api.js";
-import { announce, badge, card, h, notice, setText } from "../dom.js";
+import { announce, badge, card, h, notice, refusal, setText } from "../dom.js";
 import { bytes, moment, seconds, UNKNOWN } from "../format.js";
 import { Table } from "../table.js";
 
-const KINDS = { done: "good", failed: "critical", refused: "warning" };
+const KINDS = { done: "good", planned: "good", failed: "critical", refused: "warning" };
 const REFLECTION_MS = 5000;
 
-function results(label, ...more) {
+function results(label, empty, ...more) {
   return new Table({
-    label,
+    label, empty,
     id: (row) => row.key,
     columns: [
       { label: "Action", cell: (row) => row.action ?? UNKNOWN },
       { label: "Database", cell: (row) => row.database || "all" },
       { label: "Outcome", cell: (row) => badge(row.outcome ?? UNKNOWN, KINDS[row.outcome] ?? "") },
+      { label: "What it says", kind: "words", cell: (row) => row.detail ?? "" },
       { label: "Freed", number: true, cell: (row) => bytes(row.freed_bytes) },
       { label: "Took", number: true, cell: (row) => seconds(row.seconds) },
-      { label: "When", number: true, cell: (row) => moment(row.started) },
       ...more,
-      { label: "What it says", kind: "words", cell: (row) => row.detail ?? "" },
     ],
   });
 }
 
-export function create() {
-  const now = results("Results of the clean-up");
-  const past = results("Actions about alerts", { label: "Alert", cell: (row) => row.alert });
-  const said = h("div", {}, notice("Nothing was tried yet.", "The dry run does nothing; it says what each action would do."));
-  const none = notice("Nothing was done about an alert yet.", "Actions run by themselves only where they are switched on, each by its name in OTEL_DUCKDB_MONITOR_ACTIONS.");
-  now.element.hidden = true;
-  let sure = false;
-  const dry = h("button", { type: "button", onclick: () => run(true) }, "Dry run");
-  const real = h("button", { type: "button", class: "danger", onclick: () => {
-    if (sure) run(false);
-    ask(!sure);
-  } }, "Clean up");
-  const element = h("div", { class: "sections" }, card("Clean-up", h("div", { class: "controls" }, dry, real), said, now.element), card("Done about alerts", none, past.element));
+// A button that acts at its second press.
+function deliberate(label, act) {
+  let timer = 0;
+  const button = h("button", { type: "button", class: "small danger", onclick: () => {
+    const sure = Boolean(timer);
+    clearTimeout(timer);
+    timer = 0;
+    setText(button, label);
+    if (sure) act();
+    else {
+      setText(button, "Press again");
+      announce(`Press again: ${label}`);
+      timer = setTimeout(() => {
+        timer = 0;
+        setText(button, label);
+      }, REFLECTION_MS);
+    }
+  } }, label);
+  return button;
+}
 
-  function ask(wanted) {
-    sure = wanted;
-    setText(real, sure ? "Press again to clean up" : "Clean up");
-    if (sure) setTimeout(() => ask(false), REFLECTION_MS);
+export function create() {
+  const kept = new Map();
+  const now = results("Results", null);
+  const past = results("What was done", notice("Nothing was done yet.", "Actions run by themselves only where they are switched on, each by its name in OTEL_DUCKDB_MONITOR_ACTIONS."), { label: "For", cell: (row) => row.by ?? UNKNOWN }, { label: "When", number: true, cell: (row) => moment(row.started) });
+  const said = h("div", { hidden: true });
+  now.scroll.hidden = true;
+  const all = new Table({
+    label: "Actions",
+    empty: notice("Actions are off.", "OTEL_DUCKDB_MONITOR_ALERTING=true switches alerts and actions on."),
+    id: (row) => row.name,
+    columns: [
+      { label: "Action", cell: (row) => row.name },
+      { label: "State", cell: (row) => badge(row.on ? "on" : "off", row.on ? "good" : "") },
+      { label: "What it does", kind: "words", cell: (row) => row.meaning },
+      { label: "Try", cell: (row) => buttons(row) },
+    ],
+  });
+  const dry = h("button", { type: "button", onclick: () => run("cleanup", { emergency: false, dry_run: true }, "Dry run of the clean-up") }, "Dry run");
+  const real = deliberate("Clean up", () => run("cleanup", { emergency: false, dry_run: false }, "Clean-up"));
+  real.classList.remove("small");
+  const element = h("div", { class: "sections" },
+    card("Clean-up", h("p", { class: "quiet" }, "The dry run does nothing; it says what each action would do. The clean-up does what is switched on."), h("div", { class: "controls after" }, dry, real), h("div", { class: "results" }, said, now.element)),
+    card("Actions", all.element), card("History", past.element));
+
+  function buttons(row) {
+    if (row.name === "interrupt") return "under Running";
+    const key = `${row.name} ${row.on}`;
+    if (!kept.has(key)) {
+      const attempt = h("button", { type: "button", class: "small", "aria-label": `Dry run of ${row.name}`, onclick: () => run(`actions/${row.name}`, { dry_run: true }, `Dry run of ${row.name}`) }, "Dry run");
+      kept.set(key, h("span", { class: "group" }, attempt, row.on ? deliberate("Run", () => run(`actions/${row.name}`, { dry_run: false }, row.name)) : null));
+    }
+    return kept.get(key);
   }
 
-  async function run(pretend) {
-    for (const button of [dry, real]) button.disabled = true;
+  async function run(path, body, title) {
+    element.inert = true;
     try {
-      const answer = await post("cleanup", { emergency: false, dry_run: pretend });
+      const answer = await post(path, body);
       const rows = answer.results.map((row, index) => ({ ...row, key: index }));
       now.update(rows);
-      now.element.hidden = !rows.length;
-      said.replaceChildren(...(rows.length ? [] : [notice("No action is switched on.", "OTEL_DUCKDB_MONITOR_ACTIONS names those that may run.")]));
-      announce(`${pretend ? "Dry run" : "Clean-up"}: ${rows.map((row) => `${row.action} ${row.outcome}`).join(", ") || "no action is switched on"}`);
+      said.replaceChildren(rows.length ? h("p", { class: "label" }, title) : notice("No database is open, or no action is switched on.", "OTEL_DUCKDB_MONITOR_ACTIONS names those that may run."));
+      announce(`${title}: ${rows.map((row) => `${row.action} ${row.outcome}`).join(", ") || "nothing"}`);
     } catch (error) {
-      now.element.hidden = true;
-      said.replaceChildren(notice(error.message, [401, 403].includes(error.status) ? "Acting needs the monitor's key; enter it under About." : "Try again in a moment.", "error"));
+      now.update([]);
+      said.replaceChildren(refusal(error));
     }
-    for (const button of [dry, real]) button.disabled = false;
+    said.hidden = false;
+    element.inert = false;
+    said.scrollIntoView({ block: "nearest" });
+    document.dispatchEvent(new Event("updatenow"));
   }
 
   async function refresh() {
-    const answer = await get("alerts");
-    const rows = [...(answer.open ?? []), ...(answer.resolved ?? [])].flatMap((alert) => (alert.actions ?? []).map((action, index) => ({ ...action, alert: alert.name, key: `${alert.id} ${index}` })));
-    past.update(rows);
-    past.element.hidden = !rows.length;
-    none.hidden = rows.length > 0;
+    const answer = await get("actions");
+    all.update(answer.actions);
+    past.update(answer.history.map((row) => ({ ...row, key: `${row.started} ${row.action} ${row.database}` })));
   }
 
   return { element, refresh };

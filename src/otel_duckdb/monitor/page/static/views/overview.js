@@ -3,7 +3,7 @@
 import { change, link } from "../address.js";
 import { Chart } from "../chart.js";
 import { bar, card, h, setText } from "../dom.js";
-import { bytes, count, moment, percent, rate, seconds, UNKNOWN } from "../format.js";
+import { bytes, count, milliseconds, moment, percent, rate, seconds, UNKNOWN } from "../format.js";
 import { Series } from "../series.js";
 
 const RANGES = { "5m": 300, "15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400 };
@@ -16,14 +16,16 @@ const WANTED = {
   connections: sum("duckdb_active_connections"), active: sum("duckdb_active_queries"), all: sum("duckdb_queries_per_sec"),
   select: sum("duckdb_select_queries_per_sec"), insert: sum("duckdb_insert_queries_per_sec"), update: sum("duckdb_update_queries_per_sec"), delete: sum("duckdb_delete_queries_per_sec"),
   committed: sum("duckdb_transaction_success_count"), failed: sum("duckdb_transaction_failure_count"), oldest: { metric: "duckdb_oldest_query_seconds", join: "max" },
+  ...Object.fromEntries(Object.entries({ p50: "0.5", p95: "0.95", p99: "0.99" }).map(([name, quantile]) => [name, { metric: "duckdb_query_latency_ms", labels: { quantile } }])),
 };
 const CHARTS = [
-  { title: "Memory", write: bytes, lines: [["used", "DuckDB", 1], ["resident", "Process, resident", 2]] },
+  { title: "Memory", write: bytes, more: ["by statement", link("statements", { sort: "memory" })], lines: [["used", "DuckDB", 1], ["resident", "Process, resident", 2]] },
+  { title: "Latency", write: milliseconds, more: ["slow traces", link("traces", { kind: "slow" })], lines: [["p50", "p50", 3], ["p95", "p95", 1], ["p99", "p99", 2]] },
   { title: "Processor cores used", write: count, lines: [["cpu", "This process", 1]] },
-  { title: "Queries per second", write: rate, lines: [["select", "SELECT", 1], ["insert", "INSERT", 2], ["update", "UPDATE", 3], ["delete", "DELETE", 4], ["all", "All", 5]] },
-  { title: "Active queries and connections", write: count, lines: [["active", "Active queries", 1], ["connections", "Connections", 2]] },
+  { title: "Queries per second", write: rate, more: ["by statement", link("statements", { sort: "calls" })], lines: [["select", "SELECT", 1], ["insert", "INSERT", 2], ["update", "UPDATE", 3], ["delete", "DELETE", 4], ["all", "All", 5]] },
+  { title: "Active queries and connections", write: count, more: ["what runs", link("running")], lines: [["active", "Active queries", 1], ["connections", "Connections", 2]] },
   { title: "Oldest running query", write: seconds, lines: [["oldest", "Oldest", 1]] },
-  { title: "Disk", write: bytes, lines: [["disk", "Database files", 1], ["wal", "Write-ahead log", 2], ["temporary", "Temporary files", 3]] },
+  { title: "Disk", write: bytes, more: ["by database", link("storage")], lines: [["disk", "Database files", 1], ["wal", "Write-ahead log", 2], ["temporary", "Temporary files", 3]] },
   { title: "Transactions per second", write: rate, lines: [["committed", "Committed", 3], ["failed", "Failed", 2]] },
 ];
 
@@ -52,16 +54,16 @@ export function create(parameters) {
   const state = card("State", words);
   element.append(
     state,
-    h("dl", { class: "tiles" }, tile("memory", "Memory of its limit"), tile("resident", "Process memory"), tile("cpu", "Processors"), tile("queries", "Active queries"), tile("throughput", "Queries per second"), tile("disk", "Disk"), tile("connections", "Connections"), tile("sync", "Sync waiting")),
+    h("dl", { class: "tiles" }, tile("memory", "DuckDB memory"), tile("resident", "Process memory"), tile("cpu", "Processors"), tile("queries", "Running"), tile("throughput", "Throughput"), tile("latency", "Latency, p95"), tile("disk", "Disk"), tile("connections", "Connections"), tile("sync", "Sync waiting")),
     grid,
   );
 
   function build() {
     charts.splice(0).forEach(({ chart }) => chart.destroy());
-    for (const { title, write, lines } of CHARTS) {
+    for (const { title, write, lines, more } of CHARTS) {
       const shown = lines.map(([, label, color]) => ({ label, color }));
       if (compare) shown.push(...lines.map(([, label, color]) => ({ label: `${label}, ${compare} before`, color, dashed: true })));
-      const chart = new Chart({ title, write, lines: shown, zoom: (from, to) => change({ from: Math.floor(from), to: Math.ceil(to) }) });
+      const chart = new Chart({ title, write, more, lines: shown, zoom: (from, to) => change({ from: Math.floor(from), to: Math.ceil(to) }) });
       charts.push({ chart, names: lines.map(([name]) => name) });
     }
     grid.replaceChildren(...charts.map(({ chart }) => chart.element));
@@ -104,6 +106,7 @@ export function create(parameters) {
     tell("disk", bytes(disk.used_bytes), `log ${bytes(disk.wal_bytes ?? 0)}, temporary ${bytes(disk.temporary_bytes ?? 0)}`);
     tell("connections", count(connections.open), metrics.transactions ? `${count(metrics.transactions.failed)} failed transactions` : "");
     const tables = sync?.tables ?? [];
+    tiles.sync.value.parentElement.hidden = !tables.length;
     tell("sync", tables.length ? count(tables.reduce((all, table) => all + (table.pending_rows ?? 0), 0)) : UNKNOWN, tables.length ? "rows" : "no sync runs");
   }
 
@@ -119,9 +122,11 @@ export function create(parameters) {
       if (compare) data.push(...names.map((name) => series.aligned(earlier, name)));
       chart.set(data, { min: from, max: to });
     }
+    const last = (name) => series.values[name].findLast((value, index) => value !== null && series.times[index] > now - 30);
+    tell("latency", milliseconds(last("p95")), `p50 ${milliseconds(last("p50"))}, p99 ${milliseconds(last("p99"))}`);
     setText(reset, zoom ? `Leave ${moment(zoom.from)} to ${moment(zoom.to)}` : "");
   }
 
   navigate(parameters);
-  return { element, controls, navigate, refresh, destroy: () => charts.forEach(({ chart }) => chart.destroy()) };
+  return { element, controls, navigate, refresh, live: figures, destroy: () => charts.forEach(({ chart }) => chart.destroy()) };
 }

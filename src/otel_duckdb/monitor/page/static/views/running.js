@@ -1,7 +1,7 @@
 // Running: what DuckDB works on now, and which transactions are open.
 
 import { get, post } from "../api.js";
-import { announce, badge, card, h, notice } from "../dom.js";
+import { announce, badge, card, h, notice, refusal } from "../dom.js";
 import { count, seconds, UNKNOWN } from "../format.js";
 import { Table } from "../table.js";
 
@@ -11,6 +11,7 @@ export function create() {
   const stops = new Map();
   const operations = new Table({
     label: "Operations",
+    empty: notice("DuckDB does nothing at the moment.", "Operations appear here while they run, and results that were not fetched to their end."),
     id: (row) => row.id,
     columns: [
       { label: "For", number: true, cell: (row) => seconds(row.elapsed_seconds) },
@@ -26,6 +27,7 @@ export function create() {
   });
   const transactions = new Table({
     label: "Open transactions",
+    empty: notice("No transaction is open.", "One that stays open for long keeps old versions of rows, and the write-ahead log from being emptied."),
     id: (row) => row.key,
     columns: [
       { label: "Open for", cell: (row) => seconds(row.seconds) },
@@ -33,9 +35,7 @@ export function create() {
       { label: "State", cell: (row) => (row.aborted ? badge("aborted", "critical") : badge("open", "good")) },
     ],
   });
-  const nothing = notice("DuckDB does nothing at the moment.", "Operations appear here while they run, and results that were not fetched to their end.");
-  const none = notice("No transaction is open.", "One that stays open for long keeps old versions of rows, and the write-ahead log from being emptied.");
-  const element = h("div", { class: "sections" }, said, card("Operations", nothing, operations.element), card("Open transactions", none, transactions.element));
+  const element = h("div", { class: "sections" }, said, card("Operations", operations.element), card("Open transactions", transactions.element));
 
   function stop(row) {
     if (!cancels || row.phase === "idle result") return "";
@@ -63,7 +63,7 @@ export function create() {
       await post("cancel", { id: row.id });
       tell(notice(`Operation ${row.id} was told to stop.`, "Its program gets an InterruptException, and its transaction is aborted."));
     } catch (error) {
-      tell(notice(error.message, error.status === 401 || error.status === 403 ? "Acting needs the monitor's key; enter it under About." : "It may have ended by itself.", "error"));
+      tell(refusal(error));
       button.disabled = false;
     }
   }
@@ -76,17 +76,15 @@ export function create() {
 
   async function refresh(status) {
     cancels = status.monitor?.cancel === true;
-    const answer = await get("running");
+    running(await get("running"));
+  }
+
+  function running(answer) {
     const known = new Set(answer.operations.map((row) => row.id));
     for (const id of stops.keys()) if (!known.has(id)) stops.delete(id);
     operations.update(answer.operations);
-    operations.element.hidden = !answer.operations.length;
-    nothing.hidden = answer.operations.length > 0;
-    const open = (answer.transactions ?? []).map((each, index) => ({ ...each, key: index }));
-    transactions.update(open);
-    transactions.element.hidden = !open.length;
-    none.hidden = open.length > 0;
+    transactions.update((answer.transactions ?? []).map((each, index) => ({ ...each, key: index })));
   }
 
-  return { element, refresh };
+  return { element, refresh, running };
 }

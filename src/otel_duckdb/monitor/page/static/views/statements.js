@@ -1,26 +1,26 @@
 // Statements: which of them cost the most.
 
-import { change } from "../address.js";
+import { change, link } from "../address.js";
 import { get } from "../api.js";
 import { badge, bar, h, notice, setText } from "../dom.js";
 import { ago, bytes, count, milliseconds, moment, percent } from "../format.js";
 import { Table } from "../table.js";
 
-const POINTS = 30;
 const SORTS = ["total", "mean", "max", "calls", "errors", "rows", "spilled", "memory", "last"];
 
 export function create(parameters) {
   let sort = "total";
   let filter = "";
   let rows = [];
-  const lately = new Map();
   const input = h("input", { type: "search", placeholder: "Part of a statement", "aria-label": "Filter by text or database", oninput: () => {
     filter = input.value;
     change({ q: filter || null }, true);
     draw();
   } });
   const controls = h("div", { class: "controls" }, input);
+  const empty = h("div", { hidden: true });
   const table = new Table({
+    empty,
     label: "Statements",
     id: (row) => row.id ?? `${row.database} ${row.text}`,
     sort,
@@ -31,12 +31,12 @@ export function create(parameters) {
     columns: [
       { label: "Statement", opens: true, kind: "wide", cell: (row) => row.text || "(empty)" },
       { label: "Total time", number: true, sort: "total", cell: (row) => bar(row.share ?? 0, milliseconds(row.total_ms)) },
-      { label: "Lately", cell: (row) => sparkline(lately.get(row.id)?.points ?? []) },
+      { label: "Last 5 min", cell: (row) => sparkline(row.lately_ms ?? []) },
       { label: "Calls", number: true, sort: "calls", cell: (row) => count(row.calls) },
       { label: "Mean", number: true, sort: "mean", cell: (row) => milliseconds(row.mean_ms) },
       { label: "p95", number: true, cell: (row) => milliseconds(row.p95_ms) },
       { label: "Longest", number: true, sort: "max", cell: (row) => milliseconds(row.max_ms) },
-      { label: "Peak memory", number: true, sort: "memory", cell: (row) => bytes(row.profiled_calls === 0 ? null : row.peak_memory_bytes) },
+      { label: "Memory", number: true, sort: "memory", cell: (row) => bytes(row.profiled_calls === 0 ? null : row.mean_peak_memory_bytes) },
       { label: "Spilled", number: true, sort: "spilled", cell: (row) => bytes(row.profiled_calls === 0 ? null : row.spilled_bytes) },
       { label: "Rows", number: true, sort: "rows", cell: (row) => count(row.rows) },
       { label: "Errors", number: true, sort: "errors", cell: (row) => (row.errors ? badge(count(row.errors), "critical") : "0") },
@@ -44,8 +44,7 @@ export function create(parameters) {
     ],
   });
   const note = h("p", { class: "quiet" });
-  const empty = h("div", { hidden: true });
-  const element = h("div", { class: "card" }, note, empty, table.element);
+  const element = h("div", { class: "card" }, note, table.element);
 
   function navigate(next) {
     sort = SORTS.includes(next.get("sort")) ? next.get("sort") : "total";
@@ -59,8 +58,6 @@ export function create(parameters) {
     const words = filter.toLowerCase();
     const shown = rows.filter((row) => !words || `${row.text} ${row.database}`.toLowerCase().includes(words));
     table.update(shown);
-    table.element.hidden = !shown.length;
-    empty.hidden = shown.length > 0;
     if (!shown.length) {
       empty.replaceChildren(rows.length ? notice("No statement has that text.", "Shorten the filter; it looks at the text and the database of the statements that are listed.")
         : notice("No statement has been seen yet.", "Statements appear as soon as the program runs one on an instrumented connection."));
@@ -70,22 +67,13 @@ export function create(parameters) {
   async function refresh() {
     const answer = await get("statements", { sort, limit: 200 });
     rows = answer.statements;
-    for (const row of rows) remember(lately, row);
     const kept = answer.shapes > rows.length ? `the first ${count(rows.length)} of ${count(answer.shapes)}` : `${count(rows.length)}`;
-    setText(note, `${kept} statement shapes since ${moment(answer.since)}; values are replaced by ?.${answer.dropped ? ` ${count(answer.dropped)} shapes of little time were added up.` : ""} Peak memory and spill come from profiled calls.`);
+    setText(note, `${kept} statement shapes since ${moment(answer.since)}; values are replaced by ?.${answer.dropped ? ` ${count(answer.dropped)} shapes of little time were added up.` : ""} Memory is the mean, over the profiled calls, of the peak that the database held meanwhile.`);
     draw();
   }
 
   navigate(parameters);
   return { element, controls, navigate, refresh };
-}
-
-function remember(lately, row) {
-  const entry = lately.get(row.id) ?? { total: row.total_ms, points: [] };
-  entry.points.push(Math.max(0, row.total_ms - entry.total));
-  entry.points.splice(0, entry.points.length - POINTS);
-  entry.total = row.total_ms;
-  lately.set(row.id, entry);
 }
 
 function sparkline(points) {
@@ -96,7 +84,7 @@ function sparkline(points) {
   drawing.setAttribute("aria-hidden", "true");
   const line = document.createElementNS(space, "polyline");
   const most = Math.max(...points, 1e-9);
-  line.setAttribute("points", points.map((point, index) => `${(72 - ((points.length - 1 - index) * 72) / (POINTS - 1)).toFixed(1)},${(18.5 - (point / most) * 17).toFixed(1)}`).join(" "));
+  line.setAttribute("points", points.map((point, index) => `${((index * 72) / Math.max(1, points.length - 1)).toFixed(1)},${(18.5 - (point / most) * 17).toFixed(1)}`).join(" "));
   drawing.append(line);
   return drawing;
 }
@@ -113,9 +101,10 @@ function details(row) {
       fact("Share of all time", percent((row.share ?? 0) * 100)),
       fact("Time", `execute ${milliseconds(row.execute_ms)}, fetch ${milliseconds(row.fetch_ms)}`),
       fact("p50, p95, p99", `${milliseconds(row.p50_ms)}, ${milliseconds(row.p95_ms)}, ${milliseconds(row.p99_ms)}`),
+      fact("Peak memory", row.profiled_calls === 0 ? "not profiled" : `${bytes(row.mean_peak_memory_bytes)} on average, ${bytes(row.peak_memory_bytes)} at most, over ${count(row.profiled_calls)} profiled calls; statements beside it count, too`),
       fact("Processor time", row.profiled_calls === 0 ? "not profiled" : milliseconds(row.cpu_ms)),
       fact("Seen", `${moment(row.first_seen)} to ${moment(row.last_seen)}`),
-      fact("Trace of the slowest", row.slowest_trace_id ?? "not sampled"),
+      fact("Slowest call", row.slowest_trace_id ? h("a", { href: link("traces", { trace: row.slowest_trace_id }) }, `trace ${row.slowest_trace_id.slice(0, 8)}…`) : h("a", { href: link("traces", { kind: "slow", q: row.text.slice(0, 60) }) }, "find its slow traces")),
       fact("Called from", row.callers?.length ? row.callers.map((caller) => `${caller.place} (${count(caller.calls)})`).join(", ") : "not known")),
     h("p", { class: "label" }, "Plans"),
     row.plans?.length ? h("div", { class: "plans" }, row.plans.map((plan) => h("div", {}, h("p", {}, `${plan.id}: ${count(plan.calls)} profiled calls, ${milliseconds(plan.mean_ms)} each, since ${moment(plan.first_seen)}`), h("pre", { tabindex: "0", "aria-label": `Plan ${plan.id}` }, plan.shape))))

@@ -1,39 +1,46 @@
-// Sync: what waits to be copied, and how far behind each table is.
+// Sync: what waits to be copied, how fast it goes, and what failed.
 
 import { change } from "../address.js";
-import { card, h, notice } from "../dom.js";
-import { count, seconds } from "../format.js";
+import { get } from "../api.js";
+import { badge, card, h, notice } from "../dom.js";
+import { ago, bytes, count, rate, seconds, UNKNOWN } from "../format.js";
 import { Table } from "../table.js";
 
-const ORDERS = { pending: "pending_rows", lag: "lag_seconds" };
+const ORDERS = { pending: "pending_rows", lag: "lag_seconds", rate: "rows_per_second", rows: "rows" };
+const known = (value) => value !== null && value !== undefined;
 
 export function create(parameters) {
-  let sort = "pending";
   const table = new Table({
     label: "Tables of the sync",
-    id: (row) => row.table,
-    sort,
+    id: (row) => `${row.database} ${row.table}`,
+    sort: "pending",
+    empty: notice("No sync runs in this process.", "Tables appear when the program copies them with otel_duckdb.sync, or reports its own copying with trace_sync."),
     onsort: (wanted) => change({ sort: wanted }),
     columns: [
-      { label: "Table", cell: (row) => row.table },
+      { label: "Table", kind: "words", cell: (row) => row.table },
+      { label: "Database", cell: (row) => row.database || UNKNOWN },
+      { label: "State", cell: (row) => (row.failing ? badge("failing", "critical") : badge(row.running ? "running" : "at rest", row.running ? "good" : "")) },
       { label: "Rows waiting", number: true, sort: "pending", cell: (row) => count(row.pending_rows) },
       { label: "Behind", number: true, sort: "lag", cell: (row) => seconds(row.lag_seconds) },
+      { label: "Rate", number: true, sort: "rate", cell: (row) => rate(row.rows_per_second) },
+      { label: "Bytes", number: true, cell: (row) => (known(row.bytes_per_second) ? `${bytes(row.bytes_per_second)}/s` : UNKNOWN) },
+      { label: "Rows sent", number: true, sort: "rows", cell: (row) => count(row.rows) },
+      { label: "Passes", number: true, cell: (row) => count(row.succeeded) },
+      { label: "Failed", number: true, cell: (row) => (row.failed ? badge(count(row.failed), "critical") : "0") },
+      { label: "Retries", number: true, cell: (row) => count(row.retries) },
+      { label: "Last success", number: true, cell: (row) => ago(row.last_success) },
+      { label: "Last error", kind: "words", cell: (row) => (row.last_error ? `${row.last_error} (${ago(row.last_failure)})` : UNKNOWN) },
     ],
   });
-  const empty = notice("No sync runs in this process.", "Tables appear when the program copies them with otel_duckdb.sync, or reports its own copying with trace_sync.");
-  const element = h("div", {}, card("Tables", empty, table.element));
+  const element = h("div", {}, card("Tables", table.element));
 
   function navigate(next) {
-    sort = next.get("sort") in ORDERS ? next.get("sort") : "pending";
-    table.sort = sort;
+    table.sort = next.get("sort") in ORDERS ? next.get("sort") : "pending";
     table.mark();
   }
 
-  async function refresh(status) {
-    const rows = [...(status.metrics.sync?.tables ?? [])].sort((one, other) => (other[ORDERS[sort]] ?? -1) - (one[ORDERS[sort]] ?? -1));
-    table.update(rows);
-    table.element.hidden = !rows.length;
-    empty.hidden = rows.length > 0;
+  async function refresh() {
+    table.update(table.sorted((await get("sync")).tables, ORDERS));
   }
 
   navigate(parameters);

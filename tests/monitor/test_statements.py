@@ -1,0 +1,54 @@
+"""What is kept of statements, where a program would have to run long to show it."""
+
+import pytest
+
+from otel_duckdb.core.profile import Profile
+from otel_duckdb.monitor.statements import Statements
+from otel_duckdb.monitor.statements.lately import Lately, Latency
+from otel_duckdb.monitor.statements.statement import Execution
+
+
+def execution(text, peak):
+    profile = Profile(sql=text, partial=False, operators=(), peak_memory=peak)
+    return Execution(text, "shop", 1_000_000, 0, 1, False, 1_700_000_000_000_000_000, 0, None, profile)
+
+
+def test_the_statement_that_needs_the_memory_stands_above_those_that_ran_beside_it():
+    statements = Statements()
+    statements._waiting += [execution("SELECT report", 100_000_000)] * 3
+    statements._waiting += [execution("SELECT small", 101_000_000), *[execution("SELECT small", 1_000_000)] * 99]
+    report, small = statements.as_json(sort="memory")["statements"]
+
+    assert (report["text"], small["text"]) == ("SELECT report", "SELECT small")
+    assert report["mean_peak_memory_bytes"] == 100_000_000
+    assert small["mean_peak_memory_bytes"] == pytest.approx(2_000_000)
+    assert small["peak_memory_bytes"] == 101_000_000
+
+
+def test_the_last_minutes_are_told_by_steps_of_ten_seconds():
+    lately = Lately()
+    lately.add(1000.0, 1_000_000)
+    lately.add(1009.0, 2_000_000)
+    lately.add(1011.0, 4_000_000)
+    lately.add(1005.0, 8_000_000)  # it began before, and ended now
+
+    assert lately.milliseconds(1012.0)[-2:] == [3.0, 12.0]
+    assert lately.milliseconds(1031.0)[-4:] == [3.0, 12.0, 0.0, 0.0]
+    assert sum(lately.milliseconds(1290.0)) == 15.0
+    assert sum(lately.milliseconds(1301.0)) == 12.0
+    assert lately.milliseconds(99_999.0) == [0.0] * 30
+
+
+def test_the_latency_is_that_of_the_last_ten_seconds():
+    latency = Latency()
+    assert latency.tick(0.0) == {}
+    latency.add(1_000_000)
+    before = dict(latency.tick(1.0))
+    latency.add(100_000_000)
+    both = dict(latency.tick(6.0))
+    after = dict(latency.tick(12.0))
+
+    assert sorted(before.values()) == pytest.approx([1.0] * 3, rel=0.07)
+    assert sorted(both.values()) == pytest.approx([1.0, 100.0, 100.0], rel=0.07)
+    assert sorted(after.values()) == pytest.approx([100.0] * 3, rel=0.07)
+    assert latency.tick(17.0) == {}
