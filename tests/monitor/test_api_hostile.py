@@ -147,6 +147,7 @@ def test_who_goes_away_or_talks_on_while_a_slow_answer_is_made_costs_no_processo
     assert status(api.raw(STATUS)) == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drips", [True, False])
 def test_a_body_that_comes_slowly_is_closed_in_time(serve, monkeypatch, drips):
     limits = sys.modules["otel_duckdb.monitor.api.server"]._LIMITS
@@ -219,6 +220,7 @@ def opened():
     return len(list(folder.iterdir())) if folder.exists() else 0
 
 
+@pytest.mark.slow
 def test_thousands_of_connections_that_would_stay_open_neither_stay_nor_hinder_others(serve):
     api = serve()
     wanted = int(os.environ.get("OTEL_DUCKDB_TEST_CONNECTIONS", "200"))

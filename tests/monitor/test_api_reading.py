@@ -35,6 +35,7 @@ def test_the_storage_of_each_database_is_told_and_its_tables_on_demand(serve, tm
     assert api.ask("/api/storage")[2] == {"databases": []}
 
 
+@pytest.mark.slow
 def test_temporary_files_are_told(serve, tmp_path):
     api = serve()
     with duckdb.connect(tmp_path / "shop.db", config={"memory_limit": "60MB", "threads": "1"}) as con:

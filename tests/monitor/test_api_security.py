@@ -25,7 +25,6 @@ def test_a_wrong_name_is_refused_first_and_on_every_route(serve, host):
             assert (status, "not asked by that name" in told["error"]) == (421, True), path
 
 
-@pytest.mark.parametrize("path", ACT)
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -42,18 +41,20 @@ def test_a_wrong_name_is_refused_first_and_on_every_route(serve, host):
         ({"Content_Type": None}, 415),
     ],
 )
-def test_what_a_page_of_another_site_can_send_does_not_act(serve, path, headers, status):
+def test_what_a_page_of_another_site_can_send_does_not_act(serve, headers, status):
     api = serve(cancel=True, actions=("checkpoint",))
-    answered, _, told = api.act(path, {"key": api.token, "id": 1, "seconds": 1}, **headers)
-    assert (answered, list(told)) == (status, ["error"])
+    for path in ACT:
+        answered, _, told = api.act(path, {"key": api.token, "id": 1, "seconds": 1}, **headers)
+        assert (answered, list(told)) == (status, ["error"]), path
 
 
-@pytest.mark.parametrize("path", [path for path in READ if path.startswith("/api/")])
-def test_nothing_acts_by_get_and_no_other_site_reads(serve, path):
+def test_nothing_acts_by_get_and_no_other_site_reads(serve):
     api = serve()
-    assert api.ask(path, Sec_Fetch_Site="cross-site")[0] == 403
     navigation = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
-    assert api.ask(path, **navigation)[0] == 403
+    for path in READ:
+        if path.startswith("/api/"):
+            assert api.ask(path, Sec_Fetch_Site="cross-site")[0] == 403, path
+            assert api.ask(path, **navigation)[0] == 403, path
     assert api.ask("/", **navigation)[0] == 200  # a link of a chat or of Grafana leads to the page
     assert api.ask("/", **{**navigation, "Sec_Fetch_Dest": "iframe"})[0] == 403
 
@@ -107,6 +108,13 @@ def test_one_client_does_not_use_up_what_another_may_ask(serve):
     assert api.ask("/api/running", X_Forwarded_For="evil, 192.0.2.1")[0] == 429
     assert api.ask("/api/running", X_Forwarded_For="192.0.2.2, 192.0.2.1")[0] == 429  # the last hop is the proxy's word
     assert api.ask("/")[0] == api.ask("/healthz")[0] == api.ask("/main.js")[0] == 200
+
+
+def test_streams_are_counted_apart_from_requests(serve, events):
+    api = serve()
+    assert {api.ask("/api/running")[0] for _ in range(101)} == {200, 429}
+    assert events(api).next()[0] == "sample"
+    assert {api.ask("/api/events", "HEAD")[0] for _ in range(100)} == {200, 429}
 
 
 def test_what_no_proxy_we_know_of_says_of_its_client_is_not_believed(serve):
@@ -225,10 +233,10 @@ def test_an_own_page_is_known_where_browsers_tell_its_origin_alone(host, origin,
     assert Origins().may_act({"host": host, "origin": origin}) is own
 
 
-@pytest.mark.parametrize("path", EVERYWHERE)
-def test_every_answer_has_the_headers_that_keep_others_away(serve, path):
+@pytest.mark.parametrize("method", ["HEAD", "GET", "POST", "BREW"])
+def test_every_answer_has_the_headers_that_keep_others_away(serve, method):
     api = serve()
-    for method in ("HEAD", "GET", "POST", "BREW"):
+    for path in EVERYWHERE:
         if (path, method) == ("/api/events", "GET"):
             continue  # it has no end
         _, headers, _ = api.ask(path, method)

@@ -12,8 +12,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from otel_duckdb.monitor.api.access import EVENTS
 from otel_duckdb.monitor.api.openapi import description
-from otel_duckdb.monitor.api.routes import EVENTS, SESSIONS
+from otel_duckdb.monitor.api.routes import SESSIONS
 from otel_duckdb.monitor.audit import EVENTS as AUDITED
 from otel_duckdb.monitor.settings import MonitorSettings
 

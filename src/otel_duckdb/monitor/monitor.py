@@ -355,8 +355,9 @@ class Monitor(AlertMethods):
             return
         for part in self.parts:
             self._guard(part, part.sampled, sample)
-        if self._api is not None:
-            self._guard(self._status, self._api.sampled)
+        api = self._api
+        if api is not None:
+            api.sampled()
         status = None
         for event in ("check", "updated"):
             if self.events.wanted(event):

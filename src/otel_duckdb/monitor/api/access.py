@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KEY_HEADER: Final = "X-Monitoring-Key"
 READING: Final = ("GET", "HEAD")
+EVENTS: Final = "/api/events"
 _REQUESTS: Final = 100
 _WRONG_KEYS: Final = 5
 
@@ -30,7 +31,8 @@ class Access:
     page of another site does not get here: its Host or its Sec-Fetch-Site is refused before. What acts must be sent as
     JSON, which such a page may not do, and its origin is looked at once more.
 
-    A client may ask a hundred times a minute, and show five wrong keys; the token's user is not counted.
+    A client may ask a hundred times a minute, open a hundred streams, and show five wrong keys; the token's user is not
+    counted.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Access:
         self._tls = tls
         self.clients = clients
         self._asked = Rates(_REQUESTS)
+        self._streams = Rates(_REQUESTS)
         self._wrong = Rates(_WRONG_KEYS)
 
     def check(self, request: Request) -> None:
@@ -52,7 +55,7 @@ class Access:
         shown = _shown(request)
         known = self._judge(shown, client) if shown else self._sessions.find(request.headers.get("cookie", ""))
         if not known:  # the token's user asks as often as wanted
-            self._count(client)
+            self._count(client, self._streams if request.path == EVENTS else self._asked)
         acts = request.method not in READING
         if known is None and (acts or self._keys):
             what = "acts" if acts else "reads"
@@ -107,11 +110,12 @@ class Access:
         self._wrong.count(client)
         raise RefusalError(HTTPStatus.UNAUTHORIZED, f"the key in {KEY_HEADER} is wrong")
 
-    def _count(self, client: str) -> None:
-        wait = self._asked.wait(client)
+    def _count(self, client: str, rates: Rates | None = None) -> None:
+        rates = rates or self._asked
+        wait = rates.wait(client)
         if wait:
             raise _too_many(f"more than {_REQUESTS} requests", wait)
-        self._asked.count(client)
+        rates.count(client)
 
     def _check_page(self, request: Request) -> None:
         """Refuse what a page of another site could have sent."""

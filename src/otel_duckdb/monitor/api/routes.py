@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb.monitor.api.access import READING
+from otel_duckdb.monitor.api.access import EVENTS, READING
 from otel_duckdb.monitor.api.acting import Acting
 from otel_duckdb.monitor.api.answers import RefusalError
 from otel_duckdb.monitor.api.live import STREAM
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from otel_duckdb.monitor.api.watched import Watched
     from otel_duckdb.web.exchange import Request, Slow
 
-EVENTS: Final = "/api/events"
 SESSIONS: Final = ("/api/login", "/api/logout")
 READ_ELSEWHERE: Final = (EVENTS, "/api/session", "/healthz", "/openapi.json")
 """What is read, and not answered from what the monitor knows."""

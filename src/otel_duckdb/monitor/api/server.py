@@ -114,8 +114,12 @@ class ApiServer:
 
     def sampled(self) -> None:
         """A sample was taken: tell those who read the events."""
-        if self._server.streams:
+        if not self._server.streams:
+            return
+        try:
             self._live.sampled()
+        except Exception as error:
+            self._report("api", error)
 
     def _announce(self, asked: str) -> Announced | None:
         program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
