@@ -2,6 +2,9 @@
 
 import csv
 import io
+import json
+import shutil
+import subprocess
 import threading
 import time
 
@@ -170,3 +173,48 @@ def test_what_fails_while_it_is_made_is_told_without_a_word_of_it(serve, monkeyp
             patched.setattr(api.monitor, name, lambda *_: 1 / 0)
             status, _, told = api.ask(path)
         assert (status, told["error"]) == (500, "that failed; the program's log says where")
+
+
+GUIDE = """
+const base = process.argv[1], shown = {}, labels = [], points = { memory: [], cpu: [] };
+const document = { getElementById: (id) => (shown[id] ??= { textContent: "", className: "" }) };
+async function updateDashboard() {
+  try {
+    const response = await fetch(base + "/api/status");
+    const data = await response.json();
+    const metrics = data.metrics;
+    document.getElementById("memory-value").textContent = `${metrics.memory.duckdb_memory_percent.toFixed(1)}%`;
+    document.getElementById("cpu-value").textContent = `${metrics.system.cpu_usage_percent.toFixed(1)}%`;
+    document.getElementById("queries-value").textContent = metrics.queries.active_queries;
+    labels.push(new Date(metrics.timestamp).toLocaleTimeString());
+    points.memory.push(metrics.memory.duckdb_memory_percent);
+    points.cpu.push(metrics.system.cpu_usage_percent);
+    document.getElementById("status").textContent = `Status: ${data.summary.status.toUpperCase()}`;
+    document.getElementById("status").className = `status-${data.summary.status}`;
+  } catch (error) {
+    document.getElementById("status").textContent = "Status: Error";
+  }
+}
+await updateDashboard();
+await new Promise((resolve) => setTimeout(resolve, 300));
+await updateDashboard();
+console.log(JSON.stringify({ shown, labels, points }));
+"""
+"""What the page of the operators' guide does, which asks `/api/status` again and again."""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not on this machine")
+def test_the_page_of_the_guide_works_against_the_api(serve):
+    api = serve()
+    with duckdb.connect(config={"memory_limit": "100MB"}) as con:
+        con.execute("CREATE TABLE t AS SELECT range AS a FROM range(1000000)")
+        time.sleep(0.3)
+        command = [shutil.which("node"), "--input-type=module", "-e", GUIDE, f"http://127.0.0.1:{api.port}"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    told = json.loads(ran.stdout)
+    assert told["shown"]["status"]["textContent"] in {f"Status: {word}" for word in ("HEALTHY", "WARNING", "CRITICAL")}
+    assert told["shown"]["memory-value"]["textContent"].endswith("%")
+    assert told["shown"]["queries-value"]["textContent"] == 0
+    assert "Invalid Date" not in told["labels"]
+    assert all(0 < each < 100 for each in told["points"]["memory"])
+    assert len(told["points"]["cpu"]) == 2
