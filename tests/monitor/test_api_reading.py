@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import subprocess
+import sys
 import threading
 import time
 
@@ -12,6 +13,8 @@ import duckdb
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from otel_duckdb.monitor.history import History
+from otel_duckdb.monitor.sample import Sample, Series
 from otel_duckdb.sync.signals import SyncSignals, trace_sync
 
 
@@ -218,3 +221,54 @@ def test_the_page_of_the_guide_works_against_the_api(serve):
     assert "Invalid Date" not in told["labels"]
     assert all(0 < each < 100 for each in told["points"]["memory"])
     assert len(told["points"]["cpu"]) == 2
+
+
+def test_who_asks_for_tables_without_end_takes_a_tenth_of_a_core_at_most(serve, tmp_path, monkeypatch):
+    api = serve()
+    looks = []
+    look = sys.modules["otel_duckdb.monitor.storage"]._database
+
+    def slow(database, *, tables):
+        looks.append(time.monotonic())
+        time.sleep(0.1)
+        return look(database, tables=tables)
+
+    monkeypatch.setattr("otel_duckdb.monitor.storage._database", slow)
+    with duckdb.connect(tmp_path / "shop.db"):
+        began = time.monotonic()
+        while time.monotonic() - began < 0.8:
+            told = api.ask("/api/storage?tables=true", X_Monitoring_Key=api.token)[2]
+            assert told["databases"][0]["tables"] == []
+    assert len(looks) == 1
+
+
+def test_an_answer_of_too_many_points_is_refused_with_the_way_to_fewer():
+    history = History(limit=200)
+    now = time.time()
+    series = [Series(f"metric_{number}", ()) for number in range(100)]
+    history.sampled(Sample(now, 1.0, dict.fromkeys(series, 1.0)))
+    with pytest.raises(ValueError, match="100 series of 35.. steps are more than 250000 points; name some metrics"):
+        history.as_json((), now - 3580, now, 1)
+    assert len(history.as_json(["metric_1"], now - 3580, now, 1)["times"]) == 3581
+
+
+def test_more_slow_answers_than_are_made_at_a_time_wait_for_each_other(serve, monkeypatch):
+    api = serve()
+    running, most = [], []
+
+    def report(hours):
+        running.append(hours)
+        most.append(len(running))
+        time.sleep(0.1)
+        running.pop()
+        return {"hours": hours}
+
+    monkeypatch.setattr(api.monitor, "make_report", report)
+    codes = []
+    threads = [threading.Thread(target=lambda: codes.append(api.ask("/api/report")[0])) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert codes == [200] * 12
+    assert max(most) <= 4

@@ -30,7 +30,7 @@ from otel_duckdb.monitor.serving import serve
 from otel_duckdb.monitor.settings import MonitorSettings
 from otel_duckdb.monitor.statements import Statements
 from otel_duckdb.monitor.status import Status
-from otel_duckdb.monitor.storage import storage
+from otel_duckdb.monitor.storage import Storage
 from otel_duckdb.monitor.sync import SyncProgress
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.monitor.traces import Traces
@@ -94,6 +94,7 @@ class Monitor(AlertMethods):
         self._running = Running()
         self._status = Status()
         self._sync = SyncProgress()
+        self._storage = Storage()
         self._history = History(self.settings.series, RESOLUTIONS[-1:] if self.settings.light else RESOLUTIONS)
         self._traces = Traces()
         traces = () if self.settings.light else (self._traces,)
@@ -282,7 +283,8 @@ class Monitor(AlertMethods):
         Raises:
             ValueError: no database of that name is open.
         """
-        return storage(() if self.source is None else self.source.live_databases(), database, tables=tables)
+        databases = () if self.source is None else self.source.live_databases()
+        return self._storage.look(databases, database, tables=tables)
 
     def metrics(
         self,

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.telemetry.locks import make_lock
 from otel_duckdb.text import encodable, printable
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _MOST_TABLES: Final = 200
 _MOST_FILES: Final = 200
 _SECONDS: Final = 5.0
 """How long one database's tables are looked at; what was not seen by then has no bytes."""
+_REST: Final = 10
 _ATTACHED: Final = """
     select database_name, path, type, readonly from system.main.duckdb_databases() where not internal
 """
@@ -31,20 +33,45 @@ _TABLES: Final = """
 _WAL_SUFFIXES: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
 
 
-def storage(databases: Iterable[ObservedDatabase], wanted: str | None, *, tables: bool) -> dict[str, Any]:
-    """Return what the live databases hold, or the one that is `wanted`.
+class Storage:
+    """Looks at the files of databases, and on demand at their tables.
 
-    A table's rows are DuckDB's estimate, its bytes those of the blocks that it has a part in: several may share one.
-    Bytes are None where there is no block, as in memory, or the look took too long.
-
-    Raises:
-        ValueError: no database of that name is open.
+    Who asks for tables again and again is told what was seen before: the looks take a tenth of the time at most.
     """
-    known = list(databases)
-    chosen = [one for one in known if wanted in (None, one.name)]
-    if wanted is not None and not chosen:
-        raise ValueError(f"no database called {printable(wanted)!r} is open")
-    return {"databases": [_database(one, tables=tables) for one in chosen]}
+
+    def __init__(self) -> None:
+        self._lock = make_lock()
+        self._seen: dict[str, tuple[float, dict[str, Any]]] = {}
+
+    def look(self, databases: Iterable[ObservedDatabase], wanted: str | None, *, tables: bool) -> dict[str, Any]:
+        """Return what the live databases hold, or the one that is `wanted`.
+
+        A table's rows are DuckDB's estimate, its bytes those of the blocks that it has a part in: several may share
+        one. Bytes are None where there is no block, as in memory, or the look took too long.
+
+        Raises:
+            ValueError: no database of that name is open.
+        """
+        known = list(databases)
+        chosen = [one for one in known if wanted in (None, one.name)]
+        if wanted is not None and not chosen:
+            raise ValueError(f"no database called {printable(wanted)!r} is open")
+        if not tables:
+            return {"databases": [_database(one, tables=False) for one in chosen]}
+        with self._lock:
+            names = {one.name for one in known}
+            self._seen = {name: seen for name, seen in self._seen.items() if name in names}
+            return {"databases": [self._with_tables(one) for one in chosen]}
+
+    def _with_tables(self, database: ObservedDatabase) -> dict[str, Any]:
+        begin = time.monotonic()
+        due, told = self._seen.get(database.name, (begin, {}))
+        if begin < due:
+            return told
+        told = _database(database, tables=True)
+        took = time.monotonic() - begin
+        self._seen[database.name] = begin + took * _REST, told
+        return told
 
 
 def _database(database: ObservedDatabase, *, tables: bool) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Limits:
         path_characters: The path with its query.
         body_bytes: The body of a request as it is sent, compressed or not.
         slow_answers: Slow answers that are made at a time, each in a thread of its own.
+        slow_waiting: Slow answers that wait for these.
         slow_seconds: How long a slow answer may take to be made.
         streams: Streams at a time.
         stream_bytes: What a stream's reader may leave unread before its stream is closed.
@@ -37,7 +38,8 @@ class Limits:
     head_bytes: int = 16_384
     path_characters: int = 2_048
     body_bytes: int = 0
-    slow_answers: int = 8
+    slow_answers: int = 4
+    slow_waiting: int = 24
     slow_seconds: float = 120.0
     streams: int = 0
     stream_bytes: int = 262_144

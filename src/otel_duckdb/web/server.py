@@ -111,7 +111,7 @@ class Server:
         self._waker, self._wakened = socket.socketpair()
         self._waker.setblocking(False)
         self._wakened.setblocking(False)
-        self._slow = SlowAnswers(self.limits.slow_answers, self._wake)
+        self._slow = SlowAnswers(self.limits.slow_answers, self.limits.slow_waiting, self._wake)
         self._pieces: deque[bytes] = deque(maxlen=_BROADCASTS)
         self._beat_at = 0.0
         self._resting_until = 0.0

@@ -19,29 +19,41 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class SlowAnswers:
-    """Makes a few answers at a time; only the server's thread begins them, and takes them."""
+    """Makes a few answers at a time, while others wait; only the server's thread begins them, and takes them."""
 
-    def __init__(self, most: int, wake: Callable[[], None]) -> None:
-        """Make at most `most` at a time, and call `wake`, from any thread, when one is made."""
+    def __init__(self, most: int, waiting: int, wake: Callable[[], None]) -> None:
+        """Make at most `most` at a time, let `waiting` wait, and call `wake`, from any thread, when one is made."""
         self._most = most
         self._wake = wake
+        self._waiting: deque[tuple[Connection, Slow]] = deque()
+        self._most_waiting = waiting
         self._made: deque[tuple[Connection, Response]] = deque()
-        self.being_made = 0
+        self._being_made = 0
 
     def begin(self, connection: Connection, slow: Slow) -> bool:
-        """Make an answer; False where too many are being made."""
-        if self.being_made >= self._most:
-            return False
-        thread = Thread(target=self._make, args=(connection, slow), name="otel-duckdb http answer", daemon=True)
-        thread.start()
-        self.being_made += 1
+        """Make an answer, now or when others are made; False where too many wait."""
+        if self._being_made >= self._most:
+            if len(self._waiting) >= self._most_waiting:
+                return False
+            self._waiting.append((connection, slow))
+            return True
+        self._start(connection, slow)
         return True
 
     def taken(self) -> Iterator[tuple[Connection, Response]]:
-        """Take the answers that are made."""
+        """Take the answers that are made, and begin those that waited for them; who has left meanwhile needs none."""
         while self._made:
-            self.being_made -= 1
+            self._being_made -= 1
             yield self._made.popleft()
+        while self._waiting and self._being_made < self._most:
+            connection, slow = self._waiting.popleft()
+            if connection.waiting:
+                self._start(connection, slow)
+
+    def _start(self, connection: Connection, slow: Slow) -> None:
+        thread = Thread(target=self._make, args=(connection, slow), name="otel-duckdb http answer", daemon=True)
+        thread.start()
+        self._being_made += 1
 
     def _make(self, connection: Connection, slow: Slow) -> None:
         try:

@@ -23,6 +23,8 @@ _GONE_SECONDS: Final = 120.0
 _JUMP_SECONDS: Final = 2.0
 """What the clock must have been set by, so that it is no matter of when a sample was taken."""
 _MOST_STEPS: Final = 5_000
+_MOST_POINTS: Final = 250_000
+"""Points of one answer, of all its series together: they become JSON in the program's own process."""
 METRICS: Final[Mapping[str, Metric]] = {
     value.name: value for value in vars(contract).values() if isinstance(value, Metric)
 }
@@ -136,6 +138,11 @@ class History(Part):
             if len(steps) > _MOST_STEPS:
                 raise ValueError(f"step is {wanted} s, which makes {len(steps)} steps; at most {_MOST_STEPS} are told")
             shown = [series for series in self._series if not names or series.metric in names]
+            if len(shown) * len(steps) > _MOST_POINTS:
+                raise ValueError(
+                    f"{len(shown)} series of {len(steps)} steps are more than {_MOST_POINTS} points; name some metrics,"
+                    " or give a longer step"
+                )
             return {
                 "times": [number * wanted + shift for number in steps],
                 "step": wanted,
