@@ -3,11 +3,13 @@
 import pytest
 
 from otel_duckdb import contract
+from otel_duckdb.core.operation import Operation
 from otel_duckdb.monitor.alerts.engine import AlertEngine
 from otel_duckdb.monitor.alerts.level import Level
 from otel_duckdb.monitor.alerts.rule import make_rules
 from otel_duckdb.monitor.sample import Sample, Series
 from otel_duckdb.settings import SettingError
+from otel_duckdb.statement import parse
 
 MEMORY = "DuckDBMemoryHigh"
 
@@ -232,3 +234,54 @@ def test_more_series_than_can_be_judged_are_left_out(run):
     for _ in range(8):
         run.sample(values)
     assert len(run.open) == 200
+
+
+def firing(name, measures, seconds):
+    """The alerts of one rule of the process after so many samples, a second apart; `measures` makes each."""
+    rules = [rule for rule in make_rules() if rule.name == name]
+    engine = AlertEngine(rules)
+    for second in range(seconds):
+        measures(engine, second)
+        engine.sampled(Sample(1e9 + second, float(second), {}))
+    return engine.log.open_alerts()
+
+
+def test_processors_that_are_busy_for_a_minute_are_an_alert_and_a_peak_is_none(monkeypatch):
+    def busy(share):
+        def measure(engine, second):
+            monkeypatch.setattr(engine._process._cpu, "look", lambda: share if second % 30 or share > 0.9 else 0.1)
+
+        return measure
+
+    (alert,) = firing("DuckDBCpuHigh", busy(0.95), 70)
+    assert (alert.level, alert.message) == (Level.CRITICAL, "95.0% of the machine's processors are busy (above 90.0%)")
+    assert alert.rule.issue == "cpu_high"
+    assert firing("DuckDBCpuHigh", busy(0.8), 70) == []
+
+
+def test_a_statement_that_takes_several_times_as_long_as_it_used_to_is_an_alert():
+    def ended(engine, milliseconds):
+        operation = Operation("SELECT a FROM trades", parse("SELECT a FROM trades"))
+        operation.execute_ns = int(milliseconds * 1e6)
+        engine._watch.record(operation)
+
+    (alert,) = firing("DuckDBLatencyChanged", lambda engine, second: ended(engine, 10 if second < 60 else 100), 180)
+    assert alert.labels == {"database": "", "db.query.summary": "SELECT trades"}
+    assert "SELECT trades: a statement takes" in alert.message
+    assert (alert.level, alert.rule.issue) == (Level.WARNING, "latency_high")
+    assert alert.value > 3
+    quick = firing("DuckDBLatencyChanged", lambda engine, second: ended(engine, 0.1 if second < 60 else 1), 180)
+    assert quick == []  # ten times as long, and nobody feels it
+
+
+def test_how_all_is_and_since_when_is_told(run):
+    run.seconds(1, 0.1)
+    assert (run.engine.word, run.engine.since) == ("healthy", 1e9 + 1001)
+    run.seconds(7, 0.95)
+    assert (run.engine.word, run.engine.since) == ("critical", run.open[0].started)
+    since = run.engine.since
+    run.seconds(5, 0.96)
+    assert run.engine.since == since
+    run.seconds(30, 0.1)
+    assert run.engine.word == "healthy"
+    assert run.engine.since > since

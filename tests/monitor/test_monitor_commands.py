@@ -146,6 +146,7 @@ def test_the_outputs_fit_a_terminal_that_knows_ascii_only(program, otel):
 def test_a_benchmark_is_measured_written_and_compared(otel, tmp_path):
     first = otel("benchmark", "--rows", "1000", "--output", "first.json", "--json")
     assert first.returncode == 0, first.stderr
+    assert first.stderr.startswith("sync is left out, for no target is named: --host names a ClickHouse server")
     assert json.loads(first.stdout)["tests"].keys() == {"memory", "query", "disk"}
     second = otel("benchmark", "--test-type", "disk", "--rows", "1000", "--compare", "first.json")
     assert second.returncode == 0, second.stderr
@@ -154,3 +155,36 @@ def test_a_benchmark_is_measured_written_and_compared(otel, tmp_path):
     assert (other.returncode, other.stderr.count("\n")) == (2, 1)
     (tmp_path / "none.json").write_text("[]")
     assert otel("benchmark", "--compare", "none.json").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--test-type", "sync"], "the test sync needs a target: --host names a ClickHouse server, --chdb embeds one"),
+        (["--port", "9000"], "--port is of a server; name it with --host"),
+        (["--chdb", "--host", "x"], "--chdb and --host do not go together"),
+        (["--host", "a b"], "target.host is no host name"),
+    ],
+)
+def test_a_target_that_is_not_named_or_contradicts_itself_is_wrong_usage(otel, arguments, said):
+    done = otel("benchmark", *arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+
+
+@pytest.mark.slow
+def test_the_sync_to_an_embedded_chdb_is_measured_and_nothing_is_left(otel, tmp_path):
+    pytest.importorskip("chdb")
+    done = otel("benchmark", "--test-type", "sync", "--chdb", "--rows", "1000", "--json", "--folder", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)["tests"]["sync"]
+    assert [figure["name"] for figure in figures] == ["send 1000 rows", "a pass with nothing to send"]
+    assert all(len(figure["values"]) == 5 for figure in figures)
+    assert [one.name for one in tmp_path.iterdir()] == ["runtime"]
+
+
+def test_a_server_that_does_not_answer_is_one_line(otel):
+    done = otel("benchmark", "--test-type", "sync", "--rows", "1000", "--host", "127.0.0.1", "--port", "9")
+    assert done.returncode == 1
+    assert "sync: " in done.stderr
+    assert "Traceback" not in done.stderr

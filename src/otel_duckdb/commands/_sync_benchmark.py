@@ -7,6 +7,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,7 +15,7 @@ import duckdb
 
 from otel_duckdb.commands._group import CommandError, missing_package
 from otel_duckdb.monitor.benchmark import Figure
-from otel_duckdb.sync import SyncConfigError, SyncError, Table, Target
+from otel_duckdb.sync import Retry, SyncConfigError, SyncError, Table, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ _OPTIONS: Final = (
     click.option("--database", help="The database there; else `default`."),
     click.option("--chdb", is_flag=True, help="Measure the sync to an embedded chDB, in the place of a server."),
 )
+_NO_RETRY: Final = Retry(attempts=1)
+"""A figure that holds a retry says nothing."""
 LEFT_OUT: Final = "sync is left out, for no target is named: --host names a ClickHouse server, --chdb embeds one"
 
 
@@ -75,21 +78,24 @@ def run_sync(target: Target, folder: Path | None, rows: int) -> list[dict[str, A
     with tempfile.TemporaryDirectory(prefix="otel-duckdb-benchmark-", dir=folder) as own:
         path = Path(own) / "buffer.duckdb"
         try:
-            with duckdb.connect(str(path)) as connection, _dropped(target, table, path):
-                return [figure.as_json() for figure in _measured(connection, target, table, rows)]
+            with duckdb.connect(str(path)) as connection, _dropped(target, table, path) as made:
+                return [figure.as_json() for figure in _measured(connection, target, table, rows, made)]
         except SyncError as error:
             raise CommandError(f"sync: {error}") from error
         except ModuleNotFoundError as error:
             raise missing_package("benchmark --test-type sync", error.name or "a package") from error
 
 
-def _measured(connection: duckdb.DuckDBPyConnection, target: Target, table: str, rows: int) -> list[Figure]:
+def _measured(
+    connection: duckdb.DuckDBPyConnection, target: Target, table: str, rows: int, made: Event
+) -> list[Figure]:
     from otel_duckdb.sync.runner import Sync  # noqa: PLC0415 - the extra may not be installed
 
-    connection.execute("CREATE TABLE ticks (id BIGINT, at TIMESTAMP, symbol VARCHAR, price DOUBLE)")
+    connection.execute("CREATE TABLE ticks (id BIGINT, moment TIMESTAMP, symbol VARCHAR, price DOUBLE)")
     sent, idle = [], []
-    with Sync(connection, [Table(name="ticks", target=table)], target) as sync:
+    with Sync(connection, [Table(name="ticks", target=table)], target, retry=_NO_RETRY) as sync:
         _pass(sync)  # makes the table there
+        made.set()
         for _ in range(_ROUNDS):
             connection.execute(_ROWS, [rows])
             sent.append(_pass(sync))
@@ -107,10 +113,11 @@ def _pass(sync: Sync) -> float:
 
 
 @contextmanager
-def _dropped(target: Target, table: str, path: Path) -> Iterator[None]:
-    """Drop the table afterwards, whatever came of it."""
+def _dropped(target: Target, table: str, path: Path) -> Iterator[Event]:
+    """Drop the table afterwards, whatever came of it; what is yielded is set when it was made."""
+    made = Event()
     try:
-        yield
+        yield made
     finally:
         from otel_duckdb.sync.target import Clickhouse  # noqa: PLC0415 - the extra may not be installed
         from otel_duckdb.sync.types import backticked  # noqa: PLC0415 - the same
@@ -120,7 +127,8 @@ def _dropped(target: Target, table: str, path: Path) -> Iterator[None]:
         try:
             client.command(f"DROP TABLE IF EXISTS {client.table(table)}{on_cluster}")
         except Exception as error:
-            where = f"{client.name}; drop {client.table(table)} there by hand"
-            click.echo(f"otel-duckdb: the table of the benchmark is left at {where}: {type(error).__name__}", err=True)
+            if made.is_set():  # else the server that does not answer now did not answer before
+                where = f"{client.name}: {type(error).__name__}; drop {client.table(table)} there by hand"
+                click.echo(f"otel-duckdb: the table of the benchmark is left at {where}", err=True)
         finally:
             client.close()
