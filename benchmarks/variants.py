@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
-from time import perf_counter_ns
+from time import perf_counter_ns, sleep
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 
 from otel_duckdb import DuckDBInstrumentor, contract
+from otel_duckdb.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,6 +112,15 @@ def instrumented(
 
 
 @contextmanager
+def monitored(providers: Providers, con: duckdb.DuckDBPyConnection) -> Iterator[Callable[[int], None]]:
+    """The query while otel-duckdb is on, and a monitor that takes no sample meanwhile."""
+    with instrumented(providers, con) as run, Monitor(serve=False, interval_ms=3_600_000) as monitor:
+        while monitor.status()["metrics"]["timestamp"] is None:
+            sleep(0.01)
+        yield run
+
+
+@contextmanager
 def plain(con: duckdb.DuckDBPyConnection) -> Iterator[Callable[[int], None]]:
     """The query as it is."""
     yield lambda number: query(con, number)
@@ -179,6 +189,7 @@ def variants(processor: Callable[[], SpanProcessor]) -> dict[str, Variant]:
         "no SDK": partial(instrumented, None, con),
         "floor": partial(by_hand, Floor(on), con),
         "otel-duckdb": partial(instrumented, on, con),
+        "otel-duckdb, monitored": partial(monitored, on, con),
         "otel-duckdb, as much as dbapi tells": partial(instrumented, on, con, **AS_DBAPI),
         "floor, sampled out": partial(by_hand, Floor(off), con),
         "otel-duckdb, sampled out": partial(instrumented, off, con),

@@ -69,6 +69,7 @@ class Alerting:
         batch_size: int = 5,
         audit_file: AuditFile | None = None,
         leader: Leader | None = None,
+        slower: Callable[[], Mapping[tuple[str, str], float]] = dict,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing is done about an alert but what `actions` names.
@@ -90,6 +91,7 @@ class Alerting:
             batch_size: How many alerts make a message at once.
             audit_file: Where the audit trail is written beside OpenTelemetry's logs.
             leader: The election this process takes part in.
+            slower: Tells by database and summary how many times longer than it used to a statement takes.
             environment: The environment's variables; None takes the process'.
 
         Raises:
@@ -120,6 +122,7 @@ class Alerting:
             self._emit,
             cool_down=cool_down,
             leads=self._leads,
+            slower=slower,
         )
         self.alertmanager = AlertmanagerWebhook()
         self.parts: list[Part] = [
@@ -202,6 +205,7 @@ def alerting(
     settings: AlertSettings,
     emit: Callable[[str, Any], None],
     find_operation: Callable[[str], Operation | None],
+    slower: Callable[[], Mapping[tuple[str, str], float]],
 ) -> Alerting:
     """Make the alerting that the settings ask for.
 
@@ -216,6 +220,7 @@ def alerting(
         cool_down=settings.alert_cool_down_seconds,
         actions=settings.actions,
         find_operation=find_operation,
+        slower=slower,
         memory_cap=settings.memory_cap_ratio,
         notify=settings.notify,
         batch_seconds=settings.alert_batch_seconds,

@@ -104,7 +104,7 @@ class Monitor(AlertMethods):
             self.parts.append(HistoryFile(self._history, self.settings.history_file))
         self.alerting = None
         if self.settings.alerting:
-            self.alerting = alerting(self.settings, self.events.emit, self._running.find)
+            self.alerting = alerting(self.settings, self.events.emit, self._running.find, self._statements.slower)
             self.parts += self.alerting.parts
         self._exporter = make_exporter(self.settings, self.metrics)
         if self._exporter is not None:

@@ -18,7 +18,7 @@ from otel_duckdb.monitor.part import Part
 from otel_duckdb.telemetry.counter import follow_counters, unfollow_counters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from otel_duckdb.core.source import Source
     from otel_duckdb.monitor.alerts.level import Level
@@ -77,10 +77,12 @@ class AlertEngine(Part):
         *,
         cool_down: float = 300.0,
         leads: Callable[[], bool] = lambda: True,
+        slower: Callable[[], Mapping[tuple[str, str], float]] = dict,
     ) -> None:
         """Judge `rules`; tell `followers` of alerts, and `emit` of events.
 
-        An alert that comes again within `cool_down` seconds after it ended is logged, and not told again.
+        An alert that comes again within `cool_down` seconds after it ended is logged, and not told again. `slower`
+        tells by database and summary how many times longer than it used to a statement takes.
         """
         self.log = AlertLog()
         self.silences = Silences()
@@ -90,7 +92,7 @@ class AlertEngine(Part):
         self._emit = emit
         self._cool_down = cool_down
         self._watch = OperationWatch()
-        self._process = ProcessMeasures(self._watch)
+        self._process = ProcessMeasures(slower)
         self._measures = Measures(self._process.by_name, self._watch.errors)
         self._states: dict[tuple[str, Labels], _State] = {}
         self._source: Source | None = None

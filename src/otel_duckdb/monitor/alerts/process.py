@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from otel_duckdb.monitor.alerts.measures import Values
-    from otel_duckdb.monitor.alerts.operations import OperationWatch
     from otel_duckdb.monitor.sample import Sample
 
 
@@ -23,8 +22,9 @@ class ProcessMeasures:
         cpu_share: The machine's processors in use at the last look, None before the second.
     """
 
-    def __init__(self, watch: OperationWatch) -> None:
-        self._watch = watch
+    def __init__(self, slower: Callable[[], Mapping[tuple[str, str], float]]) -> None:
+        """`slower` tells by database and summary how many times longer than it used to a statement takes."""
+        self._slower = slower
         self._cpu = CpuShare()
         self.cpu_share: float | None = None
 
@@ -35,7 +35,13 @@ class ProcessMeasures:
             RESIDENT_MEMORY: self._resident,
             CPU: self._processors,
             BACKLOG: self._backlog,
-            CHANGED_LATENCY: lambda _: self._watch.changed(),
+            CHANGED_LATENCY: self._changed,
+        }
+
+    def _changed(self, _: Sample) -> Values:
+        return {
+            ((contract.DATABASE, database), (contract.DB_QUERY_SUMMARY, summary)): times
+            for (database, summary), times in self._slower().items()
         }
 
     @staticmethod

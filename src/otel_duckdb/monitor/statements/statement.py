@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_duckdb.monitor.statements.lately import STEP_SECONDS, Lately
 from otel_duckdb.monitor.statements.plans import Plans
 from otel_duckdb.monitor.statements.quantiles import Durations
+from otel_duckdb.monitor.statements.trend import Trend
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.text import encodable
 
@@ -67,6 +68,7 @@ class Statement:
         self._lately = Lately()
         self._callers: Counter[str] = Counter()
         self.plans = Plans()
+        self.trend = Trend()
 
     @property
     def total_ns(self) -> int:
@@ -90,6 +92,8 @@ class Statement:
         self.execute_ns += execution.execute_ns
         self.fetch_ns += execution.fetch_ns
         self._durations.add(duration)
+        if not execution.failed:
+            self.trend.add(duration, execution.began_unix_ns)
         began = execution.began_unix_ns / 1e9
         self._lately.add(began, duration)
         self.last_seen = max(self.last_seen, began)

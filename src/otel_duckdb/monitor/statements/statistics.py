@@ -12,6 +12,7 @@ from otel_duckdb.monitor.part import Part
 from otel_duckdb.monitor.statements.lately import Latency
 from otel_duckdb.monitor.statements.statement import TEXT_CHARACTERS, Execution, Statement
 from otel_duckdb.monitor.times import iso
+from otel_duckdb.statement import parse
 from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
@@ -129,6 +130,17 @@ class Statements(Listener, Part):
                 "statements": [each.as_json(everything) for each in shown[: max(0, limit)]],
                 "remainder": None if remainder is None else remainder.as_json(everything),
             }
+
+    def slower(self) -> dict[tuple[str, str], float]:
+        """How many times longer than it used to the most changed statement of each database and summary takes."""
+        times: dict[tuple[str, str], float] = {}
+        with self._lock:
+            for statement in self._statements.values():
+                found = statement.trend.times_slower
+                if found > 1.0:
+                    key = statement.database, parse(statement.text).summary
+                    times[key] = max(found, times.get(key, 1.0))
+        return times
 
     def _add_up(self) -> None:
         waiting = self._waiting
