@@ -60,7 +60,7 @@ def counted(names: tuple[str, ...] = (), keep: Path | None = None) -> dict[str, 
         if ran.returncode:
             raise RuntimeError(f"valgrind ended with {ran.returncode}: {ran.stderr[-2000:]}")
         order = json.loads(ran.stdout.splitlines()[-1])
-        totals = [_total(out.with_name(f"callgrind.{number}-01")) for number in range(1, len(order) + 2)]
+        totals = [total_of(out.with_name(f"callgrind.{number}-01")) for number in range(1, len(order) + 2)]
     asking = totals[0]
     found: dict[str, list[int]] = {}
     for name, total in zip(order, totals[1:], strict=True):
@@ -68,7 +68,8 @@ def counted(names: tuple[str, ...] = (), keep: Path | None = None) -> dict[str, 
     return {name: int(statistics.median(counts)) for name, counts in found.items()}
 
 
-def _total(file: Path) -> int:
+def total_of(file: Path) -> int:
+    """What callgrind counted in all, as its file says."""
     found = _TOTAL.search(file.read_text())
     if found is None:
         raise RuntimeError(f"{file} tells no total")

@@ -71,16 +71,18 @@ class Floor:
 
     def query(self, con: duckdb.DuckDBPyConnection, number: int) -> None:
         """Run the query inside a span, and record it."""
-        measured = {"db.system.name": "duckdb", "db.namespace": "memory", "db.query.summary": "SELECT trades"}
-        attributes = {**measured, "db.query.text": QUERY, "duckdb.query.type": "SELECT"}
+        self.run("SELECT trades", QUERY, lambda: con.execute(QUERY, [number]), con.fetchall)
+
+    def run(self, summary: str, text: str, execute: Callable[[], Any], fetch: Callable[[], Any]) -> None:
+        """Run any query in two calls inside a span, and record it; a result tells its rows by its length."""
+        measured = {"db.system.name": "duckdb", "db.namespace": "memory", "db.query.summary": summary}
+        attributes = {**measured, "db.query.text": text, "duckdb.query.type": "SELECT"}
         duration, rows, latency, by_table = self.histograms
-        with self.tracer.start_as_current_span(
-            "SELECT trades", kind=trace.SpanKind.CLIENT, attributes=attributes
-        ) as span:
+        with self.tracer.start_as_current_span(summary, kind=trace.SpanKind.CLIENT, attributes=attributes) as span:
             start = perf_counter_ns()
-            con.execute(QUERY, [number])
+            execute()
             middle = perf_counter_ns()
-            result = con.fetchall()
+            result = fetch()
             end = perf_counter_ns()
             span.set_attributes(
                 {
@@ -190,6 +192,7 @@ def variants(processor: Callable[[], SpanProcessor]) -> dict[str, Variant]:
         "floor": partial(by_hand, Floor(on), con),
         "otel-duckdb": partial(instrumented, on, con),
         "otel-duckdb, monitored": partial(monitored, on, con),
+        "otel-duckdb, batches of 32": partial(instrumented, on, con, metric_batch=32),
         "otel-duckdb, as much as dbapi tells": partial(instrumented, on, con, **AS_DBAPI),
         "floor, sampled out": partial(by_hand, Floor(off), con),
         "otel-duckdb, sampled out": partial(instrumented, off, con),
@@ -201,6 +204,7 @@ def variants(processor: Callable[[], SpanProcessor]) -> dict[str, Variant]:
     if find_spec("duckdb_engine") and find_spec("opentelemetry.instrumentation.sqlalchemy"):
         for name, ours, theirs in (
             ("SQLAlchemy", False, False),
+            ("SQLAlchemy, otel-duckdb", True, False),
             ("SQLAlchemy, its instrumentation", False, True),
             ("SQLAlchemy, both", True, True),
         ):
