@@ -50,6 +50,27 @@ def test_a_program_without_duckdb_does_not_load_it(tmp_path):
     assert done.stdout == "False\n"
 
 
+USED_LATER_OR_BY_FEW = {
+    # Modules that a start brings along in any case, such as asyncio with OpenTelemetry's API, are not among them.
+    *("http.server", "multiprocessing", "sqlite3", "xml.etree", "pdb", "unittest", "difflib", "shlex", "tomllib"),
+    *("click", "rich", "h11", "apprise", "cryptography", "filelock", "clickhouse_connect", "tenacity", "chdb"),
+    *("pyarrow", "pandas", "numpy", "polars", "sqlalchemy", "prometheus_client"),
+}
+"""Modules of Python's library and of extras."""
+ROOMS_FOR_FEW = ("monitor", "sync", "rules", "web", "demo", "commands", "exporters", "cli", "testing")
+
+
+def test_a_start_imports_nothing_that_is_used_later_or_by_few(tmp_path):
+    text = (
+        "import duckdb, sys\n"
+        "duckdb.connect().execute('SELECT 42').fetchall()\n"
+        "print(*sorted(name.removeprefix('otel_duckdb.') for name in sys.modules))"
+    )
+    imported = set(run(tmp_path, text, instrumented=True).stdout.split())
+    assert "instrumentor" in imported
+    assert not imported & (USED_LATER_OR_BY_FEW | set(ROOMS_FOR_FEW))
+
+
 def test_uninstrument_before_the_import_leaves_duckdb_as_it_is(tmp_path):
     text = (
         "from otel_duckdb import DuckDBInstrumentor\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from importlib import metadata
 from typing import Final
 from urllib.parse import urlsplit
@@ -51,6 +50,7 @@ def _from(origin: dict[str, dict[str, str | bool]], wanted: str) -> str:
         return f"'{_NAME}{wanted}'"
     url = str(origin["url"])
     if "dir_info" in origin:
+        import shlex  # noqa: PLC0415 - a start goes without it
         from urllib.request import url2pathname  # noqa: PLC0415 - it brings an HTTP client along
 
         folder = shlex.quote(url2pathname(urlsplit(url).path) + wanted)

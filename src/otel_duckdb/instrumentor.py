@@ -47,6 +47,7 @@ from otel_duckdb.signals.slow_queries import SlowQueries
 from otel_duckdb.signals.spans import Spans
 from otel_duckdb.signals.throughput import Throughput
 from otel_duckdb.signals.transactions import Transactions
+from otel_duckdb.telemetry.batch import MeasurementBatch
 from otel_duckdb.telemetry.gauges import CallbackRegistry
 from otel_duckdb.telemetry.instance import InstanceLabels, declare
 from otel_duckdb.telemetry.internal_errors import InternalErrors
@@ -92,6 +93,7 @@ class _Running:
         self.databases = Databases(methods if settings.engine_metrics else None)
         self._failed_connections = FailedConnections(meter, labels)
         kept = set(settings.query_metrics)
+        self._batch = MeasurementBatch(settings.metric_batch, report)
         transactions = Transactions(duckdb, labels)
         throughput = Throughput(by_type="duckdb" in kept, by_table="tables" in kept)
         plans = Plans(meter, labels, raw=settings.raw_query_text)
@@ -104,7 +106,7 @@ class _Running:
             transactions,
             AttributeCache(settings),
             Spans(tracer, settings, self._dispatcher, report, *hooks),
-            *([Histograms(meter, settings)] if kept else []),
+            *([Histograms(meter, settings, self._batch)] if kept else []),
             *([throughput] if {"duckdb", "tables"} & kept else []),
             plans,
             SlowQueries(logger, plans, settings.slow_threshold_ms),
@@ -124,7 +126,7 @@ class _Running:
         self._reload = ReloadWatch(duckdb.__name__, self._patch_table.install_functions)
 
         # What is read when metrics are collected.
-        self._callbacks = CallbackRegistry(meter, report)
+        self._callbacks = CallbackRegistry(meter, report, self._batch.record_all)
         self.pools = Pools(meter, self._callbacks, settings)
         self._sqlalchemy = SQLAlchemyPools(self.pools, report, self._deferred)
         readings = Readings(lambda: self.databases, report)
@@ -229,6 +231,7 @@ class _Running:
         self._patch_table.remove()
         self._drain()
         self._deferred.stop()
+        self._batch.stop()
         self._callbacks.stop()
         self._sqlalchemy.stop()
         self.databases.close()
@@ -250,7 +253,7 @@ class _Running:
         steps: list[Callable[[], None]] = [self._drain]
         steps += [partial(self._dispatcher.connection_closed, each) for each in self.connections]
         # What DuckDB's classes hold is never freed: they would keep all of this alive, and with it the open databases.
-        steps += [self._reload.stop, self._patch_table.remove, self._deferred.stop]
+        steps += [self._reload.stop, self._patch_table.remove, self._deferred.stop, self._batch.stop]
         for step in steps:
             try:
                 in_section(step)()

@@ -202,6 +202,12 @@ class Settings:
         "OTEL_DUCKDB_METRIC_TABLES",
         "Most distinct values of `table_name`; all further tables are `_other`.",
     )
+    metric_batch: int = option(
+        whole(1, 1_000),
+        1,
+        "OTEL_DUCKDB_METRIC_BATCH",
+        "Points of a histogram that are kept and recorded together, to spend less on each query; 1 keeps none.",
+    )
     features: Mapping[str, bool] | None = option(
         switches,
         None,

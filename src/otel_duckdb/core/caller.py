@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
 _OURS: Final = str(Path(__file__).parent.parent)
-_STANDARD: Final = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _INSTALLED: Final = ("site-packages", "dist-packages")
 
 
@@ -78,4 +76,11 @@ def _origin(path: str) -> str:
     for folder in _INSTALLED:
         if folder in parts:
             return "ours" if parts[parts.index(folder) + 1 :][:1] in (("duckdb",), ("_duckdb",)) else "installed"
-    return "standard" if path.startswith(_STANDARD) else "user"
+    return "standard" if path.startswith(_standard()) else "user"
+
+
+@cache
+def _standard() -> tuple[str, ...]:
+    import sysconfig  # noqa: PLC0415 - it reads how Python was built, which a start without a slow query goes without
+
+    return tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})

@@ -96,6 +96,7 @@ class Operation:
         "fetch_ns",
         "is_batch",
         "last_call_ns",
+        "measured_context",
         "name",
         "parameters",
         "parent",
@@ -116,6 +117,7 @@ class Operation:
     attributes: OperationAttributes
     span: Span | None
     context: Context | None
+    measured_context: Context | None
     slow_threshold: SlowThreshold
 
     def __init__(
@@ -137,7 +139,7 @@ class Operation:
         self.name = name
         self.collection = collection
         self.span = None
-        self.context = None
+        self.context = self.measured_context = None
         self.start_unix_ns = time_ns()
         self.start_ns = self.last_call_ns = perf_counter_ns()
         self.execute_ns = 0

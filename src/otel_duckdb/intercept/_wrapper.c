@@ -28,7 +28,9 @@ call_inside(Wrapper *self, PyObject *callable, PyObject *first, PyObject *second
     if (token == NULL) {
         return NULL;
     }
-    PyObject *answer = PyObject_CallFunctionObjArgs(callable, first, second, NULL);
+    PyObject *stack[] = {NULL, first, second}; /* the first place is for the object of a method */
+    size_t given = (second == NULL ? 1 : 2) | PY_VECTORCALL_ARGUMENTS_OFFSET;
+    PyObject *answer = PyObject_Vectorcall(callable, stack + 1, given, NULL);
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
     if (PyContextVar_Reset(self->inside, token) < 0) {

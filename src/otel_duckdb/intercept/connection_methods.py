@@ -96,11 +96,12 @@ class FetchCall:
 
     def __init__(self, gate: Gate, count: Count) -> None:
         self._gate = gate
+        self._live = gate.connections.live
         self._count = count
 
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> tuple[Call, tuple[Any, ...]] | None:
         """Go on with the connection's operation, if it has one."""
-        connection = self._gate.connections.find(arguments[0])
+        connection = self._live.get(id(arguments[0]))
         if connection is None or connection.operation is None:
             return None
         call = self._gate.resume(connection, get_ident())
@@ -112,7 +113,7 @@ class FetchCall:
         gate = self._gate
         operation = call.operation
         operation.fetch_ns += call.leave()
-        if streams.is_stream(result):
+        if type(result) is not list and streams.is_stream(result):
             return streams.observed(result, gate, call.holder, operation)
         rows, last = self._count(result, arguments)
         if rows is not None:

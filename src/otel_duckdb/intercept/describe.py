@@ -25,8 +25,10 @@ def _argument(position: int, name: str, arguments: tuple[Any, ...], keywords: di
 
 def given_query(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:
     """The operation of `execute(query, parameters)`."""
-    text = sql_text(_argument(1, "query", arguments, keywords))
-    return Operation(text, parse(text), connection, _argument(2, "parameters", arguments, keywords))
+    given = len(arguments)  # each helper would cost every query a frame
+    query = arguments[1] if given > 1 else keywords.get("query")
+    text = query if type(query) is str else sql_text(query)
+    return Operation(text, parse(text), connection, arguments[2] if given > 2 else keywords.get("parameters"))  # noqa: PLR2004 - self, query, parameters
 
 
 def batch(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:

@@ -63,6 +63,7 @@ class Gate:
         self.dormant = dormant
         self.everything = True
         self.connections = connections
+        self._live = connections.live
         self._put_off = connections.deferred.put_off
         self.dispatcher = dispatcher
         self._report = report
@@ -83,7 +84,7 @@ class Gate:
             return None
         if self._put_off:
             self.connections.deferred.run()
-        connection = self.connections.find(target)
+        connection = self._live.get(id(target))
         context = get_current()
         if context and _is_suppressed(context):  # most calls come in an empty context, and are spared a frame
             if connection is not None:

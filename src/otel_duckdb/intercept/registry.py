@@ -17,24 +17,28 @@ if TYPE_CHECKING:
 
 
 class ConnectionRegistry:
-    """The registry of live connections, by the identity of DuckDB's objects."""
+    """The registry of live connections, by the identity of DuckDB's objects.
+
+    Attributes:
+        live: The records by that identity, for whoever looks at each call: a method would cost it a frame.
+    """
 
     def __init__(self, deferred: Deferred, dispatcher: Dispatcher) -> None:
         self.deferred = deferred
         self._dispatcher = dispatcher
-        self._live: dict[int, Connection] = {}
+        self.live: dict[int, Connection] = {}
 
     def __iter__(self) -> Iterator[Connection]:
-        return iter(tuple(self._live.values()))
+        return iter(tuple(self.live.values()))
 
     def find(self, target: Any) -> Connection | None:
         """The record of DuckDB's object, or None if it is unknown."""
-        return self._live.get(id(target))
+        return self.live.get(id(target))
 
     def add(self, target: Any, where: Location, parent: Connection | None = None) -> Connection:
         """Register DuckDB's object; a known one keeps its record."""
         key = id(target)
-        known = self._live.get(key)
+        known = self.live.get(key)
         if known is not None and not known.closed:
             return known
         connection = Connection(key, weakref.ref(target, lambda _: self._collected(key, connection)), where, parent)
@@ -42,7 +46,7 @@ class ConnectionRegistry:
             if parent.children is None:
                 parent.children = weakref.WeakSet()
             parent.children.add(connection)
-        self._live[key] = connection
+        self.live[key] = connection
         self._dispatcher.connection_opened(connection, target)
         return connection
 
@@ -53,8 +57,8 @@ class ConnectionRegistry:
         connection.closed = True
         for child in tuple(connection.children or ()):
             self.close(child)
-        if self._live.get(connection.key) is connection:
-            del self._live[connection.key]
+        if self.live.get(connection.key) is connection:
+            del self.live[connection.key]
         self._dispatcher.connection_closing(connection)
         if inside_the_sdk():  # which was interrupted: what ends with the connection cannot be told now
             self.deferred.put_off.append(lambda: self._dispatcher.connection_closed(connection))
@@ -63,8 +67,8 @@ class ConnectionRegistry:
 
     def _collected(self, key: int, connection: Connection) -> None:
         # Its cursors stay open: only close() closes them.
-        if self._live.get(key) is connection:
-            del self._live[key]
+        if self.live.get(key) is connection:
+            del self.live[key]
         if not connection.closed:
             connection.closed = True
             self._dispatcher.connection_closing(connection)
@@ -72,4 +76,4 @@ class ConnectionRegistry:
 
     def clear(self) -> None:
         """Forget all connections."""
-        self._live.clear()
+        self.live.clear()

@@ -26,7 +26,7 @@ WHOLE_RESULT: Final = (
 
 def all_rows(result: Any, _arguments: tuple[Any, ...]) -> tuple[int | None, bool]:
     """The rows that a fetch of all that are left returned, in any of Python's forms of a table; always the last."""
-    return _length(result), True
+    return (len(result) if type(result) is list else _length(result)), True
 
 
 def some_rows(result: Any, arguments: tuple[Any, ...]) -> tuple[int | None, bool]:

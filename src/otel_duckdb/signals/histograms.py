@@ -10,7 +10,7 @@ from otel_duckdb.core.errors import error_type
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.signals.kinds import BY_TABLE
 from otel_duckdb.telemetry.cardinality import CardinalityLimit
-from otel_duckdb.telemetry.histogram import create_histogram
+from otel_duckdb.telemetry.histogram import create_wanted_histogram
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from otel_duckdb.contract import Metric
     from otel_duckdb.core.operation import Operation
     from otel_duckdb.settings import Settings
+    from otel_duckdb.telemetry.batch import MeasurementBatch, Recorder
 
 
 _FAILED: Final = 20
@@ -32,23 +33,24 @@ class Histograms(Listener):
 
     component = "histograms"
 
-    def __init__(self, meter: Meter, settings: Settings) -> None:
+    def __init__(self, meter: Meter, settings: Settings, batch: MeasurementBatch) -> None:
         """Make the instruments of the families that are kept; detailed ones by table have all buckets."""
-        kept = settings.query_metrics
-        self._duration = create_histogram(meter, contract.OPERATION_DURATION) if "semconv" in kept else None
-        self._returned_rows = create_histogram(meter, contract.RETURNED_ROWS) if "rows" in kept else None
-        self._latency = create_histogram(meter, contract.QUERY_LATENCY) if "duckdb" in kept else None
-        self._latency_by_kind = {
-            kind: create_histogram(meter, _detailed(metrics.latency, settings))
-            for kind, metrics in BY_TABLE.items()
-            if "tables" in kept
-        }
+
+        def create(metric: Metric, family: str) -> Recorder | None:
+            made = create_wanted_histogram(meter, metric) if family in settings.query_metrics else None
+            return None if made is None else batch.keep(made)
+
+        self._latency = create(contract.QUERY_LATENCY, "duckdb")
+        by_kind = {kind: create(_detailed(each.latency, settings), "tables") for kind, each in BY_TABLE.items()}
+        self._latency_by_kind = {kind: made for kind, made in by_kind.items() if made is not None}
+        self._duration = create(contract.OPERATION_DURATION, "semconv")
+        self._returned_rows = create(contract.RETURNED_ROWS, "rows")
         self._errors = CardinalityLimit()
         self._failed = CardinalityLimit(_FAILED)
 
     def record(self, operation: Operation) -> None:
         """Record the ended operation; its context lets exemplars lead to its span."""
-        attributes, context = operation.attributes, operation.context
+        attributes, context = operation.attributes, operation.measured_context or operation.context
         nanoseconds = operation.execute_ns + operation.fetch_ns  # a property would cost each operation a frame
         milliseconds = nanoseconds / 1e6
         if self._latency is not None:

@@ -17,6 +17,7 @@ from otel_duckdb.core.errors import (
 )
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.signals.parameters import captured
+from otel_duckdb.telemetry.counter import NO_SPAN
 from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Spans(Listener):
         self._request_hook = request_hook
         self._response_hook = response_hook
         self._late = settings.min_duration_ms > 0
+        self._requires_parent = settings.require_parent
+        self._tells_request = settings.capture_parameters or request_hook is not None
 
     def started(self, operation: Operation, context: Context) -> None:
         """Start the operation's span, unless it can be started only at its end or not at all.
@@ -64,7 +67,7 @@ class Spans(Listener):
         """
         if context:
             operation.parent = get_current_span(context)
-        if self._settings.require_parent and not get_current_span(context).get_span_context().is_valid:
+        if self._requires_parent and not get_current_span(context).get_span_context().is_valid:
             return
         operation.context = context
         if not self._late:
@@ -80,7 +83,7 @@ class Spans(Listener):
         )
         operation.span = span
         operation.context = set_span_in_context(span, context)
-        if span.is_recording():
+        if (self._tells_request or operation.batch_size is not None) and span.is_recording():
             self._request(operation, span)
 
     def _request(self, operation: Operation, span: Span) -> None:
@@ -110,7 +113,11 @@ class Spans(Listener):
             self._describe(operation, span)
             if self._response_hook is not None:
                 self._call(self._response_hook, span, operation)
-        span.end(operation.end_unix_ns)
+            span.end(operation.end_unix_ns)
+            return
+        if operation.parent is None and not span.get_span_context().trace_flags.sampled:
+            operation.measured_context = NO_SPAN  # no exemplar can lead to it, and to look for it costs each histogram
+        span.end()
 
     def _fail(self, span: Span, error: BaseException, operation: Operation) -> None:
         # DuckDB quotes the statement in its errors: one that holds a secret is never quoted.

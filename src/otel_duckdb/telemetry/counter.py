@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Series = tuple[str, tuple[tuple[str, str], ...]]
 """A metric's name, and its labels, sorted by their names."""
 
-_NO_SPAN: Final = Context({"otel_duckdb": "counting"})
+NO_SPAN: Final = Context({"otel_duckdb": "counting"})
 """Holds something, for an empty context would be replaced by the current one."""
 _SERIES_LIMIT: Final = 5_000
 """Series whose totals are kept for who follows; what the labels' own limits let through is far less."""
@@ -41,7 +41,7 @@ class Counter:
 
     def add(self, amount: float, attributes: Mapping[str, AttributeValue]) -> None:
         """Count `amount` more, outside any span."""
-        self._counter.add(amount, attributes, _NO_SPAN)
+        self._counter.add(amount, attributes, NO_SPAN)
         if _followed:
             _count(self._name, amount, attributes)
 

@@ -62,10 +62,11 @@ _metrics: dict[str, _Metric] = {}
 class CallbackRegistry:
     """The observed metrics of one instrumentation, until `stop`."""
 
-    def __init__(self, meter: Meter, report: Report) -> None:
-        """Observe on `meter`; a failure of a callback goes to `report` and leaves its metric out."""
+    def __init__(self, meter: Meter, report: Report, before: Callable[[], None] = lambda: None) -> None:
+        """Observe on `meter`, after a call of `before`; a failed callback goes to `report`, its metric is left out."""
         self.meter = meter
         self._report = report
+        self._before = before
 
     def add(self, metric: Metric, observe: Observe) -> None:
         """Ask `observe` for the points of `metric` at every collection."""
@@ -85,6 +86,7 @@ class CallbackRegistry:
         """Return what is observed, or nothing if that fails."""
         token = INSIDE.set(True)
         try:
+            self._before()
             return list(observe())
         except Exception as error:
             self._report("collection", error)
