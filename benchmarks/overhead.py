@@ -29,12 +29,13 @@ GOALS = (
     ("otel-duckdb, sampled out", "floor, sampled out", 0.9),
     ("otel-duckdb, two readers", "floor, two readers", 1.05),
     ("otel-duckdb, batches of 32", "floor", 0.85),
-    ("otel-duckdb, monitored", "floor", 1.05),
 )
 """What is over the plain query, of one variant over another, and what it may be at most."""
 FEW = "otel-duckdb, as much as dbapi tells"
 PEER = "SQLAlchemy, its instrumentation"
 NO_SDK_MICROSECONDS = 3
+MONITORED = "otel-duckdb, monitored"
+MONITOR_MICROSECONDS = 3
 OVER_PLAIN = {"1": 1.5, "2": 1.4}
 """CPU of the query with one family of metrics over the plain one, by DuckDB's major version."""
 
@@ -93,6 +94,9 @@ def print_goals(found: dict[str, Measured]) -> None:
         if ours in over:
             print(f"{ours + ' / ' + other:<62}{over[ours] / over[other]:>10.2f}{goal:>8}")
     print(f"{'otel-duckdb, no SDK, µs':<62}{over['no SDK']:>10.1f}{NO_SDK_MICROSECONDS:>8}")
+    if MONITORED in found:
+        microseconds = found[MONITORED].over(found["otel-duckdb"])
+        print(f"{MONITORED + ', over otel-duckdb, µs':<62}{microseconds:>10.1f}{MONITOR_MICROSECONDS:>8}")
     if PEER in found:
         base = found["SQLAlchemy"]
         ratio = found["SQLAlchemy, otel-duckdb"].over(base) / found[PEER].over(base)
