@@ -54,6 +54,7 @@ LOWER = Thresholds(
     transaction_failure_ratio=0.09,
     failed_connections=4,
     sync_lag_seconds=299,
+    sync_stopped_seconds=540,
     latency_min_per_second=0.01,
     running_query_seconds=599,
     wal_bytes=60e6,
@@ -68,6 +69,7 @@ HIGHER = Thresholds(
     transaction_failure_ratio=0.12,
     failed_connections=6,
     sync_lag_seconds=302,
+    sync_stopped_seconds=660,
     running_query_seconds=602,
     out_of_memory_errors=1,
     wal_bytes=80e6,
@@ -80,7 +82,6 @@ HIGHER = Thresholds(
 WITHOUT_THRESHOLD = {
     "DuckDBCollectorDown",
     "DuckDBTargetAbsent",
-    "DuckDBSyncStopped",
     "DuckDBProgramGone",
     "DuckDBExportDropped",
     "DuckDBPartDown",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ class Everything(threading.Thread):
         self.pool = sqlalchemy.create_engine(
             address, poolclass=sqlalchemy.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01
         )
-        self.sync = Sync(self.database, ["orders"], Target(host="127.0.0.1", port=clickhouse_port))
+        target = Target(host="127.0.0.1", port=clickhouse_port, database=f"of_{os.getpid()}")
+        self.sync = Sync(self.database, ["orders"], target)
 
     def run(self) -> None:
         while not self.ending.wait(0.2):

@@ -8,15 +8,9 @@ import re
 import time
 
 import pytest
+from panels import DASHBOARDS, as_prometheus_gets_it, that_ask
 
 from stack import eventually
-from stack.pipeline import CONFIGURATION
-
-DASHBOARDS = {
-    file.stem: json.loads(file.read_text())
-    for file in sorted((CONFIGURATION / "grafana" / "dashboards").glob("*.json"))
-}
-VARIABLES = {"$__rate_interval": "5s", "$__range": "5m", "$__interval": "1s"}
 
 
 def targets(key: str) -> list[object]:
@@ -28,13 +22,6 @@ def targets(key: str) -> list[object]:
         for number, target in enumerate(panel.get("targets", ()))
         if target.get(key)
     ]
-
-
-def as_prometheus_gets_it(expression: str) -> str:
-    """An expression with Grafana's variables filled in, as "All" fills them."""
-    for name, value in VARIABLES.items():
-        expression = expression.replace(name, value)
-    return re.sub(r"\$\w+", ".*", expression)
 
 
 def as_clickhouse_gets_it(query: str) -> str:
@@ -87,15 +74,10 @@ def test_every_panel_still_shows_data_when_a_variable_chooses_one_value(stack, b
     value = chosen["metric"][variable]
 
     def empty() -> list[str]:
-        found = []
-        for panel in DASHBOARDS[name]["panels"]:
-            for target in panel.get("targets", ()):
-                asks = f'{variable}=~"${variable}"' in target.get("expr", "")
-                if asks and "alertstate" not in target["expr"]:
-                    query = as_prometheus_gets_it(target["expr"].replace(f'"${variable}"', f'"{value}"'))
-                    if not stack.prometheus_probe.range(query, time.time() - 600):
-                        found.append(f"{panel['title']}: {query}")
-        return found
+        asked = [(title, as_prometheus_gets_it(each, {variable: value})) for title, each in that_ask(name, variable)]
+        return [
+            f"{title}: {query}" for title, query in asked if not stack.prometheus_probe.range(query, time.time() - 600)
+        ]
 
     eventually(empty, lambda found: not found, within=40)
 

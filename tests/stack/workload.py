@@ -7,6 +7,7 @@ Nothing here knows of the instrumentation: only the root spans are made by hand,
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -94,6 +95,20 @@ def start_everything(clickhouse_port: int) -> dict[str, object]:
     """Begin to use DuckDB in every way, in the background, until the program ends."""
     used.append(Everything(HOME, clickhouse_port))
     used[0].start()
+    return {}
+
+
+def fork_everything(clickhouse_port: int) -> dict[str, object]:
+    """The same in a forked worker, which ends with this program."""
+    parent = os.getpid()
+    if os.fork() == 0:
+        home = HOME / "worker"
+        home.mkdir()
+        use = Everything(home, clickhouse_port)
+        use.start()
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(0)
     return {}
 
 

@@ -9,10 +9,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import duckdb
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-REQUESTS = {"/v1/traces": ExportTraceServiceRequest, "/v1/metrics": ExportMetricsServiceRequest}
+REQUESTS = {
+    "/v1/traces": ExportTraceServiceRequest,
+    "/v1/metrics": ExportMetricsServiceRequest,
+    "/v1/logs": ExportLogsServiceRequest,
+}
 
 
 class Collector(ThreadingHTTPServer):
@@ -104,6 +109,22 @@ def test_spans_and_metrics_arrive_at_the_collector_that_the_variables_name(folde
     }
     assert points["duckdb_sync_rows"] == 7
     assert {named(one) for name in ("traces", "metrics") for one in collector.resources(name)} == {service}
+    collector.end()
+
+
+@pytest.mark.parametrize("more", [{}, {"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_LOGS_EXPORTER": "otlp"}])
+def test_a_failure_is_printed_once_whether_or_not_telemetry_is_exported(folder, more):
+    with duckdb.connect(str(folder / "buffer.duckdb")) as connection:
+        connection.execute("CREATE TABLE odd (u UNION(a INTEGER))")
+    with (folder / "sync.toml").open("a") as file:
+        file.write('[[tables]]\nname = "odd"\n')
+    collector = Collector()
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+    for asked in ({}, {**environment, "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "true", **more}):
+        done = run(folder, **asked)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("otel-duckdb: table 'odd', column 'u'")
     collector.end()
 
 

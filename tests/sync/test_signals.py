@@ -95,10 +95,27 @@ def test_a_failed_batch_is_an_error_and_the_next_pass_links_to_it(server, sync, 
     sync.run_once()
     again = telemetry.ended("duckdb.sync.batch ticks")[2]
     assert [link.context.trace_id for link in again.links] == [whole.context.trace_id]
-    deadline = time.monotonic() + 30  # a look at the table that took long is not taken again at once
-    while (metrics := telemetry.told())["duckdb_sync_pending_rows"] and time.monotonic() < deadline:
-        time.sleep(0.1)
+    metrics = telemetry.told()
     assert (metrics["duckdb_sync_pending_rows"], metrics["duckdb_sync_lag_seconds"]) == (0, 0)
+
+
+def test_a_table_that_takes_long_to_look_at_is_not_said_to_wait_once_it_is_sent(sync, telemetry, buffer, monkeypatch):
+    monkeypatch.setattr("otel_duckdb.sync.observing._SHARE", 1_000_000)  # a look is remembered for minutes
+    assert telemetry.told()["duckdb_sync_pending_rows"] == 2500
+    sync.run_once()
+    metrics = telemetry.told()
+    assert (metrics["duckdb_sync_pending_rows"], metrics["duckdb_sync_lag_seconds"]) == (0, 0)
+
+
+def test_a_sync_that_is_closed_ends_no_other_that_took_its_place(telemetry):
+    signals = telemetry.signals.table("orders", "buffer")
+    first, second = (lambda: (1, 0.0)), (lambda: (2, 0.0))
+    signals.observe_with(first)
+    signals.observe_with(second)
+    signals.observe_no_more(first)
+    assert telemetry.told("orders")["duckdb_sync_pending_rows"] == 2
+    signals.observe_no_more(second)
+    assert "duckdb_sync_pending_rows" not in telemetry.told("orders")
 
 
 def test_counters_start_at_zero(sync, telemetry):

@@ -114,9 +114,19 @@ def _failure(error: BaseException) -> tuple[str, int]:
     return f"{type(error).__name__}: {error}; this was not foreseen, please report it", 1
 
 
-class _OneLine(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return f"otel-duckdb: {printable(record.getMessage())}"
+class _Printing(logging.Handler):
+    """Prints each warning as a line, as our errors are."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            click.echo(f"otel-duckdb: {printable(record.getMessage())}", err=True)
+        except Exception:
+            self.handleError(record)
+
+
+def console_handlers() -> list[logging.Handler]:
+    """What prints on the console that which this package logs."""
+    return [one for one in logging.getLogger("otel_duckdb").handlers if isinstance(one, _Printing)]
 
 
 def _prepare_output() -> None:
@@ -128,6 +138,4 @@ def _prepare_output() -> None:
         logging.getLogger(library).addHandler(logging.NullHandler())
     ours = logging.getLogger("otel_duckdb")
     if not ours.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_OneLine())
-        ours.addHandler(handler)
+        ours.addHandler(_Printing())

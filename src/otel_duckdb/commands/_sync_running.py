@@ -16,12 +16,11 @@ import click
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from otel_duckdb import sync
 from otel_duckdb.commands import _telemetry
-from otel_duckdb.commands._group import CommandError, echo_json
+from otel_duckdb.commands._group import CommandError, console_handlers, echo_json
+from otel_duckdb.commands._sync_table import LastWord, view
 from otel_duckdb.sync.errors import SyncError
 from otel_duckdb.text import printable
 
@@ -37,9 +36,10 @@ _ABORT_SECONDS: Final = 2.0
 _WORD_SECONDS: Final = 60.0
 _FIRST_WORD_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 0.5
-_LIVE_SECONDS: Final = 2.0
+_LIVE_SECONDS: Final = 1.0
 _SHARE: Final = 20
 """The state of large tables with a key takes time to tell; it is told for a twentieth of the time at most."""
+_PACKAGE: Final = "otel_duckdb"
 _LOGGER: Final = "otel_duckdb.sync.passes"
 
 
@@ -47,11 +47,20 @@ def _nothing(_name: str, _rows: int) -> None:
     """Report no progress."""
 
 
+def _no_failed_pass(record: logging.LogRecord) -> bool:
+    return record.name != _LOGGER
+
+
 @contextmanager
 def opened(config: Config, progress: Callable[[str, int], None] = _nothing) -> Iterator[Sync]:
-    """A sync of all that the configuration says; its failures are told by the command, and not by the log as well."""
-    log = logging.getLogger(_LOGGER)
-    log.propagate = False
+    """A sync of all that the configuration says.
+
+    Its failures are told by the command, and not on the console by the log as well; other handlers, such as the one
+    that exports logs, get them.
+    """
+    handlers = console_handlers()
+    for handler in handlers:
+        handler.addFilter(_no_failed_pass)
     try:
         with sync.Sync(
             config.database,
@@ -64,7 +73,8 @@ def opened(config: Config, progress: Callable[[str, int], None] = _nothing) -> I
         ) as one:
             yield one
     finally:
-        log.propagate = True
+        for handler in handlers:
+            handler.removeFilter(_no_failed_pass)
 
 
 def once(config: Config, *, as_json: bool) -> int:
@@ -129,12 +139,36 @@ def _tell(one: Sync, ending: threading.Event) -> None:
 
 
 def _show_table(one: Sync, ending: threading.Event, console: Console) -> None:
-    pause = 0.0
-    with Live(console=console, auto_refresh=False) as live:
-        while not ending.wait(pause):
-            begin = time.monotonic()
-            live.update(_table(_status(one)), refresh=True)
-            pause = max(_LIVE_SECONDS, _SHARE * (time.monotonic() - begin))
+    """Draw the table each second, so that a terminal of another size has it whole soon; look less often."""
+    title = f"sync of {one.config.database} to {one.target.host or 'the embedded chDB'}; Ctrl-C ends"
+    rows: list[TableStatus] = []
+    due = 0.0
+    with _last_word() as word:
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            while not ending.is_set():
+                begin = time.monotonic()
+                if begin >= due:
+                    rows = _status(one)
+                    due = time.monotonic() + _SHARE * (time.monotonic() - begin)
+                live.update(view(title, rows, word.text, console.size), refresh=True)
+                ending.wait(_LIVE_SECONDS)
+        console.print(view(title, rows, word.text, console.size))
+
+
+@contextmanager
+def _last_word() -> Iterator[LastWord]:
+    """Keep what is logged for the table, in place of printing it."""
+    log, printing, word = logging.getLogger(_PACKAGE), console_handlers(), LastWord()
+    word.addFilter(_no_failed_pass)
+    for handler in printing:
+        log.removeHandler(handler)
+    log.addHandler(word)
+    try:
+        yield word
+    finally:
+        log.removeHandler(word)
+        for handler in printing:
+            log.addHandler(handler)
 
 
 def _print_lines(one: Sync, ending: threading.Event) -> None:
@@ -155,7 +189,7 @@ def _status(one: Sync) -> list[TableStatus]:
     try:
         return one.status()
     except SyncError as error:
-        click.echo(_stamped(str(error)))
+        logging.getLogger(_PACKAGE).warning("%s", error)
         return []
 
 
@@ -168,15 +202,6 @@ def _word(rows: list[TableStatus]) -> str:
     unwell = [row.name for row in rows if not row.healthy]
     words = f"{len(rows)} tables, {stored} rows stored, {waiting} waiting"
     return words + (f"; failing or full: {', '.join(unwell)}" if unwell else "")
-
-
-def _table(rows: list[TableStatus]) -> Table:
-    table = Table("table", "stored", "waiting", "caught up", "", box=None)
-    for row in rows:
-        state = "FULL" if row.full and not row.failure else row.failure or ""
-        cells = (row.name, f"{row.acknowledged_rows:,}", f"{row.pending_rows:,}", row.caught_up or "not yet", state)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    return table
 
 
 def _bars(config: Config, hidden: bool) -> tuple[Any, Callable[[str, int], None]]:

@@ -76,27 +76,32 @@ def lag(limits: Thresholds) -> Alert:
 
 
 def stopped(limits: Thresholds) -> Alert:
-    """Rows wait, and nobody tries to send them."""
-    window = limits.duration(10 * MINUTE)
+    """Rows wait, and nobody tries to send any of their database.
+
+    Who ends with rows that wait is not alerted on: the gauge must still be there, for what it was stays in its window
+    for longer than the alert waits. All tables of a database are sent by one sync, a few at a time: one that waits for
+    its turn behind a large one has not stopped.
+    """
+    window = limits.duration(limits.sync_stopped_seconds)
     attempts = " or ".join(
-        f"sum by ({', '.join(_TABLES)}) (changes({one.prometheus_name}[{window}])) > 0"
+        f"sum by ({', '.join(DATABASES)}) (changes({one.prometheus_name}[{window}])) > 0"
         for one in (contract.SYNC_SUCCESS, contract.SYNC_FAILURE, contract.SYNC_RETRIES)
     )
     pending = contract.SYNC_PENDING_ROWS.prometheus_name
     return Alert(
         "DuckDBSyncStopped",
         Severity.CRITICAL,
-        f"sum by ({', '.join(_TABLES)}) (min_over_time({pending}[{window}])) > 0\nunless ({attempts})",
+        f"sum by ({', '.join(_TABLES)}) (min_over_time({pending}[{window}]) and {pending}) > 0\n"
+        f"unless on ({', '.join(DATABASES)}) ({attempts})",
         window,
         f"{WHERE}: the sync of {{{{ $labels.table_name }}}} has stopped, and {FIGURE} rows or more wait",
-        f"Rows of a table wait to be sent to ClickHouse, and for {window} nobody tried: the sync was stopped, its"
-        " thread has"
+        f"Rows of a table wait to be sent to ClickHouse, and for {window} nobody tried to send any of its database: the"
+        " sync was stopped, its thread has"
         " ended, or the program does not call it any more. Nothing is lost: rows wait in the buffer.",
         "On the sync dashboard, the rows that wait and the attempts; otel-duckdb sync FILE --status tells how far"
         " each table is. In the"
         " program's log, why its loop ended.",
         "Start the sync again: otel-duckdb sync FILE sends once, with --watch all the time. If the buffer is meant to"
-        " wait,"
-        " silence this alert.",
+        " wait, silence this alert; a sync that runs once an hour wants sync_stopped_seconds higher than that.",
         ("sync", "Rows waiting by table"),
     )

@@ -37,6 +37,9 @@ class Thresholds:
     transaction_failure_ratio: float = _threshold(0.1, "Part of the transactions that may fail.", high=1)
     failed_connections: float = _threshold(5, "Failed connects in 5 minutes.")
     sync_lag_seconds: float = _threshold(300.0, "Seconds the sync may lag behind.")
+    sync_stopped_seconds: float = _threshold(
+        600.0, "Seconds for which rows may wait while nobody tries to send.", low=1
+    )
     queue_ratio: float = _threshold(0.5, "Part of a queue of the collector that may be filled.", high=1)
     internal_errors: float = _threshold(0, "Faults of the instrumentation in 30 minutes.")
     time_scale: float = _threshold(

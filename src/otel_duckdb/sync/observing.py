@@ -34,6 +34,7 @@ class Observer:
         self._lock = threading.Lock()
         self._last: tuple[int, float] | None = None
         self._due = 0.0
+        self._looked = 0.0
         self._none_waited = 0.0
 
     def __call__(self) -> tuple[int, float] | None:
@@ -42,10 +43,13 @@ class Observer:
             try:
                 begin = time.monotonic()
                 if begin >= self._due:
-                    self._last = self._look()
+                    self._last, self._looked = self._look(), begin
                     self._due = time.monotonic() + (time.monotonic() - begin) * _SHARE
+                    return self._last
             finally:
                 self._lock.release()
+        if self._worker.none_waited > self._looked:  # a pass has begun since, and left nothing
+            return 0, time.time()
         return self._last
 
     def _look(self) -> tuple[int, float] | None:

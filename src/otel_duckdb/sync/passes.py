@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ from otel_duckdb.sync.names import Location, find, tables
 from otel_duckdb.sync.ownership import refuse_change, refuse_other_states
 from otel_duckdb.sync.schema import Schema, read_schema
 from otel_duckdb.sync.sender import Sender
-from otel_duckdb.sync.state import State
+from otel_duckdb.sync.state import State, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,8 @@ class TableWorker:
         self.options = options
         self.report: TableReport | None = None
         self.lock = threading.Lock()
+        self.none_waited = 0.0
+        """When the last pass that left nothing began, by time.monotonic(); 0 where none did."""
         self._state: State | None = None
         """As the last pass left it; the journal is held by this sync alone, and need not be read again."""
         self._shared = shared
@@ -100,6 +103,7 @@ class TableWorker:
         self, cursor: DuckDBPyConnection, reading_cursor: DuckDBPyConnection, clickhouse: Clickhouse, begun: float
     ) -> TableReport:
         before: int | None = None
+        moment, wall = time.monotonic(), time.time()
         name = self.options.name
         for attempt in range(_RESTARTS):
             try:
@@ -109,6 +113,8 @@ class TableWorker:
                     state = self._state or self._shared.journal.load(name)
                     before = before if before is not None else state.acknowledged_rows if state else 0
                     state = self._work(location, state, span, (cursor, reading_cursor), clickhouse, begun)
+                if state.caught_up is not None and seconds_of(state.caught_up) >= wall:
+                    self.none_waited = moment
                 return TableReport(self.options.name, state.acknowledged_rows - before)
             except Exception as error:
                 self.forget()

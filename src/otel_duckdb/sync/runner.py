@@ -119,8 +119,9 @@ class Sync:
         )
         self._progress = progress
         self._workers = [TableWorker(options, self._shared) for options in config.tables]
-        for worker in self._workers:
-            worker.signals.observe_with(Observer(worker, self._journal.load, self._pools))
+        self._observers = [Observer(worker, self._journal.load, self._pools) for worker in self._workers]
+        for worker, observer in zip(self._workers, self._observers, strict=True):
+            worker.signals.observe_with(observer)
         self._passing = threading.local()
         self._pauses = {worker.options.name: Pause(self._stopping) for worker in self._workers}
         self._threads: list[Future[None]] = []
@@ -253,8 +254,8 @@ class Sync:
         """Stop, and let others have the buffer."""
         atexit.unregister(self._at_exit)
         self.stop()
-        for worker in self._workers:
-            worker.signals.observe_with(None)
+        for worker, observer in zip(self._workers, self._observers, strict=True):
+            worker.signals.observe_no_more(observer)
         with self._status_lock:
             self._pools.close()
         self._journal.close()

@@ -162,9 +162,14 @@ class TableSignals:
         """What makes the spans."""
         return self._signals.tracer
 
-    def observe_with(self, observe: Callable[[], Observed | None] | None) -> None:
-        """Ask this, at each collection, how many rows wait and since when; None ends it."""
+    def observe_with(self, observe: Callable[[], Observed | None]) -> None:
+        """Ask this, at each collection, how many rows wait and since when."""
         self._gauges.table.observe = observe
+
+    def observe_no_more(self, observe: Callable[[], Observed | None]) -> None:
+        """Ask this no more; another that took its place is left alone."""
+        if self._gauges.table.observe is observe:
+            self._gauges.table.observe = None
 
     @contextmanager
     def span(self, **attributes: AttributeValue) -> Iterator[SyncSpan]:
