@@ -90,18 +90,22 @@ class Destination:
         if shape is None and acknowledged:
             raise TargetChangedError(
                 f"table {schema.table!r}: its target {self.full} is gone, though {acknowledged} rows of it were "
-                "acknowledged; bring it back, or send what the buffer holds anew with `otel-duckdb sync --reset`"
+                f"acknowledged; bring it back, or send what the buffer holds anew with `otel-duckdb sync --reset "
+                f"{schema.table}`"
             )
         if shape is None:
             database = _text(self._clickhouse.database)
             known = self._clickhouse.rows(f"SELECT 1 FROM system.databases WHERE name = {database}")
             return self.creation(schema)[1 if known else 0 :]
         shape.check(schema, wanted, self._own_columns(), keyed=bool(self._options.key))
+        missing = wanted.keys() - shape.columns
+        # Rows sent before have NULL in a column that is new; of one that only takes NULL since, they have a value.
+        unknown = {column.flag for column in schema.columns if column.flag and column.name in missing}
         return [
             f"ALTER TABLE {self.full}{self._cluster} ADD COLUMN IF NOT EXISTS {backticked(column)} {kind}"
-            + (" DEFAULT true" if column in schema.flags() else "")  # rows sent before have NULL there
+            + (" DEFAULT true" if column in unknown else "")
             for column, kind in wanted.items()
-            if column not in shape.columns
+            if column in missing
         ]
 
     def creation(self, schema: Schema) -> list[str]:

@@ -157,11 +157,20 @@ def keys_table(state: State) -> str:
 
 
 def write(cursor: DuckDBPyConnection, state: State) -> None:
-    """Write a state within the transaction of `cursor`."""
+    """Write a state within the transaction of `cursor`.
+
+    Raises:
+        JournalError: the journal is gone.
+    """
     text, checksum = state.dump()
-    changed = cursor.execute(
-        f"UPDATE {SCHEMA}.tables SET state = $2, seal = $3 WHERE {_NAME}", [state.name, text, checksum]
-    ).fetchone()
+    try:
+        changed = cursor.execute(
+            f"UPDATE {SCHEMA}.tables SET state = $2, seal = $3 WHERE {_NAME}", [state.name, text, checksum]
+        ).fetchone()
+    except duckdb.CatalogException:
+        raise JournalError(
+            f"the journal {SCHEMA} was dropped while the sync ran; {_REMEDY.replace('nothing was sent; ', '')}"
+        ) from None
     if changed is None or changed[0] == 0:
         cursor.execute(f"INSERT INTO {SCHEMA}.tables VALUES ($1, $2, $3)", [state.name, text, checksum])
 

@@ -115,10 +115,14 @@ class KeyedPass:
         return replace(state, sequence=max(state.sequence, last))
 
     def _compared(self, keys: Keys) -> tuple[int, bool]:
-        """How many rows are known to have arrived, and whether any row differs from what was sent, or is gone since."""
+        """How many rows are known to have arrived, and whether any row differs from what was sent, or is gone since.
+
+        Where none does, and there are more rows than keys, rows share a key, each as it was sent.
+        """
         arrived, *differs = self._one(
             f"SELECT (SELECT count({HASH}) FROM {keys.table}), EXISTS (SELECT 1 {keys.differing}), "
-            f"EXISTS (SELECT 1 {keys.gone})"
+            f"EXISTS (SELECT 1 {keys.gone}), "
+            f"(SELECT count(*) FROM {self._schema.reference}) > (SELECT count(*) FROM {keys.table})"
         )
         return int(arrived), any(differs)
 

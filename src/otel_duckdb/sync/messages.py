@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 500
 _VALUES: Final = re.compile(
-    r"(Column values:|While (?:executing|reading|parsing)|\(?at row \d+\)?:|: ?Row \d+:|before:|expected|near:?|"
+    r"(Column values:|While (?:executing|reading|parsing)|\(?at row \d+\)?:|: ?Row \d+:|before:|\bexpected|near:?|"
     r"String:|got:|Data:|value:).*?(?=\([A-Z][A-Z0-9_]{3,}\)|$)",
     re.IGNORECASE | re.DOTALL,
 )

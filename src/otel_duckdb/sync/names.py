@@ -29,6 +29,11 @@ class Location(NamedTuple):
         return ".".join(map(quoted, self))
 
     @property
+    def shown(self) -> str:
+        """The full name, with quotes around the parts that have a dot or a quote in them."""
+        return ".".join(quoted(part) if "." in part or '"' in part else part for part in self)
+
+    @property
     def journal_name(self) -> str:
         """The name the journal knows it by, whatever way the configuration spells it: 'ticks', or 'book.ticks'."""
         return self.table if self.schema == _DEFAULT_SCHEMA else f"{self.schema}.{self.table}"
@@ -60,22 +65,25 @@ def find(found: Sequence[Location], name: str, database: str, journalled: Collec
             "schema if that is not 'main'"
         )
     if len(matching) > 1:
-        places = ", ".join(sorted(".".join(one) for one in matching))
+        places = ", ".join(sorted(one.shown for one in matching))
         raise SyncConfigError(f"table {name!r} may mean {places}; name it with its database and schema")
     if matching[0].database != database:
         raise SyncConfigError(
             f"table {name!r} is in the attached database {matching[0].database!r}, and this sync works in "
-            f"{database!r}; name all tables with their database, as in {'.'.join(matching[0])!r}, and give each "
+            f"{database!r}; name all tables with their database, as in {matching[0].shown!r}, and give each "
             "database a Sync of its own"
         )
     return matching[0]
 
 
 def _means(one: Location, name: str) -> bool:
-    spellings = [".".join(one), f"{one.schema}.{one.table}"] + [one.table] * (one.schema == _DEFAULT_SCHEMA)
+    spellings = [".".join(one), one.shown, f"{one.schema}.{one.table}"]
+    spellings += [one.table] * (one.schema == _DEFAULT_SCHEMA)
     return name.lower() in (spelling.lower() for spelling in spellings)
 
 
 def named_databases(found: Sequence[Location], names: Sequence[str]) -> set[str]:
     """The databases that names of three parts ask for."""
-    return {one.database for name in names for one in found if name.lower() == ".".join(one).lower()}
+    return {
+        one.database for name in names for one in found if name.lower() in (".".join(one).lower(), one.shown.lower())
+    }

@@ -22,7 +22,7 @@ def refuse_other_states(states: Iterable[State], name: str, target: str) -> None
         SyncConfigError: there is one; the text names both, and says what to do.
     """
     for other in states:
-        if other.target == target and other.name.lower() != name.lower():
+        if other.begun_sending and other.target == target and other.name.lower() != name.lower():
             raise SyncConfigError(
                 f"table {name!r} would fill the target {target!r}, which table {other.name!r} has filled so far "
                 f"({other.acknowledged_rows} rows); if {other.name!r} was renamed, run `otel-duckdb sync --rename "
@@ -41,7 +41,7 @@ def refuse_change(state: State, options: Table, target: str) -> None:
         before = f"with the key ({', '.join(state.key)})" if state.key else "without a key"
         raise SyncConfigError(
             f"table {options.name!r} was synced to {state.target!r} {before} before; name them as before, or start "
-            "over with `otel-duckdb sync --reset`"
+            f"over with `otel-duckdb sync --reset {options.name}`"
         )
 
 
@@ -61,7 +61,8 @@ def check_holdings(state: State, options: Table, destination: Destination, journ
     if last > known and not state.keyed:
         raise TargetError(
             f"table {state.name!r}: {destination.full} holds its batch {last}, but the journal ends at batch "
-            f"{state.sequence}; this database is an older copy, and goes on only with `otel-duckdb sync --reset`"
+            f"{state.sequence}; this database is an older copy, and goes on only with "
+            f"`otel-duckdb sync --reset {state.name}`"
         )
     if not state.keyed and not options.expires:
         refuse_missing(state, mine.rows if mine else 0, state.acknowledged_rows, destination)

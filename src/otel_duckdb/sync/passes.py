@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -177,10 +177,24 @@ class TableWorker:
             refuse_other_states(journal.of_target(target), location.journal_name, target)
             state = State.fresh(location.journal_name, target, key, schema.signature)
             journal.store(state)
+        elif not state.begun_sending and _differs(state, target, schema, self.options):
+            state = self._begun_anew(state, target, schema)
         refuse_change(state, options, target)
         if not self._prepared:
             refuse_other_states(journal.of_target(target), state.name, target)
         return state
+
+    def _begun_anew(self, state: State, target: str, schema: Schema) -> State:
+        """A state of which nothing was sent, for what the table and its target are now."""
+        key = schema.sorting if self.options.key else ()
+        begun = replace(
+            State.fresh(state.name, target, key, schema.signature),
+            failing_since=state.failing_since,
+            failure=state.failure,
+            dropped_rows=state.dropped_rows,
+        )
+        self._shared.journal.start_over(begun, state, forget_keys=True)
+        return begun
 
     def _tell_progress(self, name: str, rows: int) -> None:
         try:
@@ -191,7 +205,8 @@ class TableWorker:
     def _failed(self, name: str, before: int, error: Exception) -> TableReport:
         known = error if isinstance(error, SyncError) else _unforeseen(name, error)
         self._signals.failed(error)
-        if self._shared.stopping.is_set() and isinstance(known, TargetUnavailableError):
+        broken_off = isinstance(known, TargetUnavailableError) or known is not error  # what a program's end tears down
+        if self._shared.stopping.is_set() and broken_off:
             _logger.info("sync of %s was stopped: %s", name, known)
             return TableReport(self.options.name, 0, known)
         _logger.error("sync of %s failed: %s", name, known)
@@ -204,6 +219,11 @@ class TableWorker:
         except (SyncError, duckdb.Error) as second:
             _logger.error("the failure could not be written to the journal: %s", second)  # noqa: TRY400 - no stack needed
         return TableReport(self.options.name, rows, known)
+
+
+def _differs(state: State, target: str, schema: Schema, options: Table) -> bool:
+    key = schema.sorting if options.key else ()
+    return (state.target, state.key, state.columns) != (target, key, schema.signature)
 
 
 def _unforeseen(name: str, error: Exception) -> SyncError:

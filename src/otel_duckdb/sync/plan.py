@@ -76,7 +76,7 @@ def _one(connection: DuckDBPyConnection, clickhouse: Clickhouse, table: Table, c
         location = find(tables(connection), table.name, database, [state.name for state in states.values()])
         state = states.get(location.journal_name.lower())
         target = f"{config.target.database}.{table.target_name}"
-        if state is not None:
+        if state is not None and state.begun_sending:
             refuse_change(state, table, target)
         refuse_other_states(states.values(), location.journal_name, target)
         statements = _statements(connection, clickhouse, table, location, found.acknowledged_rows)

@@ -17,12 +17,11 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel_duckdb.sync import operations
 from otel_duckdb.sync.background import in_background
+from otel_duckdb.sync.buffer import bound, connect, identify
 from otel_duckdb.sync.config import Config, Limits, Retry, Table, Target
 from otel_duckdb.sync.errors import SyncConfigError, SyncError
 from otel_duckdb.sync.inventory import FRESH_SECONDS, Inventory
 from otel_duckdb.sync.journal import Journal
-from otel_duckdb.sync.messages import safe_words
-from otel_duckdb.sync.names import named_databases, tables
 from otel_duckdb.sync.observing import Observer
 from otel_duckdb.sync.passes import Shared, TableReport, TableWorker
 from otel_duckdb.sync.pause import Pause
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 
     from otel_duckdb.sync.signals import SyncSignals
 
-_MEMORY_LIMIT: Final = "96MB"
-"""DuckDB's memory limit where the sync alone has the database open: its cache would else grow with the table."""
 _EXIT_SECONDS: Final = 2.0
 """How long a program that ends waits for a batch that is under way; the next start finds out what became of it."""
 _logger = logging.getLogger(__name__)
@@ -90,13 +87,13 @@ class Sync:
             retry=retry or Retry(),
             parallel_tables=parallel_tables,
         )
-        self._owned = None if isinstance(database, duckdb.DuckDBPyConnection) else _connect(str(database))
-        self._bounded = self._owned is not None and _bound(self._owned)
+        self._owned = None if isinstance(database, duckdb.DuckDBPyConnection) else connect(str(database))
+        self._bounded = self._owned is not None and bound(self._owned)
         connection: Any = self._owned if self._owned is not None else database
         if config.target.exposes_password:
             _logger.warning("the password goes to %s without TLS; say `secure = true`", config.target.host)
         with suppress_instrumentation():
-            name, path = _identify(connection, [table.name for table in config.tables])
+            name, path = identify(connection, [table.name for table in config.tables])
             object.__setattr__(config, "database", path or ":memory:")
             self.config = config
             self.target = config.target
@@ -105,6 +102,7 @@ class Sync:
             self._status_lock = threading.Lock()
             self._journal = Journal(self._pools.cursors.take())
         self._stopping = threading.Event()
+        self._closed = False
         targets = [table.target_name for table in config.tables]
         self._shared = Shared(
             config,
@@ -147,6 +145,7 @@ class Sync:
         Raises:
             JournalError: the journal is damaged.
         """
+        self._refuse_closed()
         with self._status_lock, suppress_instrumentation():
             cursor = self._pools.cursors.take()
             try:
@@ -155,7 +154,12 @@ class Sync:
                 self._pools.cursors.give_back(cursor)
 
     def run_once(self) -> list[TableReport]:
-        """Send all that is not yet acknowledged; a table that fails does not hold up the others."""
+        """Send all that is not yet acknowledged; a table that fails does not hold up the others.
+
+        Raises:
+            SyncError: this sync is closed.
+        """
+        self._refuse_closed()
         if not self._threads:
             self._stopping.clear()
         waiting: SimpleQueue[TableWorker] = SimpleQueue()
@@ -187,7 +191,11 @@ class Sync:
         """Run in threads, until stop(); each table by itself, with a pause of `interval` seconds after each pass.
 
         The threads keep no program from ending: at its end it waits two seconds for batches that are under way.
+
+        Raises:
+            SyncError: it is running already, or closed.
         """
+        self._refuse_closed()
         if self._threads:
             raise SyncError("this sync is running already; call stop() first")
         self._stopping.clear()
@@ -250,8 +258,14 @@ class Sync:
         for pause in self._pauses.values():
             pause.end()
 
+    def _refuse_closed(self) -> None:
+        """Refuse to go on without the journal, which another sync may have by now."""
+        if self._closed:
+            raise SyncError("this sync is closed; make another one")
+
     def close(self) -> None:
         """Stop, and let others have the buffer."""
+        self._closed = True
         atexit.unregister(self._at_exit)
         self.stop()
         for worker, observer in zip(self._workers, self._observers, strict=True):
@@ -272,6 +286,7 @@ class Sync:
             SyncConfigError: it is none of this sync's tables.
             TargetError: the target does not delete the rows; nothing was forgotten then.
         """
+        self._refuse_closed()
         worker = self._worker(name)
         with worker.lock, suppress_instrumentation(), self._pools.working() as (cursor, _, clickhouse):
             operations.reset(worker, cursor, clickhouse, self._shared, delete_sent=delete_sent)
@@ -282,6 +297,7 @@ class Sync:
         Raises:
             SyncConfigError: it is none of this sync's tables.
         """
+        self._refuse_closed()
         worker = self._worker(name)
         with suppress_instrumentation(), self._pools.working() as (cursor, _, __):
             return operations.describe_reset(worker, cursor, self._shared, delete_sent=delete_sent)
@@ -292,6 +308,7 @@ class Sync:
         Raises:
             SyncConfigError: the journal does not know `old`, or knows `new` already.
         """
+        self._refuse_closed()
         worker = self._worker(new)
         with worker.lock, suppress_instrumentation(), self._pools.working() as (cursor, _, __):
             operations.rename(worker, cursor, self._shared, old)
@@ -338,49 +355,3 @@ def _end(reference: weakref.ref[Sync], process: int) -> None:
     if sync is not None and not sync.stop(_EXIT_SECONDS):
         sync.abort()
         sync.stop(_EXIT_SECONDS)
-
-
-def _connect(path: str) -> DuckDBPyConnection:
-    try:
-        with suppress_instrumentation():
-            return duckdb.connect(path)
-    except duckdb.Error as error:
-        raise SyncError(
-            f"cannot open {path}: {safe_words(error)}; a DuckDB file is open in one process at a time: run the "
-            "sync in the process that has it, with otel_duckdb.sync.Sync"
-        ) from error
-
-
-def _bound(connection: DuckDBPyConnection) -> bool:
-    """Bound DuckDB's memory, unless others in this process use it too; whether that was done."""
-    with suppress_instrumentation():
-        alone = connection.execute("SELECT * FROM duckdb_connection_count()").fetchall() == [(1,)]
-        if alone:
-            connection.execute(f"SET memory_limit = '{_MEMORY_LIMIT}'")
-    return alone
-
-
-def _identify(connection: DuckDBPyConnection, names: Sequence[str]) -> tuple[str, str | None]:
-    """The database that the tables are in, and its path: the one they name, else the connection's first.
-
-    The path is None in memory, and where it is no UTF-8.
-
-    Raises:
-        SyncConfigError: they name several databases.
-    """
-    cursor = connection.cursor()
-    try:
-        named = named_databases(tables(cursor), names)
-        if len(named) > 1:
-            raise SyncConfigError(
-                f"the tables are in several databases ({', '.join(sorted(named))}); give each a Sync of its own"
-            )
-        (name,) = [*named] or cursor.execute("SELECT current_database()").fetchall()[0]
-        query = "SELECT path FROM duckdb_databases() WHERE encode(database_name) = encode($1)"
-        try:
-            ((path,),) = cursor.execute(query, [name]).fetchall()
-        except duckdb.InvalidInputException:  # a folder's name is no UTF-8, which DuckDB cannot tell
-            path = None
-    finally:
-        cursor.close()
-    return name, path

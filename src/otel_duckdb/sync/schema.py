@@ -22,6 +22,7 @@ SOURCE_COLUMN: Final = "_sync_source"
 BATCH_COLUMN: Final = "_sync_batch"
 VERSION_COLUMN: Final = "_sync_version"
 DELETED_COLUMN: Final = "_sync_deleted"
+RESERVED: Final = "otel_duckdb_"
 _OURS: Final = (SOURCE_COLUMN, BATCH_COLUMN, VERSION_COLUMN, DELETED_COLUMN)
 
 Signature = tuple[tuple[str, str, bool], ...]
@@ -195,11 +196,17 @@ def _described_by_parts(cursor: DuckDBPyConnection, location: Location) -> list[
 
 
 def refuse_keys(schema: Schema) -> None:
-    """Refuse a key that ClickHouse cannot sort by.
+    """Refuse a key that ClickHouse cannot sort by, and columns that are named as what the comparison adds to them.
 
     Raises:
-        UnsupportedTypeError: a column of the key is a list, a struct or a map.
+        UnsupportedTypeError: a column of the key is a list, a struct or a map, or a column has a name of ours.
     """
+    for name in (column.name for column in schema.columns):
+        if name.lower().startswith(RESERVED):
+            raise UnsupportedTypeError(
+                f"table {schema.table!r}, column {name!r}: in a table with a key, names that begin with {RESERVED!r} "
+                "are the sync's own; rename the column"
+            )
     for column in schema.sorted_by:
         if column.kind.form not in KEY_FORMS:
             raise UnsupportedTypeError(
@@ -221,6 +228,6 @@ def added(schema: Schema, before: Signature) -> bool:
             change = "is gone" if name not in now else f"is now {now[name]}"
             raise SyncError(
                 f"table {schema.table!r}, column {name!r} ({kind}) {change}; rows already sent keep the old form: "
-                "bring the column back, or start over with `otel-duckdb sync --reset`"
+                f"bring the column back, or start over with `otel-duckdb sync --reset {schema.table}`"
             )
     return schema.signature != before

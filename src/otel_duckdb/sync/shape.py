@@ -20,6 +20,7 @@ _REPLACING: Final = re.compile(r"(Replicated|Shared)?ReplacingMergeTree")
 _WINDOW: Final = re.compile(r"non_replicated_deduplication_window = ([1-9]\d*)")
 _ENGINE: Final = re.compile(r"\s*(\w+)\s*(\()?")
 _PIECE: Final = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|.", re.DOTALL)
+_ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 _NAME: Final = re.compile(r"`((?:[^`\\]|\\.)*)`|([A-Za-z_]\w*)")
 
 
@@ -59,13 +60,14 @@ class Shape:
         Raises:
             TargetError: the engine, the sorting, the partitions or a column is not as it must be.
         """
-        self._check_columns(schema, wanted, own)
         if keyed:
             check_replacing(self.full, self.engine_full or self.engine)
+            self._check_columns(schema, wanted, own)
             self._check_sorting(schema)
             self.check_partitions(schema)
         else:
             check_plain(self.full, self.engine)
+            self._check_columns(schema, wanted, own)
             if not self.replicated and not _WINDOW.search(self.engine_full):
                 raise TargetError(
                     f"target {self.full} does not deduplicate inserts; run ALTER TABLE {self.full} MODIFY SETTING "
@@ -183,7 +185,7 @@ def sorting_columns(text: str) -> list[str] | None:
 
 
 def _unquoted(name: re.Match[str]) -> str:
-    return name[2] or re.sub(r"\\(.)", r"\1", name[1])
+    return name[2] or re.sub(r"\\(.)", lambda found: _ESCAPED.get(found[1], found[1]), name[1])
 
 
 def _bare_name(argument: str) -> str:

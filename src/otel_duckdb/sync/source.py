@@ -157,7 +157,7 @@ class Source:
             return BufferChangedError(
                 f"table {self.schema.table!r}: the rows of batch {pending.sequence}, which is on its way, have been "
                 "deleted or changed by others; an append-only table takes no UPDATE or DELETE: give it a `key`, or "
-                "start over with `otel-duckdb sync --reset`"
+                f"start over with `otel-duckdb sync --reset {self.schema.table}`"
             )
 
         return self._steadily(position, look, changed)
@@ -179,7 +179,7 @@ class Source:
         return BufferChangedError(
             f"table {self.schema.table!r}: rows that were already sent have been deleted or changed by others, so "
             "where the unsent rows begin is not certain; let the sync delete them (`delete = true`), give the table a "
-            "`key`, or start over with `otel-duckdb sync --reset`"
+            f"`key`, or start over with `otel-duckdb sync --reset {self.schema.table}`"
         )
 
     def _located(self, position: Position) -> Position:
@@ -246,7 +246,7 @@ class Source:
         if self._hashed(-1, position.row, self.schema.only(names).row_hash) != (position.kept, position.hash):
             raise BufferChangedError(
                 f"table {self.schema.table!r} has new columns, and rows already sent were changed or deleted as well; "
-                "start over with `otel-duckdb sync --reset`"
+                f"start over with `otel-duckdb sync --reset {self.schema.table}`"
             )
         _, total = self._hashed(-1, position.row)
         rows, anchor = self._hashed(position.anchor_row - 1, position.row)
@@ -268,7 +268,8 @@ class Source:
         if (rows, rest, (gone + rest_hash) % MODULUS) != (surplus, keep, position.hash):
             raise BufferChangedError(
                 f"table {self.schema.table!r}: a row was changed after it was sent, so nothing was deleted; an "
-                "append-only table takes no UPDATE: give it a `key`, or start over with `otel-duckdb sync --reset`"
+                "append-only table takes no UPDATE: give it a `key`, or start over with `otel-duckdb sync --reset "
+                f"{self.schema.table}`"
             )
         if keep == 0:
             return Position()

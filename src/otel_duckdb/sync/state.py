@@ -94,6 +94,11 @@ class State:
         return bool(self.key)
 
     @property
+    def begun_sending(self) -> bool:
+        """Whether anything was ever sent, or may have been."""
+        return self.sequence > 0 or self.pending is not None or bool(self.earlier)
+
+    @property
     def behind_since(self) -> float:
         """Since when rows may wait, in seconds of the wall clock: when none did last, else the journal's begin."""
         return seconds_of(self.caught_up or self.begun)

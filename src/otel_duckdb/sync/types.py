@@ -113,9 +113,15 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+_ESCAPES: Final = str.maketrans(
+    {"\\": r"\\", "`": r"\`", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\0": r"\0"}
+)
+"""As ClickHouse itself writes names, so that types of ours and of its own are the same text."""
+
+
 def backticked(name: str) -> str:
     """A name as ClickHouse's SQL writes it."""
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+    return "`" + name.translate(_ESCAPES) + "`"
 
 
 def _array(kind: Any, times: bool) -> Kind:
@@ -127,6 +133,8 @@ def _struct(kind: Any, times: bool) -> Kind:
     names = [name for name, _ in kind.children]
     if not all(names):
         raise UnsupportedTypeError("a STRUCT without field names")
+    if "null" in names:
+        raise UnsupportedTypeError("a STRUCT with a field named 'null', a name that ClickHouse keeps for itself")
     children = tuple(convert(child, times) for _, child in kind.children)
     wire = ", ".join(f"{quoted(name)} {child.wire}" for name, child in zip(names, children, strict=True))
     fields = ", ".join(f"{backticked(name)} {child.nullable}" for name, child in zip(names, children, strict=True))

@@ -1,0 +1,71 @@
+"""Opens the DuckDB database that is synced, and finds out which one of a connection's that is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+from otel_duckdb.sync.errors import SyncConfigError, SyncError
+from otel_duckdb.sync.messages import safe_words
+from otel_duckdb.sync.names import named_databases, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from duckdb import DuckDBPyConnection
+
+_MEMORY_LIMIT: Final = "96MB"
+"""DuckDB's memory limit where the sync alone has the database open: its cache would else grow with the table."""
+
+
+def connect(path: str) -> DuckDBPyConnection:
+    """Open a database file.
+
+    Raises:
+        SyncError: it cannot be opened.
+    """
+    try:
+        with suppress_instrumentation():
+            return duckdb.connect(path)
+    except duckdb.Error as error:
+        raise SyncError(
+            f"cannot open {path}: {safe_words(error)}; a DuckDB file is open in one process at a time: run the "
+            "sync in the process that has it, with otel_duckdb.sync.Sync"
+        ) from error
+
+
+def bound(connection: DuckDBPyConnection) -> bool:
+    """Bound DuckDB's memory, unless others in this process use it too; whether that was done."""
+    with suppress_instrumentation():
+        alone = connection.execute("SELECT * FROM duckdb_connection_count()").fetchall() == [(1,)]
+        if alone:
+            connection.execute(f"SET memory_limit = '{_MEMORY_LIMIT}'")
+    return alone
+
+
+def identify(connection: DuckDBPyConnection, names: Sequence[str]) -> tuple[str, str | None]:
+    """The database that the tables are in, and its path: the one they name, else the connection's first.
+
+    The path is None in memory, and where it is no UTF-8.
+
+    Raises:
+        SyncConfigError: they name several databases.
+    """
+    cursor = connection.cursor()
+    try:
+        named = named_databases(tables(cursor), names)
+        if len(named) > 1:
+            raise SyncConfigError(
+                f"the tables are in several databases ({', '.join(sorted(named))}); give each a Sync of its own"
+            )
+        (name,) = [*named] or cursor.execute("SELECT current_database()").fetchall()[0]
+        query = "SELECT path FROM duckdb_databases() WHERE encode(database_name) = encode($1)"
+        try:
+            ((path,),) = cursor.execute(query, [name]).fetchall()
+        except duckdb.InvalidInputException:  # a folder's name is no UTF-8, which DuckDB cannot tell
+            path = None
+    finally:
+        cursor.close()
+    return name, path
