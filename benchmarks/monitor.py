@@ -1,8 +1,8 @@
 """What the monitor costs: a query with and without it in turns, and the memory and processor of an idle program.
 
 Run it with `.venv/bin/python benchmarks/monitor.py`. Goals: at most 3 µs a query; under 8 MB and 0.3 % of a core at one
-sample a second without the server; under 25 MB and 0.7 % of a core with it, and with one and with five readers of its
-events, which are in a process of their own.
+sample a second without the server; under 25 MB and 0.7 % of a core with it, and with one and with five pages open,
+which a process of their own stands in for.
 """
 
 from __future__ import annotations
@@ -63,27 +63,44 @@ def a_query(con: duckdb.DuckDBPyConnection, rounds: int) -> None:
     print(f"  difference of the lowest {with_it - without:+.1f} µs, median of the differences {differences:+.1f} µs")
 
 
+DRAWN = (
+    *("duckdb_memory_used_bytes", "process.memory.usage", "process.cpu.time", "duckdb_disk_usage_bytes"),
+    *("duckdb_wal_size_bytes", "duckdb_temporary_files_bytes", "duckdb_active_connections", "duckdb_active_queries"),
+    *("duckdb_queries_per_sec", "duckdb_select_queries_per_sec", "duckdb_insert_queries_per_sec"),
+    *("duckdb_update_queries_per_sec", "duckdb_delete_queries_per_sec", "duckdb_transaction_success_count"),
+    *("duckdb_transaction_failure_count", "duckdb_oldest_query_seconds", "duckdb_query_latency_ms"),
+)
+"""The metrics that the overview of the page asks for."""
 READER = """
-import http.client, sys, threading
+import http.client, sys, threading, time
 def read(port):
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("GET", "/api/events")
     response = connection.getresponse()
     while response.readline():
         pass
+def ask(port, names):
+    while True:
+        time.sleep(4)
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("GET", f"/api/metrics?{names}&step=1&start={time.time() - 5}")
+        assert connection.getresponse().status == 200
+        connection.close()
 for _ in range(int(sys.argv[2])):
     threading.Thread(target=read, args=[int(sys.argv[1])], daemon=True).start()
+    threading.Thread(target=ask, args=[int(sys.argv[1]), sys.argv[3]], daemon=True).start()
 sys.stdin.readline()
 """
+"""Does what the overview does: it reads the events, and asks for the new points of its charts every 4 s."""
 
 
 @contextmanager
 def reading(port: int | None, readers: int) -> Iterator[None]:
-    """Let another process read the events of the monitor at `port`."""
+    """Let another process ask the monitor at `port` for what open pages ask for."""
     if not readers:
         yield
         return
-    command = [sys.executable, "-c", READER, str(port), str(readers)]
+    command = [sys.executable, "-c", READER, str(port), str(readers), "&".join(f"name={name}" for name in DRAWN)]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         try:
             yield
@@ -105,7 +122,7 @@ def an_idle_program(seconds: float, *, serve: bool, readers: int = 0) -> None:
         used = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
         share = used / (time.monotonic() - began)
         grown = (process.memory_info().rss - before) / 1e6
-    words = f"with the server and {readers} reader(s)" if readers else "with the server" if serve else "without it"
+    words = f"with the server and {readers} open page(s)" if readers else "with the server" if serve else "without it"
     print(f"an idle program, a sample a second, {words}: {share:.2%} of a core, +{grown:.1f} MB resident")
 
 

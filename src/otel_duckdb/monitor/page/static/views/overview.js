@@ -1,10 +1,9 @@
 // Overview: how it is, in words, figures and charts.
 
 import { change, link } from "../address.js";
-import { Chart } from "../chart.js";
+import { Chart, Series } from "../chart.js";
 import { bar, card, h, setText } from "../dom.js";
 import { bytes, count, milliseconds, moment, percent, rate, seconds, UNKNOWN } from "../format.js";
-import { Series } from "../series.js";
 
 const RANGES = { "5m": 300, "15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400 };
 const COMPARED = { "": "nothing", hour: "the hour before", day: "the day before" };
