@@ -77,7 +77,7 @@ export class Chart {
     if (!this.plot.clientWidth) return;
     const axis = { stroke: variable("--quiet"), grid: { stroke: variable("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     this.uplot = new window.uPlot({
-      width: this.plot.clientWidth, height: this.plot.clientHeight, padding: [8, 8, 0, 0], legend: { show: false },
+      width: this.plot.clientWidth, height: this.plot.clientHeight, padding: [8, 20, 0, 0], legend: { show: false },
       scales: { x: { time: true, auto: false }, y: { auto: false } },
       axes: [{ ...axis, size: 28, space: 70, values: (_, times) => times.map((time, index) => short(time, times[index + 1] ?? times[index - 1])) }, { ...axis, size: 68, space: 36, incrs: this.write === bytes ? POWERS_OF_TWO : undefined, values: (_, values) => values.map((value) => this.write(value)) }],
       series: [{}, ...this.lines.map((line) => ({ label: line.label, stroke: variable(`--series-${line.color}`), width: line.dashed ? 1.25 : 1.75, dash: line.dashed ? [5, 4] : undefined, points: { show: false } }))],
