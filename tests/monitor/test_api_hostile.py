@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_duckdb.monitor import Monitor
+from otel_duckdb.monitor import Monitor, client, discovery
 
 HOST = b"Host: localhost\r\n"
 STATUS = b"GET /api/status HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -275,6 +275,31 @@ def test_a_monitor_that_is_stopped_and_started_serves_again_with_another_token(s
         assert api.token is None
         api.monitor.start()
     assert len(tokens) == 5
+
+
+def test_a_reader_of_events_who_speaks_http_1_0_is_told_of_them_until_the_connection_ends(serve):
+    api = serve()
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connection:
+        connection.sendall(b"GET /api/events HTTP/1.0\r\n" + HOST + b"\r\n")
+        text = b""
+        while text.count(b"event: sample\n") < 3:
+            text += connection.recv(65_536)
+        head, _, body = text.partition(b"\r\n\r\n")
+        assert b"chunked" not in head
+        assert body.startswith(b"retry: 3000\n\nevent: sample\n")
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
+def test_an_address_of_ipv6_is_served_found_and_written_in_brackets(serve):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("there is no IPv6 on this machine")
+    api = serve(host="::1")
+    assert api.monitor.address == f"http://[::1]:{api.port}/"
+    assert api.ask("/api/status", host="::1")[0] == 200
+    [found] = discovery.running()
+    assert client.ask(found, "/healthz") == {"status": "ok"}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
