@@ -17,6 +17,8 @@ from otel_duckdb.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import OverflowMethod
+
 _WIDTH = 120
 _NONE = (
     "no monitor runs; start one in your program with OTEL_DUCKDB_MONITOR=true, or for a file with"
@@ -71,6 +73,11 @@ def asked(monitor: Announcement, path: str, **query: Any) -> dict[str, Any]:
 def console() -> Console:
     """The terminal, or a page of 120 columns where the output is none."""
     return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+
+
+def cut_off() -> OverflowMethod:
+    """How a text that is too long is cut: with an ellipsis, where the terminal knows that character."""
+    return "ellipsis" if console().encoding.startswith("utf") else "crop"
 
 
 def same_file(path: str | None, wanted: Path) -> bool:

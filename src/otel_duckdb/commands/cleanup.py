@@ -55,19 +55,19 @@ def _draw(title: str, actions: list[dict[str, Any]], *, dry_run: bool) -> None:
         )
         return
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("action", "database", "outcome", "resident", "time", "detail"):
-        table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
+    for name in ("action", "database", "outcome", "detail"):
+        table.add_column(name, no_wrap=name in {"action", "outcome"}, overflow="fold")
     for action in actions:
-        before, after = action["before"].get("resident"), action["after"].get("resident")
-        memory = bytes_text(before) if after is None else f"{bytes_text(before)} to {bytes_text(after)}"
-        cells = (
-            action["action"],
-            action["database"],
-            action["outcome"],
-            memory,
-            duration_text(action["seconds"] * 1e3),
-        )
-        table.add_row(*(Text(printable(cell)) for cell in (*cells, action["detail"])))
+        cells = (action["action"], action["database"], action["outcome"], action["detail"] + _figures(action))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     console().print(table)
     if not dry_run:
         click.echo(f"freed: {bytes_text(sum(action['freed_bytes'] for action in actions))}")
+
+
+def _figures(action: dict[str, Any]) -> str:
+    """What the process held before and after, and how long it took; nothing of what was not done."""
+    before, after = action["before"].get("resident"), action["after"].get("resident")
+    if after is None:
+        return ""
+    return f" ({bytes_text(before)} to {bytes_text(after)} resident, {duration_text(action['seconds'] * 1e3)})"

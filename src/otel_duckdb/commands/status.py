@@ -13,7 +13,7 @@ from rich.text import Text
 from otel_duckdb.commands._group import CommandError, echo_json
 from otel_duckdb.commands._monitors import asked, console, monitors, one_monitor, with_monitor
 from otel_duckdb.monitor.discovery import running
-from otel_duckdb.monitor.figures import bytes_text, duration_text
+from otel_duckdb.monitor.figures import bytes_text, duration_text, shown_time
 from otel_duckdb.monitor.holders import holders
 from otel_duckdb.text import printable
 
@@ -97,7 +97,7 @@ def draw(status: dict[str, Any], out: Console) -> None:
     word = summary["status"]
     title = Text.assemble(f"{process['program']} (process {process['pid']}): ", (word, _STYLES.get(word, "")))
     if summary["since"] is not None:
-        title.append(f", since {summary['since'][:19].replace('T', ' ')} UTC", style="dim")
+        title.append(f", since {shown_time(summary['since'])}", style="dim")
     out.print(title)
     for reason in summary["reasons"]:
         out.print(Text(f"  {reason}"))

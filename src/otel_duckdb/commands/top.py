@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import asked, console, one_monitor, with_monitor
-from otel_duckdb.monitor.figures import bytes_text, duration_text
+from otel_duckdb.commands._monitors import asked, console, cut_off, one_monitor, with_monitor
+from otel_duckdb.monitor.figures import bytes_text, duration_text, shown_time
 from otel_duckdb.monitor.statements.statistics import SORTS
 from otel_duckdb.text import printable
 
@@ -86,11 +86,15 @@ def _look(monitor: Announcement, asking: dict[str, Any], word: str | None, limit
 
 def _screen(monitor: Announcement, found: dict[str, Any], running: dict[str, Any], sort: str) -> RenderableType:
     title = Text(
-        f"{printable(monitor.program)} (process {monitor.pid}), since {found['since']}; Ctrl-C ends", style="dim"
+        f"{printable(monitor.program)} (process {monitor.pid}), since {shown_time(found['since'])}; Ctrl-C ends",
+        style="dim",
     )
     parts: list[RenderableType] = [title]
     if running["operations"]:
         parts += [Text(), Text("Running now", style="bold"), _running(running["operations"])]
+    for each in running["pool_requests"][:5]:
+        waited = duration_text(each["seconds"] * 1e3)
+        parts.append(Text(f"{printable(each['thread'])} waits for a connection of the pool {each['pool']}, {waited}"))
     return Group(*parts, Text(), _table(found, sort))
 
 
@@ -98,7 +102,7 @@ def _running(operations: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, justify in (("id", "right"), ("elapsed", "right"), ("phase", "left"), ("rows", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type] # rich's literal types
-    table.add_column("statement", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("statement", no_wrap=True, overflow=cut_off(), ratio=1)
     for each in operations[:5]:
         rows = "-" if each["rows"] is None else f"{each['rows']:,}"
         elapsed = duration_text(each["elapsed_seconds"] * 1e3)
@@ -126,7 +130,7 @@ def _table(found: dict[str, Any], sort: str) -> Table:
     shown = [*columns.items(), *((name, tell) for name, tell in further.items() if name == sort)]
     for name, _ in shown:
         table.add_column(name, justify="right", no_wrap=True, style="bold" if name == sort else None)
-    table.add_column("statement", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("statement", no_wrap=True, overflow=cut_off(), ratio=1)
     for each in found["statements"]:
         marks = "plan got slower: " if each["plan_regression"] else ""
         failed = f"{each['errors']:,} failed: " if each["errors"] else ""

@@ -52,3 +52,8 @@ def value_text(value: float | None, unit: str) -> str:
 def labels_text(labels: Mapping[str, Any]) -> str:
     """Labels as one short text; empty where there are none. A report is of one process, so its id is left out."""
     return ", ".join(f"{name}={value}" for name, value in labels.items() if name != "instance_id")
+
+
+def shown_time(iso: str) -> str:
+    """A time of ISO 8601 in UTC to the second, as a person reads it."""
+    return f"{iso[:10]} {iso[11:19]} UTC"
