@@ -209,3 +209,13 @@ def test_no_message_of_a_failing_hook_is_logged(telemetry, caplog):
     assert "hook failed inside the instrumentation (RuntimeError)" in caplog.text
     assert f'File "{__file__}"' in caplog.text
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["/home/hunter2/flights.parquet", "s3://bucket/hunter2", "hunter2.csv"])
+def test_a_file_that_append_is_given_for_a_table_is_not_told(telemetry, name):
+    telemetry.instrument()
+    con = duckdb.connect()
+    with contextlib.suppress(duckdb.Error):
+        con.append(name, pd.DataFrame({"a": [1]}))
+    assert telemetry.span().name == "append"
+    assert SECRET not in told(telemetry)

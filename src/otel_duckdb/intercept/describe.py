@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.core.operation import Operation
 from otel_duckdb.statement import parse
+from otel_duckdb.statement.scanner import is_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,7 @@ def into_table(name: str, sql: str, argument: str = "table_name") -> Callable[..
 
     def describe(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:
         table = _argument(1, argument, arguments, keywords)
-        return Operation(sql, statement, connection, name=name, collection=str(table))
+        is_table = isinstance(table, str) and not is_file_name(f'"{table}"')
+        return Operation(sql, statement, connection, name=name, collection=table if is_table else None)
 
     return describe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +11,16 @@ from otel_duckdb.statement.comments import LENGTH_LIMIT, carried, last_comment
 from otel_duckdb.statement.definitions import TRANSACTIONS
 from otel_duckdb.statement.grammar import read_statement
 from otel_duckdb.statement.pivot import finds_columns
-from otel_duckdb.statement.redaction import hide_secrets, hide_values, is_sensitive, is_suspect, mask, tidy
+from otel_duckdb.statement.quotes import sure_part
+from otel_duckdb.statement.redaction import (
+    hide_secrets,
+    hide_values,
+    hide_values_in_quotes_of_names,
+    is_sensitive,
+    is_suspect,
+    mask,
+    tidy,
+)
 from otel_duckdb.statement.scanner import COMMENTS, is_open, scan, unquote
 from otel_duckdb.statement.text import bounded
 from otel_duckdb.text import encodable
@@ -86,6 +95,21 @@ class Statement:
 
 
 def _analyse(text: str) -> Statement:
+    statement, sure = _read(text)
+    if sure is None:
+        return statement
+    shown, _ = _read(sure)
+    return replace(
+        statement,
+        redacted=shown.redacted,
+        summary=shown.summary,
+        targets=shown.targets,
+        table_name=shown.table_name,
+    )
+
+
+def _read(text: str) -> tuple[Statement, str | None]:
+    """What a text says, and what of it may be shown at all where that is not the whole."""
     is_cut = len(text) > TEXT_LIMIT
     tail = text[-LENGTH_LIMIT:] if is_cut else ""
     if is_cut:
@@ -99,9 +123,11 @@ def _analyse(text: str) -> Statement:
     tokens = parts[1::2]
     has_comments = "--" in text or "/*" in text
     pieces = [(piece, read_statement(_code(piece) if has_comments else piece)) for piece in _pieces(tokens)]
-    redacted = _joined(
-        parts, [token for piece, reader in pieces for token in hide_values(mask(piece), reader.inner_kind)]
-    )
+    masked = [token for piece, reader in pieces for token in hide_values(mask(piece), reader.inner_kind)]
+    if '"' in text and "'" in text:
+        masked = hide_values_in_quotes_of_names(masked)
+    redacted = _joined(parts, masked)
+    sure = None if is_cut else sure_part(parts, redacted)
     sensitive = False
     if is_cut or is_suspect(text) or not _is_plain(tokens, pieces):
         sensitive = any(is_sensitive(piece, reader.inner_kind) for piece, reader in pieces if reader.kind)
@@ -109,7 +135,7 @@ def _analyse(text: str) -> Statement:
     else:
         safe = text
     readers = [reader for _, reader in pieces if reader.kind]
-    return _statement(
+    statement = _statement(
         readers,
         tidy(redacted, has_comments),
         safe,
@@ -118,6 +144,7 @@ def _analyse(text: str) -> Statement:
         has_placeholders=("?" in text or "$" in text) and _has_placeholder(tokens),
         sensitive=sensitive,
     )
+    return statement, sure
 
 
 def _has_placeholder(tokens: list[str]) -> bool:

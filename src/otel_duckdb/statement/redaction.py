@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from otel_duckdb.statement.options import hide_option_values
-from otel_duckdb.statement.scanner import COMMENTS, QUOTES_OF_NAMES, is_file_name, is_name, is_open
+from otel_duckdb.statement.scanner import COMMENTS, LOOK_ALIKES, QUOTES_OF_NAMES, is_file_name, is_name, is_open
 from otel_duckdb.statement.text import HIDDEN
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _PLAIN = frozenset("acdghijklmnopqrsuvwyzACDGHIJKLMNOPQRSUVWYZ_(),;=*<>+[]{}:%|!?")
 """First characters of tokens that are never literals, comments or quoted names."""
 _DIGITS_AND_QUOTE = frozenset("'0123456789")
+_BEFORE_VALUE = frozenset(
+    {"=", "<", ">", "(", ",", "LIKE", "ILIKE", "BETWEEN", "AND", "OR", "THEN", "ELSE", "SELECT", "|"}
+)
 _BOOLEANS = frozenset({"TRUE", "FALSE"})
 
 _is_plain_name = re.compile(r"`[^\W\d][\w $.:-]*`").fullmatch
@@ -45,7 +48,7 @@ def masked(token: str) -> str:
     if first.isalpha():
         is_literal = token[1:2] == "'" or (first in "tTfF" and token.upper() in _BOOLEANS)
         return HIDDEN if is_literal else token
-    if first in _DIGITS_AND_QUOTE:
+    if first in _DIGITS_AND_QUOTE or first in LOOK_ALIKES:
         return HIDDEN
     if first == "$":
         return HIDDEN if "$" in token[1:] else token
@@ -60,6 +63,17 @@ def masked(token: str) -> str:
 def mask(tokens: Iterable[str]) -> list[str]:
     """The tokens with `?` for each literal and a space for each comment."""
     return [token if token[0] in _PLAIN else masked(token) for token in tokens]
+
+
+def hide_values_in_quotes_of_names(tokens: list[str]) -> list[str]:
+    """Masked tokens with `?` for each name that holds an apostrophe and stands where a value may.
+
+    Python's `repr` of a text with an apostrophe has the quotes of a name, and so has much that was written for MySQL.
+    """
+    return [
+        HIDDEN if token[0] == '"' and "'" in token and before.upper() in _BEFORE_VALUE else token
+        for before, token in zip(["", *tokens], tokens, strict=False)
+    ]
 
 
 def tidy(text: str, has_comments: bool) -> str:

@@ -10,7 +10,9 @@ import re
 from typing import Final
 
 _SPACES = r"\x80-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # what \s matches, faster
-_NAME_START = rf"[^\x00-@\[-^`{{-\x7f{_SPACES}]"
+LOOK_ALIKES: Final = "‘‛‚“‟„´′″＇＂«‹"  # noqa: RUF001 - this is what they are
+_CLOSING = "’‘“”´′″＇＂»›"  # noqa: RUF001 - the same
+_NAME_START = rf"[^\x00-@\[-^`{{-\x7f{_SPACES}{LOOK_ALIKES}]"
 _TAG_NAME = rf"{_NAME_START}[^\x00-/:-@\[-^`{{-\x7f{_SPACES}]*"
 _NAME = rf"{_NAME_START}[^\x00-#%-/:-@\[-^`{{-\x7f{_SPACES}]*"
 _COMMENT_DEPTH = 6
@@ -39,6 +41,7 @@ def _token(tagged: str) -> str:
             r"\?[0-9]*",
             r"--[^\n\r]*",
             _nested_comment(_COMMENT_DEPTH),
+            rf"[{LOOK_ALIKES}][^{_CLOSING}]*[{_CLOSING}]?",  # quotes of word processors, to DuckDB letters
             r"\S",
         )
     )
@@ -66,7 +69,9 @@ def scan(text: str) -> list[str]:
 def is_name(token: str) -> bool:
     """Whether a token is an identifier or a keyword, quoted or not."""
     first = token[:1]
-    return first in QUOTES_OF_NAMES or ((first.isalpha() or first == "_" or first > "\x7f") and token[1:2] != "'")
+    if first > "\x7f":
+        return first not in LOOK_ALIKES
+    return first in QUOTES_OF_NAMES or ((first.isalpha() or first == "_") and token[1:2] != "'")
 
 
 def is_open(token: str) -> bool:
