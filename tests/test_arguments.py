@@ -28,6 +28,26 @@ def test_a_whole_number_is_one_that_a_metric_can_carry(value):
         Settings.load({"max_connections": value})
 
 
+@pytest.mark.parametrize("value", ["", " ", True, 1.5, [], {}, b"gateway", object()])
+def test_an_instance_is_called_by_a_text(value):
+    with pytest.raises(SettingError, match=r"instance_id is .*; allowed is a text that is not empty"):
+        Settings.load({"instance_id": value})
+    assert Settings.load({"instance_id": 7}).instance_id == "7"
+    assert Settings.load({"instance_id": " gateway-1 "}).instance_id == "gateway-1"
+
+
+@pytest.mark.parametrize("value", [[1], [None], ("a", b"b"), {"a"}, 5])
+def test_a_pattern_of_statements_is_a_text(value):
+    with pytest.raises(SettingError, match=r"excluded_statements is .*; allowed is regular expressions"):
+        Settings.load({"excluded_statements": value})
+
+
+def test_a_very_long_value_is_shown_by_its_beginning():
+    with pytest.raises(SettingError) as raised:
+        Settings.load({"profile": "x" * 10_000})
+    assert len(str(raised.value)) < 300
+
+
 @pytest.mark.parametrize(
     "name",
     ["request_hook", "response_hook", "operation_filter", "tracer_provider", "meter_provider", "logger_provider"],

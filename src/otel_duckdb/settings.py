@@ -22,6 +22,8 @@ MONITOR_VARIABLES: Final = "OTEL_DUCKDB_MONITOR_"
 QUERY_METRICS: Final = ("semconv", "rows", "duckdb", "tables")
 """Families of metrics of queries: durations and rows as the semantic conventions have them, latency and rate by query
 type, the same by table."""
+_SHOWN: Final = 200
+"""Characters of a value that an error shows."""
 _LARGEST: Final = 2**63 - 1
 """The largest whole number that a metric can carry."""
 
@@ -31,7 +33,9 @@ class SettingError(ValueError):
 
 
 def _fail(name: str, value: object, allowed: str) -> SettingError:
-    return SettingError(f"{name} is {value!r}; allowed is {allowed}")
+    shown = repr(value)
+    shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+    return SettingError(f"{name} is {shown}; allowed is {allowed}")
 
 
 def boolean(name: str, value: object) -> bool:
@@ -106,6 +110,12 @@ def filled(name: str, value: object) -> str:
     return found
 
 
+def _label(name: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise _fail(name, value, "a text that is not empty")
+    return filled(name, value)
+
+
 def names(name: str, value: object) -> tuple[str, ...]:
     """Read names from an option's value, with commas between them or in a list, or raise a `SettingError`."""
     parts = value.split(",") if isinstance(value, str) else value
@@ -133,12 +143,15 @@ _is_name: Final = re.compile(r"[\w.-]{1,64}").fullmatch
 
 def _patterns(name: str, value: object) -> tuple[str, ...]:
     given = value.split(";") if isinstance(value, str) else value
-    patterns = tuple(str(pattern).strip() for pattern in given) if isinstance(given, list | tuple) else ("(",)
+    allowed = "regular expressions, separated by semicolons or in a list"
+    if not isinstance(given, list | tuple) or not all(isinstance(pattern, str) for pattern in given):
+        raise _fail(name, value, allowed)
+    patterns = tuple(pattern.strip() for pattern in given)
     for pattern in patterns:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise _fail(name, value, f"regular expressions, separated by semicolons or in a list ({error})") from None
+            raise _fail(name, value, f"{allowed} ({error})") from None
     return tuple(filter(None, patterns))
 
 
@@ -221,7 +234,10 @@ class Settings:
         boolean, False, "OTEL_DUCKDB_MONITOR", "Run the monitor in this process; its options are in docs/monitor.md."
     )
     instance_id: str | None = option(
-        text, None, "OTEL_DUCKDB_INSTANCE_ID", "Label `instance_id` of the engine's metrics; else service.instance.id."
+        _label,
+        None,
+        "OTEL_DUCKDB_INSTANCE_ID",
+        "Label `instance_id` of the engine's metrics; else service.instance.id.",
     )
     capture_parameters: bool = option(
         boolean,

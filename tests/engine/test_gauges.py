@@ -225,3 +225,16 @@ def test_connections_are_told_by_database_and_as_zero_without_one(setup):
     assert setup.collect()[contract.ACTIVE_CONNECTIONS.name, tuple(LABELS.items())] == 0
     counts["trades.db"] = 3
     assert setup.collect()[of(contract.ACTIVE_CONNECTIONS, "trades.db")] == 3
+
+
+def test_a_database_that_is_gone_is_not_told_by_a_collection_at_the_same_moment(databases):
+    now = [0.0]
+    readings = Readings(lambda: databases, print, clock=lambda: now[0])
+    readings.begin()
+    assert set(readings.latest()) == {"trades.db", ":memory:"}
+    gone = databases.pop()
+    readings.begin()
+    assert set(readings.latest()) == {"trades.db"}
+    databases.append(gone)
+    readings.begin()
+    assert set(readings.latest()) == {"trades.db", ":memory:"}

@@ -95,7 +95,7 @@ class Step(NamedTuple):
 class Transaction:
     """The transaction of one connection: none, open, or aborted."""
 
-    __slots__ = ("_aborted_ns", "_begun_ns", "_rules", "_wrote")
+    __slots__ = ("_aborted_ns", "_begun_ns", "_rules", "_wrote", "prepared")
 
     def __init__(self, rules: Rules) -> None:
         """Begin without one."""
@@ -103,6 +103,8 @@ class Transaction:
         self._begun_ns: int | None = None
         self._aborted_ns: int | None = None
         self._wrote = False
+        self.prepared: dict[str, bool] = {}
+        """Whether each statement that was prepared on the connection changes the database, by its name."""
 
     @property
     def begun_ns(self) -> int | None:

@@ -48,6 +48,7 @@ class Readings:
         self._lock = make_lock()
         self._latest: Mapping[str, States] = {}
         self._taken = float("-inf")
+        self._read_of: list[tuple[str, int]] = []
 
     def begin(self) -> None:
         """Read anew for a collection that begins."""
@@ -59,16 +60,19 @@ class Readings:
 
     def _not_older_than(self, seconds: float) -> Mapping[str, States]:
         with self._lock:
-            if self._clock() - self._taken > seconds:
+            databases = list(self._databases())
+            live = [(database.name, id(database)) for database in databases]
+            if self._clock() - self._taken > seconds or live != self._read_of:
                 latest: dict[str, list[EngineState]] = {}
-                for name, state in self._read():
+                for name, state in self._read(databases):
                     latest.setdefault(name, []).append(state)
                 self._latest = latest
                 self._taken = self._clock()
+                self._read_of = live
             return self._latest
 
-    def _read(self) -> Iterable[Reading]:
-        for database in self._databases():
+    def _read(self, databases: Iterable[Database]) -> Iterable[Reading]:
+        for database in databases:
             try:
                 state = database.read_state()
             except Exception as error:

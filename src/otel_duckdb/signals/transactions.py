@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from otel_duckdb.telemetry.gauges import CallbackRegistry
 
 
+_OF_PREPARED = frozenset({"PREPARE", "EXECUTE"})
+
+
 class _Tally:
     """What is counted of one database's transactions."""
 
@@ -99,15 +102,18 @@ class Transactions(Listener):
         if connection is None:
             return
         transaction: Transaction | None = connection.transaction
-        if statement.count == 1 and not statement.writes[0] and not statement.transaction:
+        is_read = statement.count == 1 and not statement.writes[0] and not statement.transaction
+        if is_read and statement.kind not in _OF_PREPARED:
             if transaction is None or not (transaction.is_aborted if error is None else transaction.is_open):
                 return
         elif transaction is None:
             transaction = connection.transaction = Transaction(self._rules)
         if not operation.was_executed and type(error).__name__ != "ParserException":
             return
+        if statement.prepared and error is None:
+            transaction.prepared.update(statement.prepared)
         step = Step(
-            words(statement),
+            words(statement, transaction.prepared),
             operation.start_ns,
             operation.last_call_ns,
             operation.duration_ns,
@@ -138,7 +144,7 @@ def _told(tally: _Tally) -> int:
         return tally.failed
 
 
-def words(statement: Statement) -> tuple[str, ...]:
-    """What each statement of a text does to the transaction."""
-    pairs = zip(statement.transactions, statement.writes, strict=True)
-    return tuple([transaction or (WRITE if writes else READ) for transaction, writes in pairs])
+def words(statement: Statement, prepared: Mapping[str, bool]) -> tuple[str, ...]:
+    """What each statement of a text does to the transaction; `prepared` tells of those that EXECUTE runs."""
+    each = zip(statement.transactions, statement.writes, statement.executed, strict=True)
+    return tuple([word or (WRITE if writes or prepared.get(name) else READ) for word, writes, name in each])

@@ -82,6 +82,10 @@ class Statement:
     """The kind of each statement in order; of a PIVOT what it is a part of."""
     writes: tuple[bool, ...]
     """Whether each statement in order changes the database, be it in a CTE."""
+    prepared: Mapping[str, bool]
+    """Whether each statement that PREPARE gives a name changes the database when it is run, by the folded name."""
+    executed: tuple[str, ...]
+    """The folded name that each statement runs by EXECUTE; empty for any other."""
     count: int
     """Number of statements."""
     profiling: bool
@@ -213,6 +217,8 @@ def _statement(
         transactions=transactions,
         kinds=tuple([reader.kind for reader in readers]),
         writes=tuple([reader.writes for reader in readers]),
+        prepared={reader.given_name: reader.changes for reader in readers if reader.kind == "PREPARE"},
+        executed=tuple([reader.given_name if reader.kind == "EXECUTE" else "" for reader in readers]),
         count=len(readers),
         profiling=any(_sets_profiling(reader) for reader in readers),
         comment=comment,

@@ -72,6 +72,11 @@ class Reader:
         """Whether it changes the database when it is run."""
         return self.changes and (self.kind not in ("EXPLAIN", "PREPARE") or self.is_analyzed)
 
+    @property
+    def given_name(self) -> str:
+        """The folded name of a PREPARE or EXECUTE; empty where it has none."""
+        return _folded(self.summary[1]) if len(self.summary) > 1 else ""
+
     def operate(self, kind: str, label: str, operation: str = "") -> None:
         """Note that an operation begins at this level."""
         level = self.level
