@@ -33,9 +33,8 @@ class SettingError(ValueError):
 
 
 def _fail(name: str, value: object, allowed: str) -> SettingError:
-    shown = repr(value)
-    shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
-    return SettingError(f"{name} is {shown}; allowed is {allowed}")
+    shown = value if len(repr(value)) <= _SHOWN else f"{str(value)[:_SHOWN]}…"
+    return SettingError(f"{name} is {shown!r}; allowed is {allowed}")
 
 
 def boolean(name: str, value: object) -> bool:
@@ -105,15 +104,9 @@ def text(name: str, value: object) -> str:
 def filled(name: str, value: object) -> str:
     """Read a text that is not empty from an option's value, or raise a `SettingError`."""
     found = str(value).strip()
-    if not found:
+    if not found or isinstance(value, bool) or not isinstance(value, str | int):
         raise _fail(name, value, "a text that is not empty")
     return found
-
-
-def _label(name: str, value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise _fail(name, value, "a text that is not empty")
-    return filled(name, value)
 
 
 def names(name: str, value: object) -> tuple[str, ...]:
@@ -234,7 +227,7 @@ class Settings:
         boolean, False, "OTEL_DUCKDB_MONITOR", "Run the monitor in this process; its options are in docs/monitor.md."
     )
     instance_id: str | None = option(
-        _label,
+        filled,
         None,
         "OTEL_DUCKDB_INSTANCE_ID",
         "Label `instance_id` of the engine's metrics; else service.instance.id.",
