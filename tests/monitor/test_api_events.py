@@ -1,8 +1,12 @@
 """`/api/events`: what happens, told while it does, to a bounded number of readers, none of which holds up another."""
 
+import contextlib
+import http.client
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -205,3 +209,30 @@ def test_the_data_of_an_event_is_one_line_whatever_the_names_are(serve, events, 
         seen = {reader.next()[0] for _ in range(6)}
         assert seen <= {"sample", "running", "alert"}
         assert json.dumps(api.ask("/api/status")[2])
+
+
+PROGRAM = """
+import sys, time
+from otel_duckdb.monitor import Monitor
+monitor = Monitor(port=0, interval_ms=100)
+monitor.start()
+print(monitor.port, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.slow
+def test_a_program_ends_though_its_events_are_read_and_an_answer_is_being_made(runtime, events):
+    command = [sys.executable, "-c", PROGRAM]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        api = type("Api", (), {"port": int(program.stdout.readline())})
+        readers = [events(api) for _ in range(3)]
+        assert all(reader.next()[0] == "sample" for reader in readers)
+        began = time.monotonic()
+        program.communicate("\n", timeout=30)
+        assert time.monotonic() - began < 5
+    assert program.returncode == 0
+    for reader in readers:
+        with contextlib.suppress(http.client.IncompleteRead, ConnectionError):
+            while reader.next():
+                pass

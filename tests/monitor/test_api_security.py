@@ -1,11 +1,16 @@
 """Whom the API refuses: names, sites, keys, sessions, rates, proxies that nobody told of; and what the audit says."""
 
 import json
+import os
 import re
 import stat
+import subprocess
+import sys
 
+import duckdb
 import pytest
 
+from otel_duckdb.monitor import discovery
 from otel_duckdb.monitor.api.clients import Clients, Rates
 from otel_duckdb.monitor.api.openapi import description
 from otel_duckdb.web.exchange import Request
@@ -316,3 +321,30 @@ def test_a_prefix_is_served_with_and_without_what_a_proxy_takes_off(serve):
 def test_an_option_that_would_open_more_than_meant_is_refused(serve, option, value, allowed):
     with pytest.raises(ValueError, match=re.escape(f"; allowed is {allowed}")):
         serve(**{option: value})
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no such terminals here")
+@pytest.mark.slow
+def test_the_token_is_shown_in_a_terminal_and_in_no_file(tmp_path, runtime):
+    duckdb.connect(tmp_path / "own.duckdb").close()
+    command = [sys.executable, "-m", "otel_duckdb.cli", "monitor", str(tmp_path / "own.duckdb"), "--port", "0"]
+    ours, theirs = os.openpty()
+    with subprocess.Popen(command, stdout=theirs, cwd=tmp_path) as program:
+        try:
+            shown = b""
+            while b"enters this token: " not in shown or shown.count(b"\n") < 2:
+                shown += os.read(ours, 4096)
+            [found] = discovery.running()
+            assert f"enters this token: {found.token}".encode() in shown
+            told = [sys.executable, "-m", "otel_duckdb.cli", "status", "--token"]
+            assert subprocess.run(told, capture_output=True, text=True, check=True).stdout == f"{found.token}\n"
+        finally:
+            program.terminate()
+            program.wait(30)
+            os.close(ours)
+            os.close(theirs)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as program:
+        lines = [program.stdout.readline() for _ in range(3)]
+        program.terminate()
+        program.communicate(timeout=30)
+    assert not any("token" in line for line in lines)
