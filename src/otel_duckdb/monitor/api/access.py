@@ -51,22 +51,15 @@ class Access:
 
     def check(self, request: Request) -> None:
         """Raise a `RefusalError` where the request may not be answered."""
-        client = self.clients.name(request)
-        shown = _shown(request)
-        known = self._judge(shown, client) if shown else self._sessions.find(request.headers.get("cookie", ""))
-        if not known:  # the token's user asks as often as wanted
-            self._count(client, self._streams if request.path == EVENTS else self._asked)
+        known = self._known(request)
         acts = request.method not in READING
         if known is None and (acts or self._keys):
             what = "acts" if acts else "reads"
             raise RefusalError(HTTPStatus.UNAUTHORIZED, f"who {what} here shows the key in {KEY_HEADER}")
-        if request.method == "POST":  # nothing else acts, and is told which method is meant
-            self._check_page(request)
 
     def session(self, request: Request) -> dict[str, bool]:
-        """What a request may do: read, and act."""
-        shown = _shown(request)
-        known = self._judge(shown, self.clients.name(request)) if shown else self._find(request)
+        """What a request may do: read, and act; raises a `RefusalError` as `check` does."""
+        known = self._known(request)
         return {"reads": known is not None or not self._keys, "acts": known is not None}
 
     def log_in(self, request: Request) -> Response:
@@ -77,7 +70,7 @@ class Access:
         """
         client = self.clients.name(request)
         self._count(client)
-        self._check_page(request)
+        self.check_page(request)
         token = self._judge(_key_of(request), client)
         cookie = self._sessions.begin(token=token, secure=self.clients.is_secure(request, tls=self._tls))
         return answer({"reads": True, "acts": True}, headers=(("Set-Cookie", cookie),))
@@ -89,13 +82,19 @@ class Access:
             RefusalError: the request comes from another site's page.
         """
         self._count(self.clients.name(request))
-        self._check_page(request)
+        self.check_page(request)
         secure = self.clients.is_secure(request, tls=self._tls)
         cookie = self._sessions.end(request.headers.get("cookie", ""), secure=secure)
         return answer({"reads": not self._keys, "acts": False}, headers=(("Set-Cookie", cookie),))
 
-    def _find(self, request: Request) -> bool | None:
-        return self._sessions.find(request.headers.get("cookie", ""))
+    def _known(self, request: Request) -> bool | None:
+        """Whether the request comes from the token's user, False for who has the key, None for a stranger; counted."""
+        client = self.clients.name(request)
+        shown = _shown(request)
+        known = self._judge(shown, client) if shown else self._sessions.find(request.headers.get("cookie", ""))
+        if not known:  # the token's user asks as often as wanted
+            self._count(client, self._streams if request.path == EVENTS else self._asked)
+        return known
 
     def _judge(self, shown: bytes, client: str) -> bool:
         """Whether it is the token, False for the key; another is refused, and only a few are looked at."""
@@ -117,8 +116,8 @@ class Access:
             raise _too_many(f"more than {_REQUESTS} requests", wait)
         rates.count(client)
 
-    def _check_page(self, request: Request) -> None:
-        """Refuse what a page of another site could have sent."""
+    def check_page(self, request: Request) -> None:
+        """Raise a `RefusalError` where a page of another site could have sent a request that acts."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise RefusalError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "what acts is sent as application/json")

@@ -182,6 +182,8 @@ class ApiServer:
 
     def _allowed(self, request: Request) -> Response | Slow | Stream:
         self._access.check(request)
+        if request.method == "POST" and self._routes.allowed(request.path) == "POST":
+            self._access.check_page(request)
         return self._routes.answer(request)
 
     def _public(self, path: str) -> Response | None:
