@@ -76,8 +76,9 @@ def disk(limits: Thresholds) -> Alert:
         " waits). Temporary files: end the query that spills. The file itself: DROP TABLE and CHECKPOINT give its end"
         " back,"
         " DELETE and VACUUM do not: the file even grows while half of a table is deleted. To make it small, copy it"
-        " with COPY"
-        " FROM DATABASE to another disk, and put the copy in its place. Else move data, or give more disk.",
+        " to another disk (ATTACH '/other/disk/new.duckdb' AS copy; COPY FROM DATABASE orders TO copy; with its own"
+        " name for orders), and put the copy in its place while nobody has either open. Else move data, or give more"
+        " disk.",
         ("engine", "Disk and its limit"),
         condition=Condition(
             Measure.SHARE,
@@ -111,8 +112,8 @@ def wal(limits: Thresholds) -> Alert:
         " or a result that is half read.",
         "End the transaction, then CHECKPOINT; it fails at once while another transaction prevents it, and may be"
         " tried again."
-        " Never FORCE CHECKPOINT: while it waits, everybody waits. If the program sets wal_autocheckpoint higher, raise"
-        " wal_bytes.",
+        " Never FORCE CHECKPOINT: while it waits, everybody waits. If the program sets wal_autocheckpoint higher:"
+        " otel-duckdb rules --wal-bytes 1000000000.",
         ("engine", "Write-ahead log"),
         condition=Condition(
             Measure.GROWN,

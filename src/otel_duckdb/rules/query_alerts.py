@@ -57,8 +57,8 @@ def latency(limits: Thresholds, special: tuple[ProgramLatency, ...]) -> Alert:
         " memory (SET memory_limit, within what the machine has) or threads. A batch job that is meant to be slow:"
         " give it a"
         " threshold of its own (otel-duckdb rules --latency-ms-of nightly=60000, or =off), or silence it (amtool"
-        " silence add"
-        " alertname=DuckDBQueryLatencyHigh job=nightly).",
+        " --alertmanager.url=http://localhost:9093 silence add alertname=DuckDBQueryLatencyHigh job=nightly"
+        " --duration=8h --comment=nightly).",
         ("queries", "95th percentile by type"),
         Culprit(slowest, contract.TABLE_NAME),
         traced=True,
@@ -81,9 +81,9 @@ def running(limits: Thresholds) -> Alert:
         "On the queries dashboard, the oldest running query and the operations at work; on the engine dashboard,"
         " whether it"
         " spills. Its span is sent when it ends.",
-        "Stop it where it is not wanted: connection.interrupt() in the program, or end the program. Where such work"
-        " is meant"
-        " to take that long, raise running_query_seconds.",
+        "Stop it where it is not wanted: on the page of the program's monitor; with kill -INT and the process' number,"
+        " which breaks off what its main thread runs; by connection.interrupt() from another of its threads; else end"
+        " the program. Where such work is meant to take that long: otel-duckdb rules --running-query-seconds 3600.",
         ("queries", "Oldest running query"),
         condition=Condition(
             Measure.VALUE, contract.OLDEST_QUERY, limits.running_query_seconds, by=(contract.DATABASE,), unit="s"
@@ -143,8 +143,7 @@ def transactions(limits: Thresholds) -> Alert:
         " the error TransactionException.",
         "Conflicts: let one connection write a table, or try again after a conflict. Constraint errors: see to the"
         " data. A transaction that failed must be ended by ROLLBACK in the program. Rollbacks that the program wants:"
-        " raise"
-        " the threshold.",
+        " otel-duckdb rules --transaction-failure-ratio 0.5.",
         ("engine", "Transactions per second"),
         Culprit(
             f'topk(3, sum by ({_ERROR}) (rate({_OPERATIONS}{{{_HERE}, {_ERROR}!=""}}[{window}])) > 0)',

@@ -31,9 +31,9 @@ def failing(limits: Thresholds) -> Alert:
         "The culprit names the tables. On the sync dashboard, which fail and how many rows wait; the sync's traces"
         " name each"
         " retry's error.",
-        "ClickHouse down or refusing: bring it back, the sync goes on by itself. A type or a column that does not"
-        " match: change the target table, then run otel-duckdb sync FILE. Wrong password: set it anew and start the"
-        " sync again.",
+        "ClickHouse down or refusing: bring it back, the sync goes on by itself. What the buffer or the target has"
+        " become: docs/sync.md, When it stops, says for each message what to do. Wrong password: set it anew and start"
+        " the program again.",
         ("sync", "Failures"),
         Culprit(
             f"topk(3, sum by ({table}) (last_over_time({name}{{job={{{{ $labels.job }}}}}}[{window}])) > 0)", table
@@ -98,10 +98,11 @@ def stopped(limits: Thresholds) -> Alert:
         f"Rows of a table wait to be sent to ClickHouse, and for {window} nobody tried to send any of its database: the"
         " sync was stopped, its thread has"
         " ended, or the program does not call it any more. Nothing is lost: rows wait in the buffer.",
-        "On the sync dashboard, the rows that wait and the attempts; otel-duckdb sync FILE --status tells how far"
-        " each table is. In the"
-        " program's log, why its loop ended.",
-        "Start the sync again: otel-duckdb sync FILE sends once, with --watch all the time. If the buffer is meant to"
-        " wait, silence this alert; a sync that runs once an hour wants sync_stopped_seconds higher than that.",
+        "On the sync dashboard, the rows that wait and the attempts; in the program's log, why its loop ended. How far"
+        " each table is, the program itself can tell (Sync.status(), or the page of its monitor); where none has the"
+        " buffer open, otel-duckdb sync sync.toml --status.",
+        "Start again the program that syncs. Where none has the buffer open, otel-duckdb sync sync.toml sends what"
+        " waits, with --watch from then on. A sync that is meant to run seldom:"
+        " otel-duckdb rules --sync-stopped-seconds 7200. Else silence this alert.",
         ("sync", "Rows waiting by table"),
     )
