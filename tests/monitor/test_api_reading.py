@@ -272,3 +272,14 @@ def test_more_slow_answers_than_are_made_at_a_time_wait_for_each_other(serve, mo
         thread.join(20)
     assert codes == [200] * 12
     assert max(most) <= 4
+
+
+def test_a_sync_that_is_behind_is_an_alert_in_the_process_too(serve):
+    table = SyncSignals().table("late", "shop")
+    table.observe_with(lambda: (50_000_000, time.time() - 36_000))
+    api = serve(alert_lasting_seconds=0)
+    deadline = time.monotonic() + 20
+    messages = []
+    while not any(each.startswith("late: the sync is 36") for each in messages) and time.monotonic() < deadline:
+        messages = [each["message"] for each in api.ask("/api/alerts", X_Monitoring_Key=api.token)[2]["open"]]
+    assert any(each.startswith("late: the sync is 36") for each in messages)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_duckdb.web.exchange import Limits, Response
+from otel_duckdb.web.exchange import Limits, Response, Slow
 from otel_duckdb.web.hosts import Hosts
 from otel_duckdb.web.server import Server, listen
 
@@ -222,6 +222,31 @@ def test_an_answer_that_fails_is_a_500_without_a_word_of_it_and_the_next_is_well
     assert ask(port) == b""
     assert status(ask(port)) == 200
     assert len(caplog.records) == 2
+
+
+def test_a_stop_does_not_wait_for_a_reader_that_has_stopped_reading(serve):
+    server = Server(listen("127.0.0.1", 0), lambda _: Response(200, b"x" * 50_000_000), Hosts("127.0.0.1"))
+    server.start()
+    with connect(server.port) as stalled:
+        stalled.sendall(GET)
+        stalled.recv(10)
+        began = time.monotonic()
+        server.stop(30)
+        assert time.monotonic() - began < 5
+
+
+def test_an_answer_that_is_being_made_is_sent_though_the_server_stops(serve):
+    def answer(_):
+        return Slow(lambda: (entered.set(), time.sleep(0.3), Response(200, b"made\n"))[-1])
+
+    entered = threading.Event()
+    server = Server(listen("127.0.0.1", 0), answer, Hosts("127.0.0.1"))
+    server.start()
+    with connect(server.port) as connection:
+        connection.sendall(GET)
+        assert entered.wait(10)
+        server.stop()
+        assert everything(connection).endswith(b"made\n")
 
 
 def test_a_stop_ends_the_thread_and_frees_the_port_though_connections_are_open(serve):

@@ -37,6 +37,8 @@ _REST_SECONDS: Final = 1.0
 """How long nothing is accepted after the system had no descriptor: it would be asked without end."""
 _CROWDED_SECONDS: Final = 0.02
 """How long nothing is accepted after a connection took another's place, so that a crowd costs no processor."""
+_END_SECONDS: Final = 2.0
+"""How long the end waits for answers that are being made or sent: a reader that stopped reading must not hold it up."""
 _ROUNDS: Final = 32
 """How often those that are ready are looked for before the complete requests are answered."""
 _HEARTBEAT: Final = b":\n\n"
@@ -126,9 +128,9 @@ class Server:
         self._thread.start()
 
     def stop(self, seconds: float = 10.0) -> None:
-        """End, and free the port; what is being answered has `seconds` to come to its end."""
+        """End, and free the port; what is being answered has 2 s to come to its end, or less: `seconds`."""
         if self._ends_at is None:
-            self._ends_at = time.monotonic() + seconds
+            self._ends_at = time.monotonic() + min(seconds, _END_SECONDS)
         self._wake()
         self._thread.join(seconds)
         self._listener.close()
