@@ -108,12 +108,13 @@ def reading(port: int | None, readers: int) -> Iterator[None]:
             process.communicate(b"\n")
 
 
-def an_idle_program(seconds: float, *, serve: bool, readers: int = 0) -> None:
+def an_idle_program(seconds: float, *, serve: bool, readers: int = 0, light: bool = False) -> None:
     """Print what the monitor takes of memory and of a core beside a program that rests."""
     process = psutil.Process()
     gc.collect()
     before = process.memory_info().rss
-    with Monitor(interval_ms=1000, serve=serve, port=0) as monitor, reading(monitor.port, readers):
+    options = {"light": True} if light else {"interval_ms": 1000, "serve": serve, "port": 0}
+    with Monitor(**options) as monitor, reading(monitor.port, readers):
         time.sleep(2)
         start = resource.getrusage(resource.RUSAGE_SELF)
         began = time.monotonic()
@@ -122,13 +123,16 @@ def an_idle_program(seconds: float, *, serve: bool, readers: int = 0) -> None:
         used = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
         share = used / (time.monotonic() - began)
         grown = (process.memory_info().rss - before) / 1e6
+    if light:
+        print(f"an idle program, in the light mode: {share:.3%} of a core, +{grown:.1f} MB resident")
+        return
     words = f"with the server and {readers} open page(s)" if readers else "with the server" if serve else "without it"
     print(f"an idle program, a sample a second, {words}: {share:.2%} of a core, +{grown:.1f} MB resident")
 
 
-def in_a_fresh_process(seconds: float, *, serve: bool, readers: int) -> None:
+def in_a_fresh_process(seconds: float, *, way: str, readers: int) -> None:
     """Measure an idle program in a process that had no monitor before: memory that was freed is used again."""
-    options = ["--idle", "serve" if serve else "alone", "--readers", str(readers), "--seconds", str(seconds)]
+    options = ["--idle", way, "--readers", str(readers), "--seconds", str(seconds)]
     subprocess.run([sys.executable, __file__, *options], check=True)
 
 
@@ -157,7 +161,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--database", type=Path, help="a new file; else the database is in memory")
-    parser.add_argument("--idle", choices=("serve", "alone"), help="measure an idle program alone")
+    parser.add_argument("--idle", choices=("serve", "alone", "light"), help="measure an idle program alone")
     parser.add_argument("--readers", type=int, default=0, help="who reads the events meanwhile")
     options = parser.parse_args()
     meters, tracers = MeterProvider([InMemoryMetricReader()]), TracerProvider()
@@ -166,11 +170,14 @@ def main() -> None:
     con.execute("SET threads = 1")
     con.execute("CREATE TABLE trades AS SELECT range AS id, random() AS price FROM range(50000)")
     if options.idle:
-        an_idle_program(options.seconds, serve=options.idle == "serve", readers=options.readers)
+        an_idle_program(
+            options.seconds, serve=options.idle == "serve", readers=options.readers, light=options.idle == "light"
+        )
         return
     print(f"DuckDB {duckdb.__version__}, Python {sys.version.split()[0]}")
-    for serve, readers in ((False, 0), (True, 0), (True, 1), (True, 5)):
-        in_a_fresh_process(options.seconds, serve=serve, readers=readers)
+    for way, readers in (("alone", 0), ("light", 0), ("serve", 0), ("serve", 1), ("serve", 5)):
+        # In the light mode a sample comes every half minute only.
+        in_a_fresh_process(max(options.seconds, 90) if way == "light" else options.seconds, way=way, readers=readers)
     a_query(con, options.rounds)
     a_day(60)
 

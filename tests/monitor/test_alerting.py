@@ -168,6 +168,13 @@ def test_a_forked_child_alerts_of_its_own(con):
         ({"alert_levels": "Nothing.warning=1"}, "no alert is called 'Nothing'"),
         ({"memory_cap_ratio": 2}, "memory_cap_ratio is 2"),
         ({"audit_file": "/nowhere/at/all"}, "cannot be written"),
+        ({"alert_levels": {"DuckDBMemoryHigh": 7}}, "allowed is ALERT.LEVEL=NUMBER"),
+        ({"notify": 7}, "notify is no list of addresses"),
+        ({"notify": ["slack://x", 7]}, "notify is no list of addresses"),
+        ({"audit_key": "x"}, "audit_file names none"),
+        ({"alert_batch_seconds": 1e300}, "alert_batch_seconds is 1e\\+300; allowed is a number of seconds"),
+        ({"alert_lasting_seconds": float("inf")}, "alert_lasting_seconds is inf; allowed"),
+        *(({name: ""}, f"{name} is ''") for name in ("audit_file", "group", "export_folder", "history_file", "host")),
     ],
 )
 def test_an_option_that_means_nothing_is_one_error_that_names_it(options, said):

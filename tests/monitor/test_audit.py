@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import stat
 from pathlib import Path
 
@@ -120,3 +121,22 @@ def test_a_change_of_the_processors_use_is_told_with_the_memory_beside_it(teleme
     told = {name.removeprefix("duckdb.audit."): value for name, value in told.attributes.items()}
     assert (told["change_type"], told["cpu_percent"], told["cpu_percent_before"]) == ("rise", 50.0, 10.0)
     assert told["memory_percent"] == 30.0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="the system limits no file")
+def test_a_line_that_was_torn_by_a_full_disk_tears_no_other(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "audit.jsonl"
+    file = AuditFile(path)
+    file.write({"event": "action", "number": 1})
+    before, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            file.write({"event": "action", "number": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    file.write({"event": "action", "number": 3})
+    first, torn, last = path.read_text().splitlines()
+    assert (json.loads(first)["number"], torn, json.loads(last)["number"]) == (1, '{"eve', 3)

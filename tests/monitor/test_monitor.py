@@ -236,6 +236,32 @@ def test_handlers_are_told_and_one_that_fails_hangs_or_queries_harms_nothing(mon
     gone.set()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("raised", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_a_handler_that_wants_to_end_the_program_ends_nothing(monitor, raised):
+    def ending(_):
+        raise raised
+
+    told = []
+    monitor.on("check", ending)
+    monitor.on("check", told.append)
+    eventually(lambda: len(told) > 2)
+
+
+def test_a_handler_that_never_returns_holds_the_stop_up_for_two_seconds_at_most(instrumented, caplog):
+    async def never(_):
+        await asyncio.sleep(1e6)
+
+    monitor = Monitor(interval_ms=100, serve=False)
+    monitor.on("check", never)
+    monitor.start()
+    eventually(lambda: monitor.events._busy_since)
+    began = time.monotonic()
+    monitor.stop()
+    assert time.monotonic() - began < 8
+    assert "a handler of its events has not returned" in caplog.text
+
+
 def test_a_wrong_event_and_a_wrong_handler_are_refused(monitor):
     with pytest.raises(ValueError, match="event is 'alarm'; allowed is alert, check"):
         monitor.on("alarm", print)

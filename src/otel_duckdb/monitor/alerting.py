@@ -25,6 +25,7 @@ from otel_duckdb.monitor.leader import Leader
 from otel_duckdb.monitor.notification.notifier import Notifier
 from otel_duckdb.monitor.notification.senders import make_senders
 from otel_duckdb.monitor.times import iso
+from otel_duckdb.settings import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -212,6 +213,8 @@ def alerting(
     Raises:
         SettingError: a setting contradicts another, or names what there is not.
     """
+    if settings.audit_key and not settings.audit_file:
+        raise SettingError("audit_key encrypts the lines of a file, and audit_file names none; give both, or neither")
     return Alerting(
         emit=emit,
         levels=settings.alert_levels,

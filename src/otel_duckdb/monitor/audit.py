@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -75,6 +76,7 @@ class AuditFile:
         self._files = files
         self._encrypt = None if key is None else _cipher(key)
         self._lock = make_lock()
+        self._torn = False
         try:
             os.close(self._open())
         except OSError as error:
@@ -92,7 +94,11 @@ class AuditFile:
                     os.close(descriptor)
                     self._rotate()
                     descriptor = self._open()
-                os.write(descriptor, line + b"\n")  # in one call: lines of two processes do not mix
+                # In one call, so that lines of two processes do not mix; after one that was torn, on a line of its own.
+                whole = (b"\n" if self._torn else b"") + line + b"\n"
+                self._torn = os.write(descriptor, whole) < len(whole)
+                if self._torn:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             finally:
                 os.close(descriptor)
 

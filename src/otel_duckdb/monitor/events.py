@@ -70,7 +70,7 @@ class Events:
         if not self.wanted(event):
             return
         with self._lock:
-            if self._thread is None or self._hangs():
+            if self._thread is None or not self._thread.is_alive() or self._hangs():
                 self._busy_since = None
                 self._thread = threading.Thread(target=in_section(self._run), name="otel-duckdb-events", daemon=True)
                 self._thread.start()
@@ -123,7 +123,7 @@ class Events:
             result = handler(payload)
             if inspect.isawaitable(result):
                 asyncio.run(_awaited(result))
-        except Exception as fault:
+        except BaseException as fault:  # sys.exit() in a handler ends nothing: others wait for their turn
             self._report("handler", fault)
 
 

@@ -13,6 +13,7 @@ from otel_duckdb.settings import (
     SettingError,
     boolean,
     choice,
+    filled,
     misspelt,
     number,
     option,
@@ -70,7 +71,7 @@ class MonitorSettings(AlertSettings, ServerSettings):
         whole(10, 10_000), 200, "OTEL_DUCKDB_MONITOR_SERIES", "Series whose history is kept; 58 kB each."
     )
     history_file: str | None = option(
-        text,
+        filled,
         None,
         "OTEL_DUCKDB_MONITOR_HISTORY_FILE",
         "A file that keeps the history by the minute over restarts; `default` is one in the user's state folder.",
@@ -82,7 +83,7 @@ class MonitorSettings(AlertSettings, ServerSettings):
         f"The address of a trace in Jaeger or Grafana, for the page's link: {_TRACE_URL}.",
     )
     export_folder: str | None = option(
-        text,
+        filled,
         None,
         "OTEL_DUCKDB_MONITOR_EXPORT_FOLDER",
         "A folder that metrics are written to, at an interval and at each critical alert.",
