@@ -16,12 +16,12 @@ VIEWS = ("overview", "statements", "running", "traces", "alerts", "sync", "stora
 class Program:
     """A program at work: its address, its token, and what it is told by its standard input."""
 
-    def __init__(self, folder, port=0):
+    def __init__(self, folder, port=0, **environment):
         self._process = subprocess.Popen(
             [sys.executable, PROGRAM, str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"XDG_RUNTIME_DIR": str(folder)},
+            env=os.environ | environment | {"XDG_RUNTIME_DIR": str(folder)},
         )
         port, self.token = self._process.stdout.readline().decode().split()
         self.port = int(port)
@@ -55,8 +55,8 @@ def start(runtime):
     """Starts further programs, which end with the test."""
     started = []
 
-    def start(port=0):
-        started.append(Program(runtime, port))
+    def start(port=0, **environment):
+        started.append(Program(runtime, port, **environment))
         return started[-1]
 
     yield start

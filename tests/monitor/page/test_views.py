@@ -132,6 +132,27 @@ def test_acting_without_the_key_is_refused_and_the_key_is_entered_under_about(br
     page.close()
 
 
+def test_a_monitor_with_a_key_asks_for_it_and_is_alive_afterwards(browser, start):
+    key = "a key of thirty-two characters at least"
+    program = start(OTEL_DUCKDB_MONITOR_API_KEY=key)
+    page = browser.new_page()
+    page.goto(program.address)
+    expect(page.locator(".notice.error")).to_contain_text("Enter it under About", timeout=20_000)
+    page.click("nav a:has-text('About')")
+    page.fill("#key", "wrong")
+    page.click("button:has-text('Use it')")
+    expect(page.locator(".results .notice.error")).to_contain_text("wrong")
+    page.fill("#key", key)
+    page.click("button:has-text('Use it')")
+    expect(page.locator("main")).to_contain_text("This browser may act.")
+    with page.expect_request("**/api/metrics?*"):
+        page.click("nav a:has-text('Overview')")
+
+    expect(page.locator(".tile .value").first).to_contain_text("%")
+    expect(page.locator("#state")).to_have_text("Healthy")
+    page.close()
+
+
 def test_a_monitor_that_is_gone_is_told_with_what_to_do(browser, start):
     program = start()
     page = browser.new_page()
