@@ -163,6 +163,11 @@ def test_parameters_of_a_batch_of_one_are_its_values(telemetry, sets):
         ("select * from u where s = ? and 'password' = 'x'", [SECRET]),
         ("set variable token = ?", [SECRET]),
         ("attach ? as other", [f"postgres:password={SECRET}"]),
+        ("select ?", [f"Bearer {SECRET}"]),
+        ("select ?", [f"host=h password={SECRET}"]),
+        ("select ?", [{"password": SECRET}]),
+        ("select $a", {"a": ["a", f"token={SECRET}"]}),
+        ("select $a", {"a": {"login": {"api_key": SECRET}}}),
     ],
 )
 def test_a_parameter_that_may_be_a_secret_is_never_captured(telemetry, text, parameters):

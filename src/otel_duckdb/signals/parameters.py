@@ -8,7 +8,7 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb import contract
-from otel_duckdb.statement.redaction import holds_secret
+from otel_duckdb.statement.redaction import holds_secret, speaks_of_secret
 from otel_duckdb.statement.text import HIDDEN, bounded
 
 if TYPE_CHECKING:
@@ -59,4 +59,4 @@ def _text(value: Any) -> str:
             text = str(value)
     except Exception:  # the value's own `__str__`, or an integer of more digits than Python writes
         text = f"<{type(value).__qualname__}>"
-    return HIDDEN if holds_secret(text) else bounded(text, _LIMIT)
+    return HIDDEN if holds_secret(text) or speaks_of_secret(text) else bounded(text, _LIMIT)

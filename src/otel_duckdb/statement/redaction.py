@@ -118,12 +118,13 @@ def hide_secrets(tokens: list[str], kind: str) -> list[str]:
 
 def is_sensitive(tokens: list[str], kind: str) -> bool:
     """Whether a statement is of a kind that may hold a secret, or speaks of one outside its comments."""
-    return kind in _SENSITIVE_STATEMENTS or _speaks_of_secret(
+    return kind in _SENSITIVE_STATEMENTS or speaks_of_secret(
         " ".join([token for token in tokens if token[:2] not in COMMENTS])
     )
 
 
-def _speaks_of_secret(text: str) -> bool:
+def speaks_of_secret(text: str) -> bool:
+    """Whether a text has a word that tells of a secret beside it."""
     return _has_any(text.lower(), _SENSITIVE)
 
 
@@ -131,7 +132,7 @@ def _without_secret(token: str) -> str:
     if token[0] not in QUOTES_OF_NAMES and is_name(token):
         return token
     if token[:2] in COMMENTS:
-        return " " if is_open(token) or holds_secret(token) or _speaks_of_secret(token) else token
+        return " " if is_open(token) or holds_secret(token) or speaks_of_secret(token) else token
     return HIDDEN if is_open(token) or holds_secret(token) else token
 
 
@@ -151,7 +152,7 @@ def hide_values(tokens: list[str], kind: str) -> list[str]:
 
 
 def _of_setting(tokens: list[str], words: list[str]) -> list[str]:
-    speaks = _speaks_of_secret(" ".join(tokens))
+    speaks = speaks_of_secret(" ".join(tokens))
     if "VARIABLE" in words[:4] and not speaks:
         return tokens
     start = _position(words, ("=", "TO", "(") if speaks else ("=", "TO"))
@@ -159,7 +160,7 @@ def _of_setting(tokens: list[str], words: list[str]) -> list[str]:
 
 
 def _of_call(tokens: list[str], words: list[str]) -> list[str]:
-    return hide_option_values(tokens, _position(words, ("(",))) if _speaks_of_secret(" ".join(tokens)) else tokens
+    return hide_option_values(tokens, _position(words, ("(",))) if speaks_of_secret(" ".join(tokens)) else tokens
 
 
 def _of_attach(tokens: list[str], words: list[str]) -> list[str]:
