@@ -156,3 +156,15 @@ def test_a_value_that_a_float_cannot_hold_is_a_gap():
     history = History()
     history.sampled(Sample(1000.0, 0.0, {USED: 1e300}))
     assert set(history.as_json(start=999, end=1001, step=1)["series"][0]["mean"]) == {None}
+
+
+def test_a_year_is_looked_up_as_quickly_as_the_day_that_is_kept(monkeypatch):
+    history = History()
+    history.sampled(sample(0, 1.0))
+    asked = []
+    at = Tier.at
+    monkeypatch.setattr(Tier, "at", lambda tier, step: asked.append(step) or at(tier, step))
+    monkeypatch.setattr("time.time", lambda: 1_000_000.0)
+    [told] = history.as_json(start=-30_000_000, end=1_000_000)["series"]
+    assert [value for value in told["mean"] if value is not None] == [1.0]
+    assert len(asked) <= 1440

@@ -153,7 +153,7 @@ class History(Part):
     def _told(self, series: Series, resolution: int, wanted: int, steps: range) -> dict[str, Any]:
         kept = self._series[series]
         tier, fine = kept.tiers[resolution], wanted // self.resolutions[resolution].seconds
-        points = [_joined(tier.at(number * fine + part) for part in range(fine)) for number in steps]
+        points = [_joined(map(tier.at, tier.known(number * fine, (number + 1) * fine))) for number in steps]
         metric = METRICS.get(series.metric)
         unit = "" if metric is None else metric.unit
         return {

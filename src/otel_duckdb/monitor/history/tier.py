@@ -76,6 +76,10 @@ class Tier:
         mean = self._mean[place]
         return None if not isfinite(mean) else Point(self._low[place], mean, self._high[place])
 
+    def known(self, first: int, last: int) -> range:
+        """The steps from `first` to before `last` that are not too old, nor after the newest."""
+        return range(max(first, self._head - self._resolution.length + 1), min(last, self._head + 1))
+
     def _skip(self, step: int) -> None:
         """Make gaps of the steps between the newest and this one."""
         for gap in range(max(self._head + 1, step - self._resolution.length), step):
