@@ -8,9 +8,9 @@ import re
 import time
 
 import pytest
-from panels import DASHBOARDS, as_prometheus_gets_it, that_ask
 
 from stack import eventually
+from stack.panels import DASHBOARDS, as_prometheus_gets_it, that_ask
 
 
 def targets(key: str) -> list[object]:

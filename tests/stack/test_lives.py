@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from panels import as_prometheus_gets_it, that_ask
 
 from stack import eventually
+from stack.panels import as_prometheus_gets_it, that_ask
 
 LIVES = ("renamed", "forked", "short")
 SHORT_SECONDS = 6.0
