@@ -95,6 +95,8 @@ def test_an_alert_comes_and_goes(page, show, program):
     row = page.locator("section", has_text="Open").locator("tbody tr", has_text="DuckDBMemoryHigh")
     program.tell("fill")
     expect(row).to_contain_text("memory limit", timeout=60_000)
+    expect(row.locator("td.num").nth(0)).to_have_text(re.compile(r"^\d[\d.]* %$"))
+    expect(row.locator("td.num").nth(1)).to_have_text("50.0 %")
     expect(page.locator("#state")).to_have_text(re.compile("Warning|Critical"))
     program.tell("empty")
 

@@ -7,7 +7,7 @@ import { bytes, count, moment, percent, seconds, UNKNOWN } from "../format.js";
 import { Table } from "../table.js";
 
 const LEVELS = ["", "warning", "critical", "emergency"];
-const UNITS = { By: bytes, "%": percent, s: seconds };
+const UNITS = { bytes, s: seconds, share: (value) => percent(value * 100), times: (value) => `${count(value)} ×` };
 const figure = (value, unit) => (UNITS[unit] ?? count)(value);
 const told = (each) => (typeof each === "string" ? each : [each.action ?? each.name ?? each.target ?? each.channel, each.outcome ?? each.result ?? each.status].filter(Boolean).join(": ") || JSON.stringify(each));
 const plain = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"); // a silence takes regular expressions
