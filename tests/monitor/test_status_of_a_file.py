@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,21 @@ def test_the_monitor_of_whoever_has_it_open_says_how_it_is(otel, program):
     assert (held["pid"], held["writes"]) == (process.pid, True)
     assert held["status"]["process"]["pid"] == process.pid
     assert ": healthy" in otel("shop.duckdb").stdout
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="a process cannot be stopped here")
+@pytest.mark.slow
+def test_a_monitor_that_gives_no_answer_hides_nobody(otel, program):
+    process = program("monitored")
+    process.send_signal(signal.SIGSTOP)
+    try:
+        done = otel("shop.duckdb")
+    finally:
+        process.send_signal(signal.SIGCONT)
+    assert done.returncode == 1
+    assert f"shop.duckdb is open in process {process.pid}: " in done.stdout
+    assert "gives no answer" in done.stderr
+    assert "it has no monitor" not in done.stdout
 
 
 def test_several_readers_are_all_told(otel, program):

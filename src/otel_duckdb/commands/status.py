@@ -66,29 +66,33 @@ def _is_well(status: dict[str, Any]) -> bool:
 def _of_file(file: Path, as_json: bool) -> int:
     """Tell who has a database file open, and what its monitor says."""
     known = {monitor.pid: monitor for monitor in running()}
-    told: list[tuple[Holder, dict[str, Any] | None]] = []
+    told: list[tuple[Holder, dict[str, Any] | None, bool]] = []
     for holder in holders(file):
-        monitor = known.get(holder.pid or 0)
-        told.append((holder, None if monitor is None else asked(monitor, "/api/status")))
+        monitor, status = known.get(holder.pid or 0), None
+        try:
+            status = None if monitor is None else asked(monitor, "/api/status")
+        except CommandError as error:  # who holds the file is told all the same
+            click.echo(f"otel-duckdb: {error.format_message()}", err=True)
+        told.append((holder, status, monitor is not None))
     if as_json:
-        echo_json({"file": str(file), "held_by": [{**asdict(holder), "status": status} for holder, status in told]})
+        echo_json({"file": str(file), "held_by": [{**asdict(holder), "status": status} for holder, status, _ in told]})
     else:
         _draw_holders(file, told)
-    return 0 if told and all(status is not None and _is_well(status) for _, status in told) else 1
+    return 0 if told and all(status is not None and _is_well(status) for _, status, _ in told) else 1
 
 
-def _draw_holders(file: Path, told: list[tuple[Holder, dict[str, Any] | None]]) -> None:
+def _draw_holders(file: Path, told: list[tuple[Holder, dict[str, Any] | None, bool]]) -> None:
     name, out = printable(str(file)), console()
     if not told:
         out.print(Text(f"no process has {name} open; `otel-duckdb monitor {name}` watches it"))
-    for holder, status in told:
+    for holder, status, monitored in told:
         process = "" if holder.pid is None else f"process {holder.pid}: "
         way = "" if holder.writes else ", for reading alone"
         out.print(Text(f"{name} is open in {process}{holder.program}{way}"))
-        if status is None:
-            out.print(Text("  it has no monitor; OTEL_DUCKDB_MONITOR=true there starts one"))
-        else:
+        if status is not None:
             draw(status, out)
+        elif not monitored:
+            out.print(Text("  it has no monitor; OTEL_DUCKDB_MONITOR=true there starts one"))
 
 
 def draw(status: dict[str, Any], out: Console) -> None:

@@ -125,8 +125,9 @@ class SQLAlchemyPools:
 
     def requests(self) -> list[tuple[str, int, float]]:
         """Who waits for a connection: the pool's name, the thread, and for how many seconds."""
-        now = perf_counter()
-        return [(name, thread, now - since) for thread, (name, since) in self._requests.copy().items()]
+        now, live = perf_counter(), {thread.ident for thread in threading.enumerate()}  # a parent's are not in a child
+        waiting = self._requests.copy().items()
+        return [(name, thread, now - since) for thread, (name, since) in waiting if thread in live]
 
     def _begin(self, pool: Any) -> None:
         self._getting.inside = True
