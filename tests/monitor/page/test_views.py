@@ -296,7 +296,7 @@ def test_it_works_below_a_path_of_a_proxy(page, program):
     page.complaints.clear()
 
 
-def test_an_alert_is_silenced_for_an_hour(page, show):
+def test_an_alert_tells_what_was_done_and_is_silenced_for_an_hour(page, show):
     alert = {
         "id": "1",
         "name": "DuckDBMemoryHigh",
@@ -305,10 +305,13 @@ def test_an_alert_is_silenced_for_an_hour(page, show):
         "message": "much",
         "value": 1,
     }
+    alert["actions"] = [{"action": "release_memory", "outcome": "done"}]
+    alert["notifications"] = [{"to": "webhook", "result": "sent", "attempt": 1}]
     page.route("**/api/alerts", lambda route: route.fulfill(json={"open": [alert], "resolved": [], "silences": []}))
     asked = []
     page.route("**/api/silences", lambda route: (asked.append(route.request.post_data_json), route.fulfill(json={})))
     show("alerts")
+    expect(page.locator("tbody").first).to_contain_text(re.compile("release_memory: done.*webhook: sent"))
     page.click("button:has-text('For 1 h')")
     expect(page.locator("#live")).to_contain_text("silent for an hour")
 

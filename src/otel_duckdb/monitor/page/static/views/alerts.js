@@ -9,7 +9,7 @@ import { Table } from "../table.js";
 const LEVELS = ["", "warning", "critical", "emergency"];
 const UNITS = { bytes, s: seconds, share: (value) => percent(value * 100), times: (value) => `${count(value)} ×` };
 const figure = (value, unit) => (UNITS[unit] ?? count)(value);
-const told = (each) => (typeof each === "string" ? each : [each.action ?? each.name ?? each.target ?? each.channel, each.outcome ?? each.result ?? each.status].filter(Boolean).join(": ") || JSON.stringify(each));
+const told = (each) => `${each.action ?? each.to}: ${each.outcome ?? each.result}`;
 const plain = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"); // a silence takes regular expressions
 const list = (all) => (all?.length ? all.map(told).join("; ") : UNKNOWN);
 
