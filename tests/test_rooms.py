@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "monitor": CORE | {"profiling", "rules", "web"},
     "exporters": {"settings", "telemetry", "text", "web"},
     "demo": {"contract", "text", "web"},
-    "commands": {"settings", "text", "installation", "sync", "rules", "demo", "monitor", "instrumentor"},
+    "commands": {"settings", "text", "installation", "telemetry", "sync", "rules", "demo", "monitor", "instrumentor"},
     "cli": {"commands", "installation"},
 }
 

@@ -104,6 +104,35 @@ class TestLogHandlers:
         assert stored == 1
         assert telemetry.faults() == 0
 
+    def test_of_two_threads_that_query_wait_for_no_lock_of_each_other(self, telemetry):
+        telemetry.instrument(slow_threshold_ms=0.0001)
+        both_emit = threading.Barrier(2, timeout=20)
+
+        class Query(logging.Handler):
+            def emit(self, record):
+                if record.name in ("first", "second"):
+                    both_emit.wait()
+                    duckdb.connect().execute("select 1").fetchall()
+
+        handlers = {name: Query() for name in ("first", "second")}
+        slow = logging.getLogger("otel_duckdb.slow_query")
+        for name, handler in handlers.items():
+            logging.getLogger(name).addHandler(handler)
+            slow.addHandler(handler)
+        threads = [
+            threading.Thread(target=logging.getLogger(name).warning, args=("x",), daemon=True) for name in handlers
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(10)
+            assert not any(thread.is_alive() for thread in threads)
+        finally:
+            for name, handler in handlers.items():
+                logging.getLogger(name).removeHandler(handler)
+                slow.removeHandler(handler)
+
 
 class TestFinalizers:
     def test_that_query_in_the_middle_of_our_code_do_not_hang(self, telemetry, look_up):

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -22,9 +21,11 @@ from otel_duckdb.commands import _telemetry
 from otel_duckdb.commands._group import CommandError, console_handlers, echo_json
 from otel_duckdb.commands._sync_table import LastWord, view
 from otel_duckdb.sync.errors import SyncError
+from otel_duckdb.telemetry.locks import make_event
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
 
     from otel_duckdb.sync import Sync, TableReport, TableStatus
@@ -111,7 +112,7 @@ def _lines(reports: list[TableReport]) -> Iterator[str]:
 
 def watch(config: Config) -> int:
     """Sync until SIGINT or SIGTERM, which end it within seconds whatever the target does."""
-    ending = threading.Event()
+    ending = make_event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
     with _telemetry.exported(), opened(config) as one:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,9 +14,11 @@ from otel_duckdb.commands._group import CommandError, echo_json
 from otel_duckdb.commands._monitors import console
 from otel_duckdb.commands._systemd import ServiceManager
 from otel_duckdb.commands.status import draw
+from otel_duckdb.telemetry.locks import make_event
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
+    import threading
     from types import FrameType
 
     from otel_duckdb.monitor import Monitor
@@ -45,7 +46,7 @@ def command(database: Path, interval: float, serve: bool, port: int | None, read
     from otel_duckdb.instrumentor import DuckDBInstrumentor  # noqa: PLC0415 - a wrong option is told without it
     from otel_duckdb.monitor import Monitor  # noqa: PLC0415 - a wrong option is told without it
 
-    ending, manager = threading.Event(), ServiceManager()
+    ending, manager = make_event(), ServiceManager()
     _end_by_signal(ending)
     monitor = Monitor(interval_ms=interval * 1e3, serve=None if serve else False, port=port)
     if not monitor.settings.monitoring:

@@ -21,7 +21,7 @@ from otel_duckdb.monitor.part import Part
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.settings import SettingError
 from otel_duckdb.telemetry.compatibility import emit_log
-from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.text import encodable, printable
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class AuditFile:
         self._size = size
         self._files = files
         self._encrypt = None if key is None else _cipher(key)
-        self._lock = make_lock()
+        self._lock = make_reentrant_lock()
         self._torn = False
         try:
             os.close(self._open())

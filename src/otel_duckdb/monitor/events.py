@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import queue
 import threading
 import time
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.telemetry.section import in_section
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class Events:
         self.dropped = 0
         self._report = report
         self._handlers: list[tuple[str, str | None, Handler]] = []
-        self._waiting: queue.Queue[tuple[str, Any] | None] = queue.Queue(_WAITING)
+        self._waiting: SimpleQueue[tuple[str, Any] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._lock = make_lock()
+        self._lock = make_reentrant_lock()
         self._busy_since: float | None = None
 
     def on(self, event: str, handler: Handler, name: str | None = None) -> None:
@@ -74,9 +74,9 @@ class Events:
                 self._busy_since = None
                 self._thread = threading.Thread(target=in_section(self._run), name="otel-duckdb-events", daemon=True)
                 self._thread.start()
-        try:
-            self._waiting.put_nowait((event, payload))
-        except queue.Full:
+        if self._waiting.qsize() < _WAITING:
+            self._waiting.put((event, payload))
+        else:
             self.dropped += 1
 
     def stop(self) -> None:
@@ -85,10 +85,9 @@ class Events:
             thread, self._thread = self._thread, None
         if thread is None:
             return
-        try:
-            self._waiting.put_nowait(None)
-        except queue.Full:
+        if self._waiting.qsize() >= _WAITING:
             return  # its handler hangs: the thread ends with the process
+        self._waiting.put(None)
         if thread is not threading.current_thread():
             thread.join(_END_SECONDS)
             if thread.is_alive():
@@ -96,7 +95,7 @@ class Events:
 
     def forked(self) -> None:
         """In a forked child: the thread is not here, and what waits is the parent's to tell."""
-        self._waiting = queue.Queue(_WAITING)
+        self._waiting = SimpleQueue()
         self._thread = self._busy_since = None
 
     def _hangs(self) -> bool:

@@ -17,7 +17,7 @@ from otel_duckdb.monitor.part import Part
 from otel_duckdb.monitor.posting import TIMEOUT, host_of, post_json
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.settings import SettingError
-from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Exporter(Part):
         self._due: float | None = None
         self._since = time.time()
         self._told = -_ALERT_PAUSE
-        self._lock = make_lock()
+        self._lock = make_reentrant_lock()
 
     def sampled(self, sample: Sample) -> None:
         """Export when it is time to."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_duckdb.installation import install_command
 from otel_duckdb.monitor.part import Part
 from otel_duckdb.settings import SettingError
+from otel_duckdb.telemetry.locks import make_event
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Leader(Part):
         self._poll = poll_seconds
         self._hung = hung_seconds
         self._process = os.getpid()
-        self._stopping = threading.Event()
+        self._stopping = make_event()
         self._thread: threading.Thread | None = None
         self._told_of = ""
         self._last_seen = ("", time.monotonic())
@@ -80,7 +81,7 @@ class Leader(Part):
         """Take part, and know at once whether this process leads."""
         if self._process != os.getpid():  # the lock is the parent's, and must not be given up here
             self._lock, self._process, self.leads = self._new_lock(), os.getpid(), False
-        self._stopping = threading.Event()
+        self._stopping = make_event()
         self._alive = time.monotonic()
         self._look()
         self._thread = threading.Thread(target=self._work, name="otel-duckdb-leader", daemon=True)

@@ -34,6 +34,7 @@ from otel_duckdb.monitor.storage import Storage
 from otel_duckdb.monitor.sync import SyncProgress
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.monitor.traces import Traces
+from otel_duckdb.telemetry.locks import make_event
 from otel_duckdb.telemetry.section import in_section
 from otel_duckdb.text import printable
 
@@ -109,7 +110,7 @@ class Monitor(AlertMethods):
         self._exporter = make_exporter(self.settings, self.metrics)
         if self._exporter is not None:
             self.parts.append(self._exporter)
-        self._stopping = threading.Event()
+        self._stopping = make_event()
         self._thread: threading.Thread | None = None
         self._api: ApiServer | None = None
         self._started: float | None = None
@@ -133,7 +134,7 @@ class Monitor(AlertMethods):
             _logger.warning("otel_duckdb: the monitor does not run, for the feature monitoring is off")
             return
         self._started = time.time()
-        self._stopping = threading.Event()
+        self._stopping = make_event()
         source.follow(self._follow)
         self._thread = threading.Thread(
             target=in_section(self._run), args=(self._stopping,), name="otel-duckdb-monitor", daemon=True

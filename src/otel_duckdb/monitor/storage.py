@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.text import encodable, printable
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Storage:
     """
 
     def __init__(self) -> None:
-        self._lock = make_lock()
+        self._lock = make_reentrant_lock()
         self._seen: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def look(self, databases: Iterable[ObservedDatabase], wanted: str | None, *, tables: bool) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Final
+
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ class Inventory:
         quoted = ", ".join("'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'" for name in (database, *names))
         where, _, tables = quoted.partition(", ")
         self._query = f"SELECT name, total_rows FROM system.tables WHERE database = {where} AND name IN ({tables})"
-        self._lock = threading.Lock()
+        self._lock = make_reentrant_lock()
         self._asked = -1.0
         self._rows: dict[str, int | None] = {}
         self._error: Exception | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 import weakref
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import duckdb
 from otel_duckdb.sync.errors import JournalError, SyncBusyError, SyncConfigError, SyncError
 from otel_duckdb.sync.keys import HASH
 from otel_duckdb.sync.state import State
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ _REMEDY: Final = (
     "and sync into an empty target"
 )
 _held: set[str] = set()
-_held_lock: Final = threading.Lock()
+_held_lock: Final = make_reentrant_lock()
 
 
 class Journal:
@@ -51,7 +51,7 @@ class Journal:
             JournalError: the journal is damaged or foreign.
         """
         self._cursor = cursor
-        self._lock = threading.RLock()
+        self._lock = make_reentrant_lock()
         with _held_lock:
             self.identity = _open(cursor)
             if self.identity in _held:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel_duckdb.sync.errors import SyncError
 from otel_duckdb.sync.status import pending_rows
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class Observer:
         self._worker = worker
         self._load = load
         self._pools = pools
-        self._lock = threading.Lock()
+        self._lock = make_reentrant_lock()
         self._last: tuple[int, float] | None = None
         self._due = 0.0
         self._looked = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,8 +22,10 @@ from otel_duckdb.sync.ownership import refuse_change, refuse_other_states
 from otel_duckdb.sync.schema import Schema, read_schema
 from otel_duckdb.sync.sender import Sender
 from otel_duckdb.sync.state import State, seconds_of
+from otel_duckdb.telemetry.locks import make_lock
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from duckdb import DuckDBPyConnection
@@ -72,7 +73,7 @@ class TableWorker:
         """Prepare the passes of a table."""
         self.options = options
         self.report: TableReport | None = None
-        self.lock = threading.Lock()
+        self.lock = make_lock()  # a pass may not be entered again by its own thread
         self.none_waited = 0.0
         """When the last pass that left nothing began, by time.monotonic(); 0 where none did."""
         self._state: State | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from contextlib import contextmanager
-from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from otel_duckdb.sync.target import Clickhouse
 from otel_duckdb.sync.types import quoted
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,16 +28,16 @@ class Pool(Generic[T]):
         """Make and end them by these."""
         self._make = make
         self._end = end
-        self._idle: LifoQueue[T] = LifoQueue()
+        self._idle: deque[T] = deque()
         self._all: dict[int, T] = {}
-        self._lock = threading.Lock()
+        self._lock = make_reentrant_lock()
         self._closed = False
 
     def take(self) -> T:
         """Take one, that is given back later."""
         try:
-            return self._idle.get_nowait()
-        except Empty:
+            return self._idle.pop()
+        except IndexError:
             one = self._make()
             with self._lock:
                 self._all[id(one)] = one
@@ -47,7 +48,7 @@ class Pool(Generic[T]):
         if self._closed:
             self._end(one)
         else:
-            self._idle.put(one)
+            self._idle.append(one)
 
     def all(self) -> list[T]:
         """All that were made."""
@@ -59,8 +60,8 @@ class Pool(Generic[T]):
         self._closed = True
         while True:
             try:
-                self._end(self._idle.get_nowait())
-            except Empty:
+                self._end(self._idle.pop())
+            except IndexError:
                 return
 
 

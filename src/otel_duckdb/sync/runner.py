@@ -28,6 +28,7 @@ from otel_duckdb.sync.pause import Pause
 from otel_duckdb.sync.pools import Pools
 from otel_duckdb.sync.signals import default_signals
 from otel_duckdb.sync.status import TableStatus, status
+from otel_duckdb.telemetry.locks import make_event, make_reentrant_lock
 from otel_duckdb.telemetry.syncs import TablePass, rests, runs
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ class Sync:
             self.target = config.target
             embedded = f"{path}.chdb" if path else None
             self._pools = Pools(connection, name, config.target, embedded, config.parallel_tables)
-            self._status_lock = threading.Lock()
+            self._status_lock = make_reentrant_lock()
             self._journal = Journal(self._pools.cursors.take())
-        self._stopping = threading.Event()
+        self._stopping = make_event()
         self._closed = False
         targets = [table.target_name for table in config.tables]
         self._shared = Shared(

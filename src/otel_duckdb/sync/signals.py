@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import threading
 import time
 import traceback
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from otel_duckdb.sync.messages import safe_words
 from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.counter import Counter
 from otel_duckdb.telemetry.instance import InstanceLabels
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.telemetry.sync_tables import SyncTable
 from otel_duckdb.telemetry.window import Average
 from otel_duckdb.text import encodable, printable
@@ -76,7 +76,7 @@ class SyncSignals:
         self._instance = InstanceLabels(_instance_settings(), meter_provider)
         self._bounded = CardinalityLimit()
         self._tables: dict[tuple[str, str], _Gauges] = {}
-        self._lock = threading.Lock()
+        self._lock = make_reentrant_lock()
         for metric, observe in (
             (contract.SYNC_LATENCY, self._latencies),
             (contract.SYNC_PENDING_ROWS, functools.partial(self._backlogs, 0)),

@@ -17,6 +17,8 @@ from clickhouse_connect.driver.httputil import check_env_proxy, get_pool_manager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from otel_duckdb.telemetry.locks import make_reentrant_lock
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -42,7 +44,7 @@ class Transport:
         self._nested = False
         self.aborted = False
         self._sockets: WeakSet[socket.socket] = WeakSet()
-        self._lock = threading.Lock()
+        self._lock = make_reentrant_lock()
         proxy = check_env_proxy("https" if secure else "http", host, port)
         self.manager = get_pool_manager(https_proxy=proxy) if secure else get_pool_manager(http_proxy=proxy)
         self.manager.pool_classes_by_scheme = {

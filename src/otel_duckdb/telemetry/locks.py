@@ -24,6 +24,13 @@ def make_reentrant_lock() -> threading.RLock:
     return made
 
 
+def make_event() -> threading.Event:
+    """An event like `threading.Event()`, which a signal handler may set while its thread sets it or waits for it."""
+    made = threading.Event()
+    made._cond = threading.Condition(threading.RLock())  # type: ignore[attr-defined] # its own is a plain lock
+    return made
+
+
 def _renew() -> None:
     for lock in _made:
         lock._at_fork_reinit()  # what threading itself and logging call for their locks

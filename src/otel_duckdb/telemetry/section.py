@@ -7,6 +7,7 @@ is slow), or wait for a lock that this very thread holds, one of ours or one of 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextvars import ContextVar
@@ -25,11 +26,14 @@ INSIDE: Final[ContextVar[bool]] = ContextVar("otel_duckdb_inside", default=False
 
 _SDK: Final = os.path.join("", "opentelemetry", "sdk", "")  # noqa: PTH118 - a part of a path
 _CALLBACKS: Final = os.path.join(_SDK, "metrics", "_internal", "instrument.py")  # noqa: PTH118 - the same
+_LOGGING: Final = logging.Handler.handle.__code__.co_filename
 _NOT, _LOCKING, _CALLING = range(3)
 
 
 def _judge(file: str) -> int:
-    return _CALLING if file.endswith(_CALLBACKS) else _LOCKING if os.sep + _SDK in file else _NOT
+    if file.endswith(_CALLBACKS):
+        return _CALLING
+    return _LOCKING if os.sep + _SDK in file or file == _LOGGING else _NOT
 
 
 _judge_once: Final = lru_cache(10_000)(_judge)  # the files of notebooks and of generated code have no end
@@ -39,7 +43,8 @@ def python_inside_the_sdk() -> bool:
     """Whether this thread was interrupted in the middle of OpenTelemetry's SDK, by a signal or a finalizer.
 
     The program called the SDK itself, and its locks may be held: to tell it anything would wait for them for ever. The
-    callback of an observable instrument is called where none is held that matters.
+    callback of an observable instrument is called where none is held that matters. A log handler counts as the SDK: its
+    lock is held while it works, and what is told of its query may be logged, by a handler that waits for this one.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.core.listener import Listener
+from otel_duckdb.telemetry.locks import make_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ class _Hold(Listener):
     def __init__(self, database: str) -> None:
         self._database = database
         self._ours = threading.get_ident()
-        self._released = threading.Event()
+        self._released = make_event()
 
     def started(self, operation: Operation, context: Context) -> None:
         """Wait until the hold is released."""

@@ -76,14 +76,14 @@ class Responder(Part):
         self._log = log
         self._emit = emit
         self._leads = leads
-        self._queue: queue.Queue[_Asked | None] = queue.Queue(_QUEUED)
+        self._queue: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._rested: dict[tuple[str, str, int], float] = {}
         self._thread: threading.Thread | None = None
         self._source: Source | None = None
 
     def start(self) -> None:
         """Begin to act."""
-        self._queue = queue.Queue(_QUEUED)
+        self._queue = queue.SimpleQueue()
         source.follow(self._follow)
         self._thread = threading.Thread(target=in_section(self._work), name="otel-duckdb-actions", daemon=True)
         self._thread.start()
@@ -138,11 +138,10 @@ class Responder(Part):
             return
         self._rested = {one: until for one, until in self._rested.items() if until > now}
         self._rested[key] = now + _REST
-        try:
-            self._queue.put_nowait(asked)
-        except queue.Full as full:
-            if self._source is not None:
-                self._source.report(self.component, full)
+        if self._queue.qsize() < _QUEUED:
+            self._queue.put(asked)
+        elif self._source is not None:
+            self._source.report(self.component, queue.Full())
 
     def ended(self, alert: Alert) -> None:
         """An alert that is over asks for nothing."""

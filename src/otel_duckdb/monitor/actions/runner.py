@@ -25,7 +25,7 @@ from otel_duckdb.monitor.actions.action import (
 )
 from otel_duckdb.settings import SettingError
 from otel_duckdb.telemetry.counter import Counter
-from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.telemetry.section import in_section
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ActionRunner:
         self._counter = Counter(meter, contract.MONITOR_ACTIONS)
         self._told = told
         self._deadline = deadline
-        self._lock = make_lock()
+        self._lock = make_reentrant_lock()
         self._running: Cursor | None = None
         self._results: deque[Result] = deque(maxlen=_KEPT)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from otel_duckdb import contract
 from otel_duckdb.settings import SettingError
-from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.text import encodable, printable
 
 _VERSION: Final = "4"
@@ -70,7 +70,7 @@ class AlertmanagerWebhook:
     """Receives notifications, each of which may come more than once, from several Alertmanagers, and out of order."""
 
     def __init__(self, kept: int = _KEPT) -> None:
-        self._lock = make_lock()
+        self._lock = make_reentrant_lock()
         self._kept = kept
         self._alerts: OrderedDict[tuple[str, str, str], Received] = OrderedDict()
 

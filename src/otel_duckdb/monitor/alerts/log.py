@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
     from otel_duckdb.monitor.alerts.alert import Alert
@@ -23,7 +23,7 @@ class AlertLog:
     """
 
     def __init__(self, kept: int = _KEPT) -> None:
-        self._lock = make_lock()
+        self._lock = make_reentrant_lock()
         self._open: dict[str, Alert] = {}
         self._resolved: deque[Alert] = deque(maxlen=kept)
         self.dropped = 0

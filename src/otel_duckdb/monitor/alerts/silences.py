@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.settings import SettingError
-from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Silences:
     """The silences that have not ended; from any thread."""
 
     def __init__(self) -> None:
-        self._lock = make_lock()
+        self._lock = make_reentrant_lock()
         self._numbers = itertools.count(1)
         self._silences: dict[str, Silence] = {}
 

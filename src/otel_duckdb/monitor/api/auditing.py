@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Auditing:
         """Tell by `tell`, as `Audit.tell` takes it."""
         self._tell = tell
         self._clients = clients
-        self._lock = make_lock()
+        self._lock = make_reentrant_lock()
         self._began = 0.0
         self._told = 0
         self._left_out = 0

@@ -12,6 +12,7 @@ from otel_duckdb.core import source
 from otel_duckdb.monitor.notification.senders import Undeliverable
 from otel_duckdb.monitor.part import Part
 from otel_duckdb.monitor.times import iso
+from otel_duckdb.telemetry.locks import make_event
 from otel_duckdb.telemetry.section import in_section
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Notifier(Part):
         self._since = 0.0
         self._urgent = False
         self._stopping = True
-        self._stopped = threading.Event()
+        self._stopped = make_event()
         self._sending: tuple[Alert, ...] = ()
         self._failed: list[Alert] = []
         self._told: set[str] = set()
@@ -70,7 +71,7 @@ class Notifier(Part):
     def start(self) -> None:
         """Begin to send."""
         self._changed = threading.Condition()
-        self._stopping, self._stopped = False, threading.Event()
+        self._stopping, self._stopped = False, make_event()
         source.follow(self._follow)
         if self.senders:
             self._thread = threading.Thread(target=in_section(self._work), name="otel-duckdb-notifier", daemon=True)

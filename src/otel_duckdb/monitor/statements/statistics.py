@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from otel_duckdb.statement import parse
 from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from otel_duckdb.core.operation import Operation
     from otel_duckdb.monitor.sample import Sample, Series
@@ -55,6 +56,7 @@ class Statements(Listener, Part):
         self._statements: dict[tuple[str, str], Statement] = {}
         self._remainder: Statement | None = None
         self._dropped = 0
+        self._held = False
         self._latency = Latency()
 
     def record(self, operation: Operation) -> None:
@@ -78,22 +80,22 @@ class Statements(Listener, Part):
                 operation.profile,
             )
         )
-        if len(waiting) > _WAITING and self._lock.acquire(blocking=False):
+        if len(waiting) > _WAITING and not self._held and self._lock.acquire(blocking=False):
             try:
-                self._add_up()
+                with self._added_up():
+                    pass
             finally:
                 self._lock.release()
 
     def sampled(self, sample: Sample) -> None:
         """Add up what was handed over since the last tick."""
         del sample
-        with self._lock:
-            self._add_up()
+        with self._added_up():
+            pass
 
     def latency(self) -> Mapping[Series, float]:
         """Return the quantiles of the last 10 s as series for a sample."""
-        with self._lock:
-            self._add_up()
+        with self._added_up():
             return self._latency.tick(time.monotonic())
 
     @property
@@ -105,7 +107,7 @@ class Statements(Listener, Part):
         """Forget all figures."""
         with self._lock:
             self._waiting.clear()
-            self._statements.clear()
+            self._statements = {}
             self._remainder, self._dropped, self._since = None, 0, time.time()
 
     def as_json(self, sort: str = "total", limit: int = 50, database: str | None = None) -> dict[str, Any]:
@@ -116,11 +118,11 @@ class Statements(Listener, Part):
         """
         if sort not in SORTS:
             raise ValueError(f"sort is {sort!r}; allowed is {', '.join(SORTS)}")
-        with self._lock:
-            self._add_up()
-            shown = [each for each in self._statements.values() if database in (None, each.database)]
+        with self._added_up():
+            statements = tuple(self._statements.values())
+            shown = [each for each in statements if database in (None, each.database)]
             remainder = self._remainder
-            everything = sum(each.total_ns for each in self._statements.values())
+            everything = sum(each.total_ns for each in statements)
             everything += 0 if remainder is None else remainder.total_ns
             shown.sort(key=SORTS[sort], reverse=True)
             return {
@@ -135,12 +137,24 @@ class Statements(Listener, Part):
         """How many times longer than it used to the most changed statement of each database and summary takes."""
         times: dict[tuple[str, str], float] = {}
         with self._lock:
-            for statement in self._statements.values():
+            for statement in tuple(self._statements.values()):
                 found = statement.trend.times_slower
                 if found > 1.0:
                     key = statement.database, parse(statement.text).summary
                     times[key] = max(found, times.get(key, 1.0))
         return times
+
+    @contextmanager
+    def _added_up(self) -> Iterator[None]:
+        """Hold the figures still, all of them added up; what interrupts that in this thread adds up nothing."""
+        with self._lock:
+            interrupting, self._held = self._held, True
+            try:
+                if not interrupting:
+                    self._add_up()
+                yield
+            finally:
+                self._held = interrupting
 
     def _add_up(self) -> None:
         waiting = self._waiting
@@ -164,7 +178,9 @@ class Statements(Listener, Part):
         """Put the tenth of the shapes that took the least time into the remainder."""
         least = sorted(self._statements, key=lambda key: self._statements[key].total_ns)
         for key in least[: max(1, self._limit // 10)]:
-            gone = self._statements.pop(key)
+            gone = self._statements.pop(key, None)
+            if gone is None:  # forgotten meanwhile
+                continue
             if self._remainder is None:
                 self._remainder = Statement("_other", "", gone.first_seen)
             self._remainder.absorb(gone)
