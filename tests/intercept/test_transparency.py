@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pickle
 import subprocess
 import sys
@@ -76,6 +77,26 @@ print(pickle.loads(dumped) is duckdb.sql or pickle.loads(dumped).__name__)
 
 
 class TestAttributes:
+    @pytest.mark.parametrize("listens", [False, True])
+    def test_a_function_of_duckdb_is_no_method_of_a_class_that_has_it_for_an_attribute(self, telemetry, listens):
+        is_function_of_python = inspect.isfunction(duckdb.sql)
+        if listens:
+            telemetry.instrument()
+
+        class Repository:
+            connect = duckdb.connect
+            sql = duckdb.sql
+            execute = duckdb.DuckDBPyConnection.execute
+
+        with Repository().connect(":memory:") as connection:
+            assert connection.execute("select 1").fetchall() == [(1,)]
+            assert Repository.execute(connection, "select 2").fetchall() == [(2,)]
+        if not is_function_of_python:
+            assert Repository().sql("select 3").fetchall() == [(3,)]
+        assert inspect.isroutine(Repository.connect) or not listens
+        with pytest.raises(TypeError):
+            Repository().execute("select 4")
+
     @pytest.mark.parametrize("owner", [duckdb, duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation])
     def test_of_the_original_are_those_of_the_replacement(self, telemetry, owner):
         originals = {name: getattr(owner, name) for name in public(owner)}

@@ -152,6 +152,13 @@ wrapper_repr(Wrapper *self)
     return PyObject_Repr(self->original);
 }
 
+/* Binds nothing; that it can be asked makes it a routine to `inspect` and `help`. */
+static PyObject *
+function_get(PyObject *self, PyObject *Py_UNUSED(object), PyObject *Py_UNUSED(type))
+{
+    return Py_NewRef(self);
+}
+
 /* A pickle names the place where the function stands: there, another process finds its own. */
 static PyObject *
 wrapper_reduce(PyObject *self, PyObject *Py_UNUSED(nothing))
@@ -250,26 +257,28 @@ static PyGetSetDef wrapper_getset[] = {
     {NULL},
 };
 
-static PyType_Slot wrapper_slots[] = {
-    {Py_tp_doc, "A function that calls another between two of Python."},
-    {Py_tp_new, wrapper_new},
-    {Py_tp_dealloc, wrapper_dealloc},
-    {Py_tp_traverse, wrapper_traverse},
-    {Py_tp_clear, wrapper_clear},
-    {Py_tp_call, wrapper_call},
-    {Py_tp_repr, wrapper_repr},
-    {Py_tp_descr_get, wrapper_get},
-    {Py_tp_methods, wrapper_methods},
-    {Py_tp_members, wrapper_members},
-    {Py_tp_getset, wrapper_getset},
-    {0, NULL},
-};
+#define WRAPPER_SLOTS \
+    {Py_tp_doc, "A function that calls another between two of Python."}, {Py_tp_new, wrapper_new}, \
+        {Py_tp_dealloc, wrapper_dealloc}, {Py_tp_traverse, wrapper_traverse}, {Py_tp_clear, wrapper_clear}, \
+        {Py_tp_call, wrapper_call}, {Py_tp_repr, wrapper_repr}, {Py_tp_methods, wrapper_methods}, \
+        {Py_tp_members, wrapper_members}, {Py_tp_getset, wrapper_getset}
+
+static PyType_Slot wrapper_slots[] = {WRAPPER_SLOTS, {Py_tp_descr_get, wrapper_get}, {0, NULL}};
+static PyType_Slot function_slots[] = {WRAPPER_SLOTS, {Py_tp_descr_get, function_get}, {0, NULL}};
 
 static PyType_Spec wrapper_spec = {
     .name = "otel_duckdb.intercept._wrapper.Wrapper",
     .basicsize = sizeof(Wrapper),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR,
     .slots = wrapper_slots,
+};
+
+/* In the place of a function that is no method where a class has it for an attribute: those of a C module are none. */
+static PyType_Spec function_spec = {
+    .name = "otel_duckdb.intercept._wrapper.FunctionWrapper",
+    .basicsize = sizeof(Wrapper),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = function_slots,
 };
 
 static struct PyModuleDef module = {
@@ -281,11 +290,12 @@ PyInit__wrapper(void)
 {
     PyObject *self = PyModule_Create(&module);
     PyObject *wrapper = PyType_FromSpec(&wrapper_spec);
-    if (self == NULL || wrapper == NULL || PyModule_AddObjectRef(self, "Wrapper", wrapper) < 0) {
-        Py_XDECREF(self);
-        Py_XDECREF(wrapper);
-        return NULL;
+    PyObject *function = PyType_FromSpec(&function_spec);
+    if (self == NULL || wrapper == NULL || function == NULL || PyModule_AddObjectRef(self, "Wrapper", wrapper) < 0
+        || PyModule_AddObjectRef(self, "FunctionWrapper", function) < 0) {
+        Py_CLEAR(self);
     }
-    Py_DECREF(wrapper);
+    Py_XDECREF(wrapper);
+    Py_XDECREF(function);
     return self;
 }

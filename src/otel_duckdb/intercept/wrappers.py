@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from otel_duckdb.telemetry.section import INSIDE, in_section, unless_inside
 
 try:
-    from otel_duckdb.intercept._wrapper import Wrapper
+    from otel_duckdb.intercept._wrapper import FunctionWrapper, Wrapper
 except ImportError:
-    Wrapper = None  # type: ignore[assignment, misc] # as the module says
+    FunctionWrapper = Wrapper = None  # type: ignore[assignment, misc] # as the module says
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,8 @@ def wrapped(original: Any, hook: CallHook, report: Report) -> Any:
         return _closure(original, SectionedHook(hook), report)
     # DuckDB 1 wraps its C functions in an instancemethod, which is one call more.
     function = getattr(original, "__func__", original)
-    return likened(Wrapper(function, hook.begin, hook.succeed, hook.fail, report, INSIDE), original)
+    kind = Wrapper if hasattr(type(original), "__get__") else FunctionWrapper
+    return likened(kind(function, hook.begin, hook.succeed, hook.fail, report, INSIDE), original)
 
 
 def _safely(action: Callable[[Any, Any], Any], call: Any, outcome: Any, report: Report) -> Any:
