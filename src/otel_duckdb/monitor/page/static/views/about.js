@@ -63,7 +63,7 @@ export function create() {
     fill(spent, [
       ["Processor", cost.processor_percent === null ? UNKNOWN : `${percent(cost.processor_percent)} of one core, by its own threads`],
       ["Kept", `${count(cost.series)} series, ${count(cost.statements)} statement shapes, traces of ${bytes(cost.trace_bytes)}`],
-      ["Each query", "about 3 µs in the program's own thread; see docs/performance.md"],
+      ["Each query", "about a microsecond in the program's own thread (docs/performance.md)"],
     ]);
     fill(settings, Object.entries(told).map(([name, value]) => [name, typeof value === "object" && value !== null ? JSON.stringify(value) : value]));
   }
