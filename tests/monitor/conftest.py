@@ -36,6 +36,14 @@ class Api:
         is_json = response.headers.get("Content-Type") == "application/json"
         return response.status, response.headers, json.loads(text) if is_json and text else text
 
+    def sampled(self, times=3):
+        """Wait until the monitor has taken further samples: what was done before is in the last of them."""
+        for _ in range(times):
+            before = self.monitor.sample()
+            deadline = time.monotonic() + 60
+            while self.monitor.sample() is before and time.monotonic() < deadline:
+                time.sleep(0.01)
+
     def act(self, path, body=None, **headers):
         """POST JSON, with the token where no other key is given."""
         given = {"X_Monitoring_Key": self.token, "Content_Type": "application/json", **headers}

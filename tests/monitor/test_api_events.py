@@ -112,7 +112,7 @@ def test_a_stop_ends_the_streams_whole_and_does_not_wait_for_their_readers(serve
         assert reader.next()[0] == "sample"
     began = time.monotonic()
     api.monitor.stop()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     for reader in readers:
         while reader.next():  # an answer that was cut off raises IncompleteRead
             pass
@@ -166,7 +166,7 @@ def test_signs_of_life_come_while_nothing_happens_and_a_stream_ends_after_its_ti
     while block := reader.lines():
         blocks.append(block)
     assert blocks.count([":"]) >= 3
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
 
 
 def test_a_reader_that_goes_on_sending_is_dropped(serve, small):
@@ -186,7 +186,7 @@ def test_a_forked_child_has_no_part_in_its_parents_streams(serve, events):
     assert reader.next()[0] == "sample"
     pid = os.fork()
     if pid == 0:
-        time.sleep(3)
+        time.sleep(60)
         os._exit(0)
     try:
         assert reader.next("sample")[1]["process"]["pid"] == os.getpid()
@@ -194,7 +194,7 @@ def test_a_forked_child_has_no_part_in_its_parents_streams(serve, events):
         began = time.monotonic()
         while reader.next():
             pass
-        assert time.monotonic() - began < 2  # the child does not hold the connection open
+        assert time.monotonic() - began < 20  # the child does not hold the connection open
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
@@ -230,7 +230,7 @@ def test_a_program_ends_though_its_events_are_read_and_an_answer_is_being_made(r
         assert all(reader.next()[0] == "sample" for reader in readers)
         began = time.monotonic()
         program.communicate("\n", timeout=30)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
     assert program.returncode == 0
     for reader in readers:
         with contextlib.suppress(http.client.IncompleteRead, ConnectionError):

@@ -163,7 +163,7 @@ def test_a_body_that_comes_slowly_is_closed_in_time(serve, monkeypatch, drips):
         answer = b""
         with contextlib.suppress(OSError):
             answer = connection.recv(1000)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 15
     assert status(answer) in (None, 408)
 
 
@@ -315,7 +315,7 @@ def test_a_forked_child_serves_on_a_port_of_its_own_and_leaves_its_parents_alone
                 while api.monitor.port in (None, api.port) and time.monotonic() < deadline and api.monitor.port is None:
                     time.sleep(0.01)
                 os.write(write, f"{api.monitor.port} {api.monitor.token}".encode())
-                time.sleep(3)
+                time.sleep(60)
             finally:
                 os._exit(0)
         try:
@@ -338,7 +338,7 @@ def test_a_monitor_stops_while_an_action_runs_and_readers_ask(monkeypatch, runti
 
     def clean_up(**_):
         entered.set()
-        time.sleep(5)
+        time.sleep(20)
         return []
 
     monkeypatch.setattr(monitor, "clean_up", clean_up)
@@ -349,7 +349,7 @@ def test_a_monitor_stops_while_an_action_runs_and_readers_ask(monkeypatch, runti
         assert entered.wait(10)
         began = time.monotonic()
         monitor.stop()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 8
 
 
 def test_memory_does_not_grow_with_what_strangers_send(serve):

@@ -197,7 +197,7 @@ def test_who_is_slow_in_the_handshake_or_sends_no_tls_takes_nothing_from_others(
         began = time.monotonic()
         with connect(api, files) as connection:
             assert exchange(connection)[0].status == 200
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
     finally:
         for one in held:
             one.close()
