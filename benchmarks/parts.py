@@ -2,7 +2,8 @@
 
 Callgrind sees the interpreter, and none of the functions it interprets. So the query is run once for each of them, with
 this one function in a callable of C that lets callgrind count while it runs (`_collecting.c`). A line has all that its
-function calls; the lines below it, further in, are parts of it. `--sampled-out` counts one whose span is sampled out.
+function calls; the lines below it, further in, are parts of it. `--sampled-out` counts one whose span is sampled out;
+names of functions count these alone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ PARTS = (
     (1, f"{_INTERCEPT}.connection_methods:ExecuteCall.begin", "before execute"),
     (2, f"{_INTERCEPT}.gate:Gate.connection_to_record", "whose call, and is it recorded"),
     (3, f"{_INTERCEPT}.gate:inside_the_sdk", "the frames, for those of the SDK"),
-    (2, f"{_INTERCEPT}.describe:given_query", "the operation, its text looked up"),
+    (2, f"{_INTERCEPT}.patch_table:given_query", "the operation, its text looked up"),
     (2, "otel_duckdb.core.dispatcher:Dispatcher.begin", "the listeners, and the context"),
     (3, f"{_SIGNALS}.attributes:AttributeCache.started", "names and attributes looked up"),
     (3, f"{_SIGNALS}.spans:Spans.started", "the span begins"),
@@ -80,7 +81,12 @@ def collecting(place: str, make: Any) -> Iterator[None]:
         setattr(owner, name, original)
 
 
-def _inside(folder: str, *, sampled_out: bool) -> None:
+def _asked_for(names: list[str]) -> list[tuple[int, str, str]]:
+    """The parts of these names, or all."""
+    return [part for part in PARTS if not names or part[1].partition(":")[2] in names]
+
+
+def _inside(folder: str, names: list[str], *, sampled_out: bool) -> None:
     """Run under valgrind: the query once warm and then counted, for each part."""
     sys.path.insert(0, folder)
     import _collecting  # type: ignore[import-not-found] # noqa: PLC0415 - compiled by the parent
@@ -101,12 +107,12 @@ def _inside(folder: str, *, sampled_out: bool) -> None:
 
     with collecting(PARTS[0][1], _collecting.Collecting):
         count()
-    for _, place, _ in PARTS:
+    for _, place, _ in _asked_for(names):
         with collecting(place, _collecting.Collecting), variants.instrumented(providers, con):
             count()
 
 
-def counted(*, sampled_out: bool) -> tuple[int, list[int]]:
+def counted(names: list[str], *, sampled_out: bool) -> tuple[int, list[int]]:
     """Instructions of the plain query, and of each part of an instrumented one."""
     with tempfile.TemporaryDirectory() as folder:
         include = sysconfig.get_path("include")
@@ -116,36 +122,41 @@ def counted(*, sampled_out: bool) -> tuple[int, list[int]]:
         )
         out = Path(folder, "callgrind")
         options = ["--tool=callgrind", "--collect-atstart=no", "--separate-threads=yes", f"--callgrind-out-file={out}"]
-        program = [sys.executable, __file__, "--inside", folder, *(["--sampled-out"] if sampled_out else [])]
+        program = [sys.executable, __file__, "--inside", folder, *(["--sampled-out"] if sampled_out else []), *names]
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         subprocess.run(["valgrind", "--quiet", *options, *program], env=environment, check=True)
-        counts = [total_of(out.with_name(f"callgrind.{number}-01")) // QUERIES for number in range(1, len(PARTS) + 2)]
+        counts = [
+            total_of(out.with_name(f"callgrind.{number}-01")) // QUERIES
+            for number in range(1, len(_asked_for(names)) + 2)
+        ]
     return counts[0], counts[1:]
 
 
 def main() -> None:
     """Count and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
     parser.add_argument("--sampled-out", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
-        _inside(options.inside, sampled_out=options.sampled_out)
+        _inside(options.inside, options.names, sampled_out=options.sampled_out)
         return
     if missing():
         print(f"instructions are not counted: {missing()}")
         return
-    plain, counts = counted(sampled_out=options.sampled_out)
+    parts = _asked_for(options.names)
+    plain, counts = counted(options.names, sampled_out=options.sampled_out)
     if options.json:
         print(
-            json.dumps({"plain": plain, **{place: count for (_, place, _), count in zip(PARTS, counts, strict=True)}})
+            json.dumps({"plain": plain, **{place: count for (_, place, _), count in zip(parts, counts, strict=True)}})
         )
         return
     print("| thousands of instructions of one query | with all it calls |")
     print("|---|---|")
     print(f"| plain | {plain / 1e3:.1f} |")
-    for (depth, place, does), count in zip(PARTS, counts, strict=True):
+    for (depth, place, does), count in zip(parts, counts, strict=True):
         over = f" (over plain {(count - plain) / 1e3:+.1f})" if depth == 0 else ""
         name = place.partition(":")[2]
         print(f"| {'&nbsp;' * 4 * depth}`{name}`: {does} | {count / 1e3:.1f}{over} |")
