@@ -11,6 +11,8 @@ from stack.panels import as_prometheus_gets_it, that_ask
 
 LIVES = ("renamed", "forked", "short")
 SHORT_SECONDS = 6.0
+PROFILED = {"OTEL_DUCKDB_PROFILE": "all"}
+"""Some panels tell of profiles."""
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +20,13 @@ def lives(stack, start_service):
     """A program that had another name before, a worker that was forked, and a program that has ended."""
     port = stack.clickhouse.port
     for name in ("its-name-before", "short"):
-        service = start_service(name)
+        service = start_service(name, **PROFILED)
         service.do("start_everything", clickhouse_port=port)
         time.sleep(SHORT_SECONDS)
         service.stop()
-    start_service("renamed").do("start_everything", clickhouse_port=port)
-    start_service("forked", OTEL_EXPORTER_OTLP_HEADERS="connection=close").do("fork_everything", clickhouse_port=port)
+    start_service("renamed", **PROFILED).do("start_everything", clickhouse_port=port)
+    forked = start_service("forked", OTEL_EXPORTER_OTLP_HEADERS="connection=close", **PROFILED)
+    forked.do("fork_everything", clickhouse_port=port)
     return LIVES
 
 
