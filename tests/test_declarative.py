@@ -48,6 +48,10 @@ def spans(done):
         ("{no_such: 1}", "unknown option 'no_such'; known are"),
         ("{raw_query_text: maybe}", "raw_query_text is 'maybe'; allowed is true or false"),
         ("{query_text_limit: [1]}", "query_text_limit is [1]; allowed is"),
+        (
+            "{features: {monitoring: false, alerting: {enabled: true}}}",
+            "the feature alerting is on, and monitoring, which",
+        ),
     ],
 )
 def test_a_wrong_option_means_no_instrumentation_and_one_setting_error(tmp_path, options, error):

@@ -183,6 +183,7 @@ def test_the_sync_to_an_embedded_chdb_is_measured_and_nothing_is_left(otel, tmp_
     assert [one.name for one in tmp_path.iterdir()] == ["runtime"]
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_one_line(otel):
     done = otel("benchmark", "--test-type", "sync", "--rows", "1000", "--host", "127.0.0.1", "--port", "9")
     assert done.returncode == 1
