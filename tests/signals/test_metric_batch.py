@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from otel_duckdb import DuckDBInstrumentor, contract
-from otel_duckdb.telemetry.batch import MeasurementBatch, _batches
+from otel_duckdb.telemetry.batch import MeasurementBatch
 
 LATENCY = contract.QUERY_LATENCY.name
 DURATION = contract.OPERATION_DURATION.name
@@ -204,16 +204,26 @@ def test_a_collection_waits_for_no_thread_for_ever(telemetry):
     telemetry.instrument(metric_batch=2)
     entered, go_on = threading.Event(), threading.Event()
 
-    batch = next(each for each in _batches if each._size == 2)
-    thread = threading.Thread(target=lambda: (batch._lock.acquire(), entered.set(), go_on.wait(20)))
+    batch = telemetry.instrumentor._running._batch
+
+    def record_slowly():
+        with batch._lock:
+            entered.set()
+            go_on.wait(20)
+
+    thread = threading.Thread(target=record_slowly)
     thread.start()
     entered.wait(20)
     query(5)  # nothing waits for the lock
     began = time.monotonic()
     batch.record_all()
     assert 0.5 < time.monotonic() - began < 5
+    began = time.monotonic()
+    telemetry.points(LATENCY)  # asks for each of its metrics, and waits no more
+    assert time.monotonic() - began < 5
     go_on.set()
     thread.join()
+    assert telemetry.value(LATENCY, query_type="SELECT") == 5
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")

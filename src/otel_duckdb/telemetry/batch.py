@@ -85,6 +85,7 @@ class MeasurementBatch:
         self._report = report
         self._histograms: list[KeptHistogram] = []
         self._lock = make_reentrant_lock()
+        self._patience = _PATIENCE_SECONDS
         _batches.add(self)
 
     def keep(self, histogram: Recorder) -> Recorder:
@@ -101,8 +102,13 @@ class MeasurementBatch:
 
     def record_all(self) -> None:
         """Record what is kept, in this thread; what another thread is recording is recorded when this returns."""
-        if self._histograms and self._lock.acquire(timeout=_PATIENCE_SECONDS):
+        if not self._histograms:
+            return
+        if self._lock.acquire(timeout=self._patience):
+            self._patience = _PATIENCE_SECONDS
             self._record()
+        else:
+            self._patience = 0.0  # a collection asks for each of its metrics, and waits once
 
     def _record(self) -> None:
         try:
