@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from otel_duckdb import DuckDBInstrumentor, contract
 from otel_duckdb.telemetry.batch import MeasurementBatch
+from otel_duckdb.telemetry.histogram import create_wanted_histogram
 
 LATENCY = contract.QUERY_LATENCY.name
 DURATION = contract.OPERATION_DURATION.name
@@ -294,9 +295,10 @@ def test_a_histogram_that_all_views_drop_is_not_recorded():
         View(instrument_name=LATENCY, aggregation=DropAggregation()),
         View(instrument_name=DURATION, name="renamed"),
     ]
-    DuckDBInstrumentor().instrument(
-        meter_provider=MeterProvider([reader], views=views, shutdown_on_exit=False), engine_metrics=False
-    )
+    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
+    assert create_wanted_histogram(provider.get_meter("test"), contract.QUERY_LATENCY) is None
+    assert create_wanted_histogram(provider.get_meter("test"), contract.OPERATION_DURATION) is not None
+    DuckDBInstrumentor().instrument(meter_provider=provider, engine_metrics=False)
     query(2)
     data = reader.get_metrics_data()
     names = {
