@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from otel_duckdb import DuckDBInstrumentor
+from otel_duckdb.monitor import Monitor
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here"),
@@ -104,6 +105,7 @@ ENDING = """
 import os, sys, threading
 import duckdb
 from otel_duckdb import DuckDBInstrumentor
+from otel_duckdb.monitor import Monitor
 from opentelemetry.sdk.metrics import MeterProvider
 DuckDBInstrumentor().instrument(meter_provider=MeterProvider())
 connection = duckdb.connect()
@@ -125,3 +127,12 @@ def test_a_child_may_close_the_connections_of_its_parent_and_end_as_any_program_
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", ENDING, end]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_monitor_in_a_child_leaves_the_history_file_to_its_parent(tmp_path):
+    file = tmp_path / "history.sqlite"
+    with Monitor(serve=False, interval_ms=100, history_file=str(file)) as monitor:
+        before = [type(part).__name__ for part in monitor.parts]
+        after = in_child(lambda: [type(part).__name__ for part in monitor.parts])
+    assert "HistoryFile" in before
+    assert after == [name for name in before if name != "HistoryFile"]

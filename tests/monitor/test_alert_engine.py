@@ -1,5 +1,7 @@
 """When an alert begins, gets worse, calms down, ends, and is told."""
 
+import json
+
 import pytest
 
 from otel_duckdb import contract
@@ -300,3 +302,11 @@ def test_how_all_is_and_since_when_is_told(run):
     run.seconds(30, 0.1)
     assert run.engine.word == "healthy"
     assert run.engine.since > since
+
+
+def test_a_silence_keeps_no_more_of_a_text_than_a_person_reads(run):
+    silence = run.engine.silences.add(0, 60, name="half\udcff", reason="r" * 5_000_000)
+    assert len(silence.reason) == 1024
+    assert json.dumps(silence.as_json(), ensure_ascii=False).encode()
+    with pytest.raises(SettingError, match="5000000 characters; allowed are 1024"):
+        run.engine.silences.add(0, 60, name="a" * 5_000_000)

@@ -1,7 +1,12 @@
 """What is kept of statements, where a program would have to run long to show it."""
 
+import contextlib
+import json
+
+import duckdb
 import pytest
 
+from otel_duckdb import DuckDBInstrumentor
 from otel_duckdb.core.profile import Profile
 from otel_duckdb.monitor.statements import Statements
 from otel_duckdb.monitor.statements.lately import Lately, Latency
@@ -52,3 +57,20 @@ def test_the_latency_is_that_of_the_last_ten_seconds():
     assert sorted(both.values()) == pytest.approx([1.0, 100.0, 100.0], rel=0.07)
     assert sorted(after.values()) == pytest.approx([100.0] * 3, rel=0.07)
     assert latency.tick(17.0) == {}
+
+
+def test_long_texts_do_not_wait_to_be_added_up(heard):
+    statements = Statements()
+    DuckDBInstrumentor()._running.listen(statements)
+    connection = duckdb.connect()
+    for number in range(3):
+        connection.execute(f'select 1 as "n{number}{"x" * 100_000}"').fetchall()
+    assert len(statements._waiting) <= 1
+
+
+def test_a_database_whose_name_is_half_a_character_is_told(heard):
+    statements = Statements()
+    DuckDBInstrumentor()._running.listen(statements)
+    with contextlib.suppress(Exception):
+        duckdb.connect("/nowhere/half\udcff")
+    assert json.dumps(statements.as_json(), ensure_ascii=False).encode()

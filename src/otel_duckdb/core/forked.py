@@ -23,8 +23,8 @@ def tell_of_forks(one: Forkable) -> None:
     _known.add(one)
 
 
-def hold_for_ever(connection: object) -> None:
-    """Let a connection of the parent never go, nor with it its database.
+def hold_for_ever(thing: object) -> None:
+    """Let what is the parent's never go: a connection, and with it its database.
 
     DuckDB dies where the last connection of a database goes in a forked child, and be it at the end of the process: it
     waits for its threads, which are the parent's, and whose places others may have taken by now.
@@ -32,7 +32,7 @@ def hold_for_ever(connection: object) -> None:
     with suppress(ImportError):  # a Python without ctypes
         import ctypes  # noqa: PLC0415 - only a forked child needs it
 
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def _tell() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from otel_duckdb.core.location import Location
 from otel_duckdb.core.transaction import NO_TRANSACTION, ROLLBACK
 from otel_duckdb.telemetry.locks import make_lock
+from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     import weakref
@@ -237,7 +238,7 @@ class Connection:
         self.busy_since_ns = 0
         self.profiling: ConnectionProfiling | None = None
         self.closed = False
-        self.label = where.name
+        self.label = encodable(where.name)
         self.memory_limit: str | None = None
         self.transaction: Transaction | None = None
 

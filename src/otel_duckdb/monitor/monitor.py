@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from otel_duckdb.core import source
-from otel_duckdb.core.forked import tell_of_forks
+from otel_duckdb.core.forked import hold_for_ever, tell_of_forks
 from otel_duckdb.installation import version
 from otel_duckdb.monitor.about import cost, settings_of
 from otel_duckdb.monitor.alert_methods import AlertMethods
@@ -89,6 +89,8 @@ class Monitor(AlertMethods):
             self.events.on("alert", self._export_at_alert)
         tell_of_forks(self)
 
+    _in_child = False
+
     def _make(self) -> None:
         """Make the parts, which have seen nothing yet."""
         self._statements = Statements(self.settings.statements)
@@ -101,7 +103,7 @@ class Monitor(AlertMethods):
         traces = () if self.settings.light else (self._traces,)
         self._listeners: tuple[Listener, ...] = (self._running, self._statements, *traces)
         self.parts: list[Part] = [self._statements, *traces, self._history, self._status, self._sync]
-        if self.settings.history_file:
+        if self.settings.history_file and not self._in_child:
             self.parts.append(HistoryFile(self._history, self.settings.history_file))
         self.alerting = None
         if self.settings.alerting:
@@ -385,6 +387,8 @@ class Monitor(AlertMethods):
             self._api.forget()
         if self.alerting is not None:
             self.alerting.forked()
+        hold_for_ever(self.parts)  # SQLite's files are the parent's, and must not be closed here
+        self._in_child = True
         self._make()
         self.start()
 

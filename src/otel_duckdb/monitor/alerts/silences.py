@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.settings import SettingError
 from otel_duckdb.telemetry.locks import make_reentrant_lock
-from otel_duckdb.text import printable
+from otel_duckdb.text import encodable, printable
 
 if TYPE_CHECKING:
     from otel_duckdb.monitor.alerts.alert import Alert
     from otel_duckdb.monitor.alerts.alertmanager import Received
 
 _LIMIT: Final = 100
+_LENGTH: Final = 1_024
+"""Characters of an expression, and of a reason."""
 _ANY: Final = ".*"
 
 
@@ -44,8 +46,8 @@ class Silence:
         """The silence as the API shows it."""
         return {
             "id": self.id,
-            "name": self.name,
-            "database": self.database,
+            "name": encodable(self.name),
+            "database": encodable(self.database),
             "ends": iso(self.ends),
             "reason": self.reason,
         }
@@ -68,6 +70,8 @@ class Silences:
         if not 0 < seconds <= 366 * 86_400:
             raise SettingError(f"a silence of {seconds:g} s; allowed is more than 0 s, up to 366 days")
         for pattern in (name, database):
+            if len(pattern) > _LENGTH:
+                raise SettingError(f"an expression of {len(pattern)} characters; allowed are {_LENGTH}")
             try:
                 re.compile(pattern)
             except re.error as error:
@@ -75,7 +79,7 @@ class Silences:
         with self._lock:
             if len(self._active(now)) >= _LIMIT:
                 raise SettingError(f"there are {_LIMIT} silences already; end one first")
-            made = Silence(str(next(self._numbers)), name, database, now + seconds, printable(reason))
+            made = Silence(str(next(self._numbers)), name, database, now + seconds, printable(reason[:_LENGTH]))
             self._silences[made.id] = made
         return made
 

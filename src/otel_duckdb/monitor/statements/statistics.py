@@ -80,7 +80,9 @@ class Statements(Listener, Part):
                 operation.profile,
             )
         )
-        if len(waiting) > _WAITING and not self._held and self._lock.acquire(blocking=False):
+        # Those of long texts do not wait, for their profiles hold them: some thousands would fill the memory.
+        full = len(waiting) > _WAITING or len(operation.text) > TEXT_CHARACTERS
+        if full and not self._held and self._lock.acquire(blocking=False):
             try:
                 with self._added_up():
                     pass
