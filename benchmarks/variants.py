@@ -156,11 +156,12 @@ def sqlalchemy(
     providers: Providers, con: duckdb.DuckDBPyConnection, *, ours: bool, theirs: bool
 ) -> Iterator[Callable[[int], Any]]:
     """The query by SQLAlchemy, while otel-duckdb is on, or the instrumentation of SQLAlchemy, or both."""
+    from duckdb_engine import ConnectionWrapper  # noqa: PLC0415 - where it is there
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor  # noqa: PLC0415 - where it is there
     from sqlalchemy import create_engine  # noqa: PLC0415 - where it is there
     from sqlalchemy.pool import StaticPool  # noqa: PLC0415 - where it is there
 
-    engine = create_engine("duckdb://", creator=lambda: con, poolclass=StaticPool)
+    engine = create_engine("duckdb://", creator=lambda: ConnectionWrapper(con.cursor()), poolclass=StaticPool)
     if theirs:
         SQLAlchemyInstrumentor().instrument(
             engine=engine, tracer_provider=providers.tracer, meter_provider=providers.meter
