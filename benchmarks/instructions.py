@@ -24,6 +24,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from opentelemetry.sdk.trace import SpanProcessor
+from variants import variants
+
 FIGURES = Path(__file__).with_name("instructions.json")
 TOOLS = ("valgrind", "vgdb")
 GUARDED = ("plain", "floor", "otel-duckdb", "floor, sampled out", "otel-duckdb, sampled out")
@@ -88,9 +91,6 @@ def _ask(*words: str) -> None:
 
 def _inside(names: list[str]) -> None:
     """Run the variants under valgrind: each warm first, then counted."""
-    from opentelemetry.sdk.trace import SpanProcessor  # noqa: PLC0415 - the parent needs none of it
-    from variants import variants  # noqa: PLC0415 - the parent needs none of it
-
     # The spans are thrown away at their end: a batch processor would export in the middle of some queries.
     known: dict[str, Any] = {
         name: variant for name, variant in variants(SpanProcessor).items() if not names or name in names

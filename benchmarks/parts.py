@@ -20,7 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import variants
 from instructions import missing, total_of
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,11 +92,7 @@ def _asked_for(names: list[str]) -> list[tuple[int, str, str]]:
 def _inside(folder: str, names: list[str], *, sampled_out: bool) -> None:
     """Run under valgrind: the query once warm and then counted, for each part."""
     sys.path.insert(0, folder)
-    import _collecting  # type: ignore[import-not-found] # noqa: PLC0415 - compiled by the parent
-    import variants  # noqa: PLC0415 - the parent needs none of it
-    from opentelemetry.sdk.trace import SpanProcessor  # noqa: PLC0415 - the same
-    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON  # noqa: PLC0415 - the same
-
+    _collecting = importlib.import_module("_collecting")  # which the parent compiled
     con = variants.connect()
     providers = variants.Providers(ALWAYS_OFF if sampled_out else ALWAYS_ON, SpanProcessor())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from time import perf_counter_ns, sleep
 from typing import TYPE_CHECKING, Any
@@ -151,34 +152,6 @@ def beside_dbapi(providers: Providers, con: duckdb.DuckDBPyConnection) -> Iterat
         yield run
 
 
-@contextmanager
-def sqlalchemy(
-    providers: Providers, con: duckdb.DuckDBPyConnection, *, ours: bool, theirs: bool
-) -> Iterator[Callable[[int], Any]]:
-    """The query by SQLAlchemy, while otel-duckdb is on, or the instrumentation of SQLAlchemy, or both."""
-    from duckdb_engine import ConnectionWrapper  # noqa: PLC0415 - where it is there
-    from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor  # noqa: PLC0415 - where it is there
-    from sqlalchemy import create_engine  # noqa: PLC0415 - where it is there
-    from sqlalchemy.pool import StaticPool  # noqa: PLC0415 - where it is there
-
-    engine = create_engine("duckdb://", creator=lambda: ConnectionWrapper(con.cursor()), poolclass=StaticPool)
-    if theirs:
-        SQLAlchemyInstrumentor().instrument(
-            engine=engine, tracer_provider=providers.tracer, meter_provider=providers.meter
-        )
-    try:
-        with engine.connect() as connection:
-            run = lambda number: connection.exec_driver_sql(QUERY, (number,)).fetchall()  # noqa: E731 - each variant is one
-            if ours:
-                with instrumented(providers, con):
-                    yield run
-            else:
-                yield run
-    finally:
-        if theirs:
-            SQLAlchemyInstrumentor().uninstrument()
-
-
 def variants(processor: Callable[[], SpanProcessor]) -> dict[str, Variant]:
     """Every way to run the query, on one connection; `processor` makes what takes the spans."""
     con = connect()
@@ -209,5 +182,6 @@ def variants(processor: Callable[[], SpanProcessor]) -> dict[str, Variant]:
             ("SQLAlchemy, its instrumentation", False, True),
             ("SQLAlchemy, both", True, True),
         ):
-            found[name] = partial(sqlalchemy, on, con, ours=ours, theirs=theirs)
+            through = import_module("through_sqlalchemy").through_sqlalchemy
+            found[name] = partial(through, on, con, ours=ours, theirs=theirs)
     return found

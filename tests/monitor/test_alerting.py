@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import duckdb
 import pytest
 
+from eventually import eventually
 from otel_duckdb import DuckDBInstrumentor, SettingError
 from otel_duckdb.monitor import Monitor
 
@@ -24,14 +25,6 @@ EASILY = {
     "DuckDBCpuHigh": {"warning": 2, "critical": 2},  # whoever else uses the machine
     "DuckDBResidentMemoryHigh": {"warning": 2, "critical": 2, "emergency": 2},
 }
-
-
-def eventually(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture

@@ -9,20 +9,13 @@ from multiprocessing import get_context
 import duckdb
 import pytest
 
+from eventually import eventually
 from otel_duckdb import DuckDBInstrumentor, SettingError, contract
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.monitor import Monitor
 from otel_duckdb.monitor.monitor import CancellingIsOffError
 from otel_duckdb.monitor.running import NotRunningError
 from otel_duckdb.testing import RecordedTelemetry
-
-
-def eventually(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from eventually import eventually
 from otel_duckdb.core import source
 from otel_duckdb.monitor.alerts.alert import Alert
 from otel_duckdb.monitor.alerts.level import Level
@@ -150,13 +151,6 @@ def start():
     yield start
     for notifier in started:
         notifier.stop()
-
-
-def eventually(holds, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert holds()
 
 
 def test_a_webhook_is_posted_the_guides_payload(receiver, start):
@@ -321,7 +315,7 @@ def test_a_password_is_not_sent_in_the_open(mail_server, start):
 def test_apprise_tells_a_webhook_of_its_own(receiver, start):
     told = alert()
     start(Apprise(receiver.url.replace("http://", "json://"))).alerted(told, tell=True)
-    eventually(lambda: told.notifications, 30)
+    eventually(lambda: told.notifications, within=30)
     assert told.notifications[0]["result"] == "sent"
     assert receiver.posted[0][1]["title"] == "DuckDB Alert: CRITICAL - DuckDBMemoryHigh"
 
@@ -330,7 +324,7 @@ def test_apprise_tells_a_webhook_of_its_own(receiver, start):
 def test_an_address_apprise_does_not_know_fails_without_being_shown(start):
     told = alert()
     start(Apprise("nonsense://secret/token")).alerted(told, tell=True)
-    eventually(lambda: told.notifications, 30)
+    eventually(lambda: told.notifications, within=30)
     assert told.notifications[0]["error"] == "apprise knows no address of this form: nonsense://…"
 
 

@@ -8,20 +8,13 @@ import pytest
 import sqlalchemy
 from sqlalchemy.pool import QueuePool
 
+from eventually import eventually
 from otel_duckdb import DuckDBInstrumentor
 from otel_duckdb.monitor import Monitor
 from otel_duckdb.telemetry import syncs
 from otel_duckdb.telemetry.syncs import TablePass
 
 ACTIONS = ("renew_connections", "sync_now")
-
-
-def eventually(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from eventually import eventually
 from otel_duckdb.monitor.alerts.alertmanager import AlertmanagerWebhook
 from stack.addresses import HOST, Ports, http
 from stack.webhook import Webhook
@@ -86,7 +87,7 @@ def cluster(programs, tmp_path):
             Node(programs.alertmanager, tmp_path / "two", webhook.url, two, one, ports.prometheus),
         ]
         try:
-            eventually(lambda: all(settled(node) for node in nodes), 60)
+            eventually(lambda: all(settled(node) for node in nodes), within=60)
             yield nodes, webhook
         finally:
             for node in nodes:
@@ -96,13 +97,6 @@ def cluster(programs, tmp_path):
 def settled(node):
     status = node.answers("/api/v2/status")
     return status is not None and status["cluster"]["status"] == "ready" and len(status["cluster"]["peers"]) == 2
-
-
-def eventually(holds, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert holds()
 
 
 def told(webhook, name):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.core.operation import Operation
 from otel_duckdb.statement import parse
@@ -10,6 +10,9 @@ from otel_duckdb.statement.scanner import is_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_PARAMETERS: Final = 2
+"""The place of the parameters after the connection and the query."""
 
 
 def sql_text(query: Any) -> str:
@@ -29,7 +32,8 @@ def given_query(connection: Any, arguments: tuple[Any, ...], keywords: dict[str,
     given = len(arguments)  # each helper would cost every query a frame
     query = arguments[1] if given > 1 else keywords.get("query")
     text = query if type(query) is str else sql_text(query)
-    return Operation(text, parse(text), connection, arguments[2] if given > 2 else keywords.get("parameters"))  # noqa: PLR2004 - self, query, parameters
+    parameters = arguments[_PARAMETERS] if given > _PARAMETERS else keywords.get("parameters")
+    return Operation(text, parse(text), connection, parameters)
 
 
 def batch(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:

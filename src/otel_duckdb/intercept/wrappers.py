@@ -30,7 +30,7 @@ from otel_duckdb.telemetry.section import INSIDE, in_section, unless_inside
 try:
     from otel_duckdb.intercept._wrapper import FunctionWrapper, Wrapper
 except ImportError:
-    FunctionWrapper = Wrapper = None  # type: ignore[assignment, misc] # as the module says
+    FunctionWrapper = Wrapper = None  # type: ignore[assignment, misc] # not compiled: closures stand everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
