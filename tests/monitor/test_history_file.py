@@ -3,6 +3,7 @@
 import sqlite3
 import stat
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_a_file_that_is_no_history_is_put_aside_and_told(tmp_path, caplog):
     file.stop()
     assert (tmp_path / "h.sqlite.damaged").read_bytes().startswith(b"no history")
     assert "is no history, and was put aside as h.sqlite.damaged" in caplog.text
-    with sqlite3.connect(tmp_path / "h.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "h.sqlite")) as connection, connection:
         assert connection.execute("SELECT count(*) FROM minutes").fetchone()[0] >= 2
 
 
@@ -81,7 +82,7 @@ def test_a_file_that_cannot_be_made_is_one_line_and_the_history_goes_on_in_memor
 def test_rows_that_make_no_sense_are_passed_over(tmp_path):
     _, file = filled(tmp_path / "h.sqlite", 120)
     file.stop()
-    with sqlite3.connect(tmp_path / "h.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "h.sqlite")) as connection, connection:
         connection.execute("INSERT INTO series VALUES (77, 'x', 'no JSON')")
         connection.execute("INSERT INTO minutes VALUES (?, ?)", (int(NOW // 60), b"\0" * 17))
         connection.execute("INSERT INTO minutes VALUES (?, 'text')", (int(NOW // 60) - 1,))
@@ -91,7 +92,7 @@ def test_rows_that_make_no_sense_are_passed_over(tmp_path):
 
 
 def minutes(path):
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         return [minute for (minute,) in connection.execute("SELECT minute FROM minutes ORDER BY minute")]
 
 
@@ -99,7 +100,7 @@ def test_what_is_more_than_a_day_is_removed_the_farthest_first(tmp_path):
     path, now = tmp_path / "h.sqlite", int(NOW // 60)
     _, file = filled(path, 61)
     file.stop()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         old = [(minute, b"") for minute in range(now - 5000, now - 3000)]
         connection.executemany("INSERT INTO minutes VALUES (?, ?)", old)
     _, file = filled(path, 121)

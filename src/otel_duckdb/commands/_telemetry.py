@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 import time
@@ -11,7 +12,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
 import click
-from opentelemetry import metrics, trace
+from opentelemetry import _logs, metrics, trace
 
 from otel_duckdb.text import printable
 
@@ -38,6 +39,8 @@ def exported() -> Iterator[None]:
 
     Where that fails, the command goes on without telemetry, and says so in one line.
     """
+    root = logging.getLogger()
+    before = tuple(root.handlers)
     if asked():
         try:
             _configure()
@@ -49,6 +52,8 @@ def exported() -> Iterator[None]:
     try:
         yield
     finally:
+        for handler in [one for one in root.handlers if one not in before]:
+            _let_go(handler)
         _end()
 
 
@@ -64,9 +69,20 @@ def _configure() -> None:
     raise RuntimeError("OpenTelemetry's SDK is not installed")
 
 
+def _let_go(handler: logging.Handler) -> None:
+    """Take a handler of the SDK off the root logger.
+
+    Its `flush`, called at exit, starts a thread, which Python 3.12 refuses with a traceback; the provider sends all
+    that is left when it is shut down.
+    """
+    logging.getLogger().removeHandler(handler)
+    handler.flush = lambda: None  # type: ignore[method-assign] # the SDK keeps the handler, so it cannot just go
+
+
 def _end() -> None:
     """Send what is left, of all signals at once, and wait for a bounded time."""
-    providers = (trace._TRACER_PROVIDER, metrics._internal._METER_PROVIDER)
+    logs = getattr(_logs._internal, "_LOGGER_PROVIDER", None)
+    providers = (trace._TRACER_PROVIDER, metrics._internal._METER_PROVIDER, logs)
     shutdowns = [shutdown for one in providers if (shutdown := getattr(one, "shutdown", None)) is not None]
     threads = [threading.Thread(target=_quietly, args=(shutdown,), daemon=True) for shutdown in shutdowns]
     for thread in threads:

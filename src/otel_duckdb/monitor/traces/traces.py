@@ -154,7 +154,7 @@ class Traces(Listener, Part):
     def _take(self, *waiting: deque[tuple[Any, ...]]) -> None:
         """Put what waits into its traces, and drop those that are neither recent nor slow nor failed."""
         lists = waiting or (self._waiting, self._slow, self._failed)
-        taken = [Recorded(*each) for one in lists for each in _emptied(one)]
+        taken = [_in_its_trace(Recorded(*each)) for one in lists for each in _emptied(one)]
         if not taken:
             return
         for found in sorted(taken, key=lambda each: each.start_ns + each.lasted_ns):
@@ -185,6 +185,13 @@ class Traces(Listener, Part):
                     break
                 kept[trace.identity] = trace
         self._traces = kept
+
+
+def _in_its_trace(found: Recorded) -> Recorded:
+    """With its parent's context in the place of none: not every version of the API hands it on without an SDK."""
+    if found.parent is None or (found.context is not None and found.context.is_valid):
+        return found
+    return found._replace(context=found.parent.get_span_context())
 
 
 def _by_turns(*lists: list[Trace]) -> Iterable[Trace]:
