@@ -222,3 +222,11 @@ def test_threads_signals_and_collections_do_not_hang():
     done = subprocess.run([sys.executable, stress, "5"], check=False, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
     assert time.monotonic() - began < 100
+
+
+@pytest.mark.parametrize("options", [[], pytest.param(["slow"], marks=pytest.mark.slow)])
+def test_ctrl_c_in_any_call_of_ours_leaves_the_connection_heard_and_nothing_open(options):
+    program = Path(__file__).with_name("broken_off_at_each_call.py")
+    done = subprocess.run([sys.executable, program, *options], check=False, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout.split()[0]) > 200

@@ -8,6 +8,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, detach, get_current
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.operation import SlowThreshold, settle_sampled_run
@@ -35,15 +36,20 @@ class Call:
     def __init__(self, operation: Operation, holder: ResultHolder, thread: int) -> None:
         self.operation = operation
         self.holder = holder
+        self.token: Token[Context] | None = None
+        holder.call = self
         holder.busy_thread = thread
         context = operation.context
-        self.token: Token[Context] | None = None if context is None else attach(context)
+        if context is not None:
+            self.token = attach(context)
         self.start_ns = holder.busy_since_ns = perf_counter_ns()
 
     def leave(self) -> int:
         """The call is over; returns the nanoseconds it took."""
         now = perf_counter_ns()
-        self.holder.busy_thread = self.holder.busy_since_ns = 0
+        holder = self.holder
+        holder.busy_thread = holder.busy_since_ns = 0
+        holder.call = None
         if self.token is not None:
             detach(self.token)
         operation = self.operation
@@ -51,6 +57,22 @@ class Call:
         if now - self.start_ns + operation.execute_ns + operation.fetch_ns > operation.slow_threshold.limit_ns:
             operation.slow_threshold.exceeded(operation)
         return now - self.start_ns
+
+    def give_up(self) -> None:
+        """The call is over, and code of ours was broken off at a point that nobody knows."""
+        holder, operation = self.holder, self.operation
+        if holder.call is self:
+            holder.busy_thread = holder.busy_since_ns = 0
+            holder.call = None
+        self.token = None
+        _leave_context(operation)
+
+
+def _leave_context(operation: Operation) -> None:
+    """Make the caller's span current again, by its value, for a token may be lost where code was broken off."""
+    current = get_current()
+    if operation.span is not None and current is operation.context:
+        attach(set_span_in_context(operation.parent or INVALID_SPAN, current))
 
 
 class Dispatcher:
@@ -145,19 +167,30 @@ class Dispatcher:
     def begin(self, operation: Operation, holder: ResultHolder, thread: int, replaces: bool = False) -> Call:
         """Enter the operation's first DuckDB call; `replaces` says that it gives up its connection's open result."""
         operation.slow_threshold = self._slow_threshold
-        if self._accepts:
-            self._ask(operation)
-        for watched, before_execute in self._watching:
-            if watched and (operation.statement.redacted in watched or operation.connection in watched):
-                self._prepare(before_execute, operation, holder, replaces)
-        if operation.accepted:
-            context = get_current()
-            for started in self._started:
-                try:
-                    started(operation, context)
-                except Exception as fault:
-                    self._fault(started, fault)
-        return Call(operation, holder, thread)
+        try:
+            if self._accepts:
+                self._ask(operation)
+            for watched, before_execute in self._watching:
+                if watched and (operation.statement.redacted in watched or operation.connection in watched):
+                    self._prepare(before_execute, operation, holder, replaces)
+            if operation.accepted:
+                context = get_current()
+                for started in self._started:
+                    try:
+                        started(operation, context)
+                    except Exception as fault:
+                        self._fault(started, fault)
+            return Call(operation, holder, thread)
+        except BaseException as error:  # a signal's
+            self._give_up(operation, holder, error)
+            raise
+
+    def _give_up(self, operation: Operation, holder: ResultHolder, error: BaseException) -> None:
+        call = holder.call
+        if isinstance(call, Call) and call.operation is operation:
+            call.give_up()
+        operation.accepted = operation.accepted and hasattr(operation, "attributes")  # else nobody can tell of it
+        self.end(operation, error)
 
     def _ask(self, operation: Operation) -> None:
         for accepts in self._accepts:
@@ -207,10 +240,16 @@ class Dispatcher:
             # What is extrapolated cannot be more than the time there was.
             there_was = operation.last_call_ns - operation.start_ns - operation.execute_ns
             operation.fetch_ns = max(0, min(operation.fetch_ns, there_was))
+        interruption: BaseException | None = None
         for listener in self._ended if operation.accepted else self._finished:
             try:
                 listener(operation)
             except Exception as fault:
                 self._fault(listener, fault)
+            except BaseException as broken_off:  # by a signal: the others hear of it first
+                interruption = broken_off
         # Whoever still knows the operation must not keep the caller's objects: a traceback leads to all of them.
         operation.parameters = operation.error = None
+        if interruption is not None:
+            _leave_context(operation)
+            raise interruption

@@ -200,6 +200,7 @@ class Connection:
         operation: The operation whose result is open on it, or None.
         busy_thread: Identity of the thread in which DuckDB works for it, or 0.
         busy_since_ns: When that call of DuckDB began, by `time.perf_counter_ns()`, or 0.
+        call: That call, or None.
         profiling: What is known of DuckDB's profiling of it, or None.
         label: The name of its database in the metrics, unique within the process.
         memory_limit: What `connect` was told in its configuration, as it was written, or None.
@@ -212,6 +213,7 @@ class Connection:
         "__weakref__",
         "busy_since_ns",
         "busy_thread",
+        "call",
         "children",
         "closed",
         "key",
@@ -236,6 +238,7 @@ class Connection:
         self.operation: Operation | None = None
         self.busy_thread = 0
         self.busy_since_ns = 0
+        self.call: object | None = None
         self.profiling: ConnectionProfiling | None = None
         self.closed = False
         self.label = encodable(where.name)
@@ -300,6 +303,7 @@ class ResultHolder(Protocol):
     operation: Operation | None
     busy_thread: int
     busy_since_ns: int
+    call: object | None
     connection_inferred: bool
 
 

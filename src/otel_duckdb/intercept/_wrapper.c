@@ -14,7 +14,8 @@ typedef struct {
     PyObject *begin;    /* called with (arguments, keywords) before it; None if the call is not to be recorded */
     PyObject *succeed;  /* called with (what `begin` returned, result) after it; returns what the caller gets */
     PyObject *fail;     /* called with (what `begin` returned, error) after it raised */
-    PyObject *report;   /* called with an exception that one of these three raised */
+    PyObject *report;   /* called with an Exception that one of these three raised */
+    PyObject *interrupted; /* called with (what `begin` returned, error) where one was broken off, as by Ctrl-C */
     PyObject *inside;   /* the context variable that is True while code of ours runs (telemetry/section.py) */
     PyObject *dict;
     PyObject *weak_references;
@@ -54,7 +55,7 @@ take_error(PyObject **type, PyObject **traceback)
     return error;
 }
 
-/* One of ours raised: reports it and returns 1, unless it is no Exception, such as Ctrl-C, which goes on. */
+/* One of ours raised: reports it and returns 1, unless it is no Exception, such as Ctrl-C, which stays pending. */
 static int
 report_fault(Wrapper *self)
 {
@@ -74,7 +75,21 @@ report_fault(Wrapper *self)
     return 1;
 }
 
-/* The pending error stays pending while `fail` runs; an error of `fail` itself is reported, never raised. */
+/* The pending error broke off code of ours, which now undoes what it had begun; the error stays pending. */
+static void
+tell_interruption(Wrapper *self, PyObject *entered)
+{
+    PyObject *type, *traceback;
+    PyObject *error = take_error(&type, &traceback);
+    PyObject *answer = call_inside(self, self->interrupted, entered, error);
+    if (answer == NULL) {
+        PyErr_WriteUnraisable(self->interrupted);
+    }
+    Py_XDECREF(answer);
+    PyErr_Restore(type, error, traceback);
+}
+
+/* The pending error stays pending while `fail` runs; an Exception of `fail` itself is reported, never raised. */
 static void
 tell_failure(Wrapper *self, PyObject *entered)
 {
@@ -82,7 +97,14 @@ tell_failure(Wrapper *self, PyObject *entered)
     PyObject *error = take_error(&type, &traceback);
     PyObject *answer = call_inside(self, self->fail, entered, error);
     if (answer == NULL && !report_fault(self)) {
-        PyErr_WriteUnraisable(self->fail);
+        tell_interruption(self, entered);
+        PyObject *second_type, *second_traceback;
+        PyObject *second = take_error(&second_type, &second_traceback);
+        PyException_SetContext(second, error); /* takes the reference */
+        Py_XDECREF(type);
+        Py_XDECREF(traceback);
+        PyErr_Restore(second_type, second, second_traceback);
+        return;
     }
     Py_XDECREF(answer);
     PyErr_Restore(type, error, traceback);
@@ -117,6 +139,7 @@ wrapper_call(Wrapper *self, PyObject *arguments, PyObject *keywords)
     Py_DECREF(given);
     if (entered == NULL) {
         if (!report_fault(self)) {
+            tell_interruption(self, Py_None);
             return NULL;
         }
         entered = Py_NewRef(Py_None);
@@ -128,8 +151,12 @@ wrapper_call(Wrapper *self, PyObject *arguments, PyObject *keywords)
         }
         else {
             PyObject *given_back = call_inside(self, self->succeed, entered, result);
-            if (given_back != NULL || !report_fault(self)) {
+            if (given_back != NULL) {
                 Py_SETREF(result, given_back);
+            }
+            else if (!report_fault(self)) {
+                tell_interruption(self, entered);
+                Py_CLEAR(result);
             }
         }
     }
@@ -190,6 +217,7 @@ wrapper_traverse(Wrapper *self, visitproc visit, void *arg)
     Py_VISIT(self->succeed);
     Py_VISIT(self->fail);
     Py_VISIT(self->report);
+    Py_VISIT(self->interrupted);
     Py_VISIT(self->inside);
     Py_VISIT(self->dict);
     return 0;
@@ -203,6 +231,7 @@ wrapper_clear(Wrapper *self)
     Py_CLEAR(self->succeed);
     Py_CLEAR(self->fail);
     Py_CLEAR(self->report);
+    Py_CLEAR(self->interrupted);
     Py_CLEAR(self->inside);
     Py_CLEAR(self->dict);
     return 0;
@@ -224,8 +253,9 @@ wrapper_dealloc(Wrapper *self)
 static PyObject *
 wrapper_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
 {
-    PyObject *original, *begin, *succeed, *fail, *report, *inside;
-    if (!PyArg_ParseTuple(arguments, "OOOOOO", &original, &begin, &succeed, &fail, &report, &inside)) {
+    PyObject *original, *begin, *succeed, *fail, *report, *interrupted, *inside;
+    if (!PyArg_ParseTuple(
+            arguments, "OOOOOOO", &original, &begin, &succeed, &fail, &report, &interrupted, &inside)) {
         return NULL;
     }
     Wrapper *self = (Wrapper *)type->tp_alloc(type, 0);
@@ -237,6 +267,7 @@ wrapper_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keyword
     self->succeed = Py_NewRef(succeed);
     self->fail = Py_NewRef(fail);
     self->report = Py_NewRef(report);
+    self->interrupted = Py_NewRef(interrupted);
     self->inside = Py_NewRef(inside);
     return (PyObject *)self;
 }

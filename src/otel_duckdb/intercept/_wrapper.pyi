@@ -10,6 +10,7 @@ class Wrapper:
         succeed: Callable[[Any, Any], Any],
         fail: Callable[[Any, BaseException], None],
         report: Callable[[Exception], None],
+        interrupted: Callable[[Any, BaseException], None],
         inside: ContextVar[bool],
         /,
     ) -> None: ...

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from otel_duckdb.core.dispatcher import Call
     from otel_duckdb.core.operation import Connection
     from otel_duckdb.intercept.gate import Gate
+    from otel_duckdb.intercept.wrappers import Faults
 
     Describe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]
     Count = Callable[[Any, tuple[Any, ...]], tuple[int | None, bool]]
@@ -145,9 +146,9 @@ class FetchOneCall(Listener):
         self._fetching = FetchCall(gate, one_row)
         self._method: Any = None
 
-    def method(self, original: Any) -> Any:
+    def method(self, original: Any, faults: Faults) -> Any:
         """What stands in the place of DuckDB's `fetchone`."""
-        wrapped_one = wrapped(original, self, self._gate.report)
+        wrapped_one = wrapped(original, self, faults)
         # DuckDB 1 wraps its C function in an instancemethod, which takes as long as the counting.
         function = getattr(original, "__func__", original)
         self._method = likened(Fetchone(function, wrapped_one, in_section(self.over)), original)

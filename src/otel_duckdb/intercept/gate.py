@@ -141,9 +141,15 @@ class Gate:
     def hold(self, holder: ResultHolder, operation: Operation | None) -> None:
         """Let `holder` hold the operation as its open result, in the place of the one before, which ends."""
         previous = holder.operation
-        holder.operation = operation
-        if previous is not None and previous is not operation:
-            self.end(previous)
+        replaced = None if previous is operation else previous
+        try:
+            holder.operation = operation
+            if replaced is not None:
+                self.end(replaced)
+        except BaseException:  # by a signal
+            if replaced is not None:
+                self.dispatcher.end(replaced)
+            raise
 
     def finish(self, holder: ResultHolder, operation: Operation, error: BaseException | None = None) -> None:
         """The operation's result is used up, or failed."""

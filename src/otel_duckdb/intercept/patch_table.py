@@ -24,6 +24,7 @@ from otel_duckdb.intercept.connection_methods import (
 )
 from otel_duckdb.intercept.describe import batch, given_query, into_table, named
 from otel_duckdb.intercept.duckdb1 import SQLCall
+from otel_duckdb.intercept.interruptions import Interruptions
 from otel_duckdb.intercept.libraries import LIBRARIES, LibraryCall
 from otel_duckdb.intercept.relations import Relations
 from otel_duckdb.intercept.replacement_scans import ReplacementScan
@@ -157,6 +158,7 @@ class PatchTable:
         self._scopes: two.Scopes = {}
         self._functions: Mapping[str, CallHook] = {}
         self.relations = Relations(gate)
+        self._faults = Interruptions(gate, self.relations, self._scopes)
         self.appenders = Appenders(gate)
 
     def install(self) -> None:
@@ -228,7 +230,7 @@ class PatchTable:
             if isinstance(original, property):
                 self._patches.replace(owner, name, original.getter(self._wrap(name, original.fget, hook, scan)))
             elif isinstance(hook, FetchOneCall):
-                self._patches.replace(owner, name, hook.method(original))
+                self._patches.replace(owner, name, hook.method(original, self._faults))
             else:
                 # Several names of one function stay names of one function, which is found by one of them when pickled.
                 if id(original) not in made:
@@ -241,13 +243,13 @@ class PatchTable:
         inner = hook.hook if isinstance(hook, OnDefaultConnection) else hook
         if name in LIBRARIES:
             hook = LibraryCall(self._gate, hook, LIBRARIES[name])
-        report = self._gate.report
+        faults = self._faults
         if self._generation == 1 and has_frame(original):
             if name in _WARNING:
-                return wrapped_warning(original, hook, report)
+                return wrapped_warning(original, hook, faults)
             if isinstance(inner, ExecuteCall | SQLCall | one.TerminalCall):
-                return wrapped_scanning(original, hook, report, scan)
-        return wrapped(original, hook, report)
+                return wrapped_scanning(original, hook, faults, scan)
+        return wrapped(original, hook, faults)
 
     def _connection_hooks(self) -> dict[str, CallHook]:
         gate = self._gate

@@ -20,6 +20,7 @@ class RelationState:
         operation: The operation whose result it holds open, or None.
         busy_thread: Identity of the thread in which DuckDB works for it, or 0.
         busy_since_ns: When that call of DuckDB began, by `time.perf_counter_ns()`, or 0.
+        call: That call, or None.
         executed: Whether it ran at least once.
         exhausted: Whether it holds a result whose last row was fetched.
         displayed: Whether DuckDB keeps its rows for display.
@@ -29,6 +30,7 @@ class RelationState:
         "__weakref__",
         "busy_since_ns",
         "busy_thread",
+        "call",
         "connection",
         "connection_inferred",
         "displayed",
@@ -46,6 +48,7 @@ class RelationState:
         self.operation: Operation | None = None
         self.busy_thread = 0
         self.busy_since_ns = 0
+        self.call: object | None = None
         self.executed = False
         self.exhausted = False
         self.displayed = False

@@ -36,18 +36,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    Report = Callable[[Exception], None]
-
 _GLOBALS = {"__name__": "duckdb._relation", "__builtins__": builtins}
 CALL = compile("_otel_original(*_otel_arguments, **_otel_keywords)", "<otel_duckdb>", "eval")
 """The call of what is wrapped, evaluated with other names than those of this module."""
+
+
+class Faults(Protocol):
+    """Who is told where code of ours did not come to its end in a call of the user's."""
+
+    def report(self, fault: Exception) -> None:
+        """A hook raised, and the user's call goes on."""
+
+    def interrupted(self, call: Any, error: BaseException) -> None:
+        """A hook was broken off by what is no Exception, as Ctrl-C is, which goes on to the user.
+
+        `call` is what `begin` returned; None if it was broken off itself.
+        """
 
 
 class CallHook(Protocol):
     """What is done around one DuckDB call. A method's first argument is its object.
 
     Any of the methods may raise: the wrapper counts that, and the user's call goes on as if it were not recorded. So
-    one that raises in the middle must have undone its own half.
+    one that raises in the middle must have undone its own half; where a signal breaks one off, `Faults` is told.
     """
 
     def begin(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -124,25 +135,29 @@ def has_frame(original: Any) -> bool:
     return Wrapper is None or isinstance(original, FunctionType)
 
 
-def wrapped(original: Any, hook: CallHook, report: Report) -> Any:
-    """A function that calls the original with `hook` around it; what the hook raises goes to `report`."""
+def wrapped(original: Any, hook: CallHook, faults: Faults) -> Any:
+    """A function that calls the original with `hook` around it; what the hook raises goes to `faults`."""
     if has_frame(original):
-        return _closure(original, SectionedHook(hook), report)
+        return _closure(original, SectionedHook(hook), faults)
     # DuckDB 1 wraps its C functions in an instancemethod, which is one call more.
     function = getattr(original, "__func__", original)
     kind = Wrapper if hasattr(type(original), "__get__") else FunctionWrapper
-    return likened(kind(function, hook.begin, hook.succeed, hook.fail, report, INSIDE), original)
+    wrapper = kind(function, hook.begin, hook.succeed, hook.fail, faults.report, faults.interrupted, INSIDE)
+    return likened(wrapper, original)
 
 
-def _safely(action: Callable[[Any, Any], Any], call: Any, outcome: Any, report: Report) -> Any:
+def _safely(action: Callable[[Any, Any], Any], call: Any, outcome: Any, faults: Faults) -> Any:
     try:
         return action(call, outcome)
     except Exception as fault:
-        report(fault)
+        faults.report(fault)
         return outcome
+    except BaseException as error:
+        faults.interrupted(call, error)
+        raise
 
 
-def _closure(_otel_original: Callable[..., Any], hook: CallHook, _otel_report: Report, _otel_frames: int = 1) -> Any:
+def _closure(_otel_original: Callable[..., Any], hook: CallHook, _otel_faults: Faults, _otel_frames: int = 1) -> Any:
     """The closure in Python; of so many `frames` of ours, the original adds all but one."""
     _otel_begin, _otel_succeed, _otel_fail = hook.begin, hook.succeed, hook.fail
     _otel_take_off, _otel_safely = _take_off, _safely
@@ -152,27 +167,33 @@ def _closure(_otel_original: Callable[..., Any], hook: CallHook, _otel_report: R
             _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
         except Exception as _otel_fault:
             _otel_call = None
-            _otel_report(_otel_fault)
+            _otel_faults.report(_otel_fault)
+        except BaseException as _otel_error:
+            _otel_faults.interrupted(None, _otel_error)
+            raise
         try:
             _otel_result = _otel_original(*_otel_arguments, **_otel_keywords)
         except BaseException as _otel_error:
             _otel_take_off(_otel_error, _otel_frames)
             if _otel_call is not None:
-                _otel_safely(_otel_fail, _otel_call, _otel_error, _otel_report)
+                _otel_safely(_otel_fail, _otel_call, _otel_error, _otel_faults)
             raise
         if _otel_call is None:
             return _otel_result
         try:
             return _otel_succeed(_otel_call, _otel_result)
         except Exception as _otel_fault:
-            _otel_report(_otel_fault)
+            _otel_faults.report(_otel_fault)
             return _otel_result
+        except BaseException as _otel_error:
+            _otel_faults.interrupted(_otel_call, _otel_error)
+            raise
 
     return _placed(call, _otel_original)
 
 
 def wrapped_scanning(  # noqa: C901 - a helper would cost every call a frame, and come between DuckDB and the caller's
-    _otel_original: Callable[..., Any], hook: CallHook, _otel_report: Report, scan: Scan
+    _otel_original: Callable[..., Any], hook: CallHook, _otel_faults: Faults, scan: Scan
 ) -> Any:
     """The closure for DuckDB 1, where a query may mean variables of the caller."""
     hook = SectionedHook(hook)
@@ -180,12 +201,15 @@ def wrapped_scanning(  # noqa: C901 - a helper would cost every call a frame, an
     _otel_first, _otel_missed, _otel_again = scan.first, scan.missed, scan.again
     _otel_frame, _otel_take_off, _otel_safely = sys._getframe, _take_off, _safely
 
-    def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:  # noqa: C901 - the same
+    def call(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:  # noqa: C901, PLR0912 - a helper would cost each call a frame
         try:
             _otel_call = _otel_begin(_otel_arguments, _otel_keywords)
         except Exception as _otel_fault:
             _otel_call = None
-            _otel_report(_otel_fault)
+            _otel_faults.report(_otel_fault)
+        except BaseException as _otel_error:
+            _otel_faults.interrupted(None, _otel_error)
+            raise
         if not _otel_first(_otel_arguments, _otel_frame(1)):
             try:
                 _otel_result = _otel_original(*_otel_arguments, **_otel_keywords)
@@ -193,7 +217,7 @@ def wrapped_scanning(  # noqa: C901 - a helper would cost every call a frame, an
                 if not _otel_missed(_otel_error, _otel_arguments, _otel_frame(1)):
                     _otel_take_off(_otel_error, 1)
                     if _otel_call is not None:
-                        _otel_safely(_otel_fail, _otel_call, _otel_error, _otel_report)
+                        _otel_safely(_otel_fail, _otel_call, _otel_error, _otel_faults)
                     raise
             else:
                 if _otel_call is None:
@@ -201,23 +225,26 @@ def wrapped_scanning(  # noqa: C901 - a helper would cost every call a frame, an
                 try:
                     return _otel_succeed(_otel_call, _otel_result)
                 except Exception as _otel_fault:
-                    _otel_report(_otel_fault)
+                    _otel_faults.report(_otel_fault)
                     return _otel_result
+                except BaseException as _otel_error:
+                    _otel_faults.interrupted(_otel_call, _otel_error)
+                    raise
         try:
             _otel_result = _otel_again(_otel_frame(1), _otel_original, _otel_arguments, _otel_keywords)
         except BaseException as _otel_error:
             _otel_take_off(_otel_error, 3)
             if _otel_call is not None:
-                _otel_safely(_otel_fail, _otel_call, _otel_error, _otel_report)
+                _otel_safely(_otel_fail, _otel_call, _otel_error, _otel_faults)
             raise
         if _otel_call is None:
             return _otel_result
-        return _otel_safely(_otel_succeed, _otel_call, _otel_result, _otel_report)
+        return _otel_safely(_otel_succeed, _otel_call, _otel_result, _otel_faults)
 
     return _placed(call, _otel_original)
 
 
-def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook, report: Report) -> Any:
+def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook, faults: Faults) -> Any:
     """The closure for a method of DuckDB 1 that warns: its warning names the caller's file and line.
 
     DuckDB warns of the innermost Python frame; the call is made from code that says it stands where the caller stands.
@@ -227,7 +254,7 @@ def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook, report: 
     def original(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         return _otel_there(_otel_frame(2), _otel_original, _otel_arguments, _otel_keywords)
 
-    return likened(_closure(_placed(original, _otel_original), SectionedHook(hook), report, 4), _otel_original)
+    return likened(_closure(_placed(original, _otel_original), SectionedHook(hook), faults, 4), _otel_original)
 
 
 def call_from(
