@@ -124,11 +124,23 @@ def test_the_name_the_user_gave_to_a_pool_is_its_name(setup, tmp_path):
     engine.dispose()
 
 
+def test_the_new_pool_of_an_engine_that_was_disposed_of_is_told_before_its_first_use(setup, engine):
+    with engine.connect() as used:
+        used.execute(sqlalchemy.text("select 42"))
+    engine.dispose()
+    gc.collect()
+    found = setup.collect()
+    assert states(found, "orders") == {"idle": 0, "used": 0}
+    assert found[contract.POOL_MAX.name, "orders", None] == 2
+    assert found[contract.POOL_IDLE_MAX.name, "orders", None] == 1
+
+
 def test_a_pool_of_another_database_is_left_alone(setup):
     engine = sqlalchemy.create_engine("sqlite://", poolclass=QueuePool)
     with engine.connect():
         assert setup.collect() == {}
     engine.dispose()
+    assert setup.collect() == {}
 
 
 def test_sqlalchemy_is_as_it_was_after_the_end(engine):

@@ -64,12 +64,16 @@ class SQLAlchemyPools:
 
     def _install(self) -> None:
         # They were just imported, and are no dependency of ours.
-        from sqlalchemy import event, exc, pool  # noqa: PLC0415
+        from sqlalchemy import engine, event, exc, pool  # noqa: PLC0415
         from sqlalchemy.pool.base import _ConnectionRecord  # noqa: PLC0415
 
-        for name, listener in (("checkout", self._checkout), ("checkin", self._checkin)):
-            event.listen(pool.Pool, name, listener)
-            self._remove.append(partial(event.remove, pool.Pool, name, listener))
+        for target, name, listener in (
+            (pool.Pool, "checkout", self._checkout),
+            (pool.Pool, "checkin", self._checkin),
+            (engine.Engine, "engine_disposed", self._disposed),
+        ):
+            event.listen(target, name, listener)
+            self._remove.append(partial(event.remove, target, name, listener))
         # Every pool makes its connections so; StaticPool does without Pool._create_connection.
         self._patches.replace(_ConnectionRecord, "__init__", self._creating(_ConnectionRecord.__init__))
         self._patches.replace(pool.QueuePool, "_do_get", self._waiting(pool.QueuePool._do_get, exc.TimeoutError))
@@ -165,6 +169,11 @@ class SQLAlchemyPools:
                 self._later(partial(self._pools.used, name, perf_counter() - started))
             except Exception as error:
                 self._report("pools", error)
+
+    def _disposed(self, engine: Any) -> None:
+        # Its new pool is told from here on: not a moment without a pool, however late its first connection.
+        if _is_duckdb(engine.pool):
+            self._guard(self._name, engine.pool)
 
     def _name(self, pool: Any) -> str:
         name = encodable(_name(pool))
