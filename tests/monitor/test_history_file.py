@@ -21,15 +21,33 @@ def clock(monkeypatch):
     monkeypatch.setattr("time.time", lambda: NOW)
 
 
-def filled(path, seconds, begin=NOW - 600):
-    history = History()
-    file = HistoryFile(history, str(path))
-    file.start()
-    for second in range(seconds):
-        sample = Sample(begin + second, float(second), {USED: float(second)})
-        history.sampled(sample)
-        file.sampled(sample)
-    return history, file
+@pytest.fixture
+def started():
+    """Starts a history with its file; at the end of the test every one is closed."""
+    files = []
+
+    def start(path):
+        history = History()
+        files.append(HistoryFile(history, str(path)))
+        files[-1].start()
+        return history, files[-1]
+
+    yield start
+    for file in files:
+        file.stop()
+
+
+@pytest.fixture
+def filled(started):
+    def fill(path, seconds, begin=NOW - 600):
+        history, file = started(path)
+        for second in range(seconds):
+            sample = Sample(begin + second, float(second), {USED: float(second)})
+            history.sampled(sample)
+            file.sampled(sample)
+        return history, file
+
+    return fill
 
 
 def means(history):
@@ -37,31 +55,27 @@ def means(history):
     return [value for value in told["mean"] if value is not None]
 
 
-def test_a_restart_goes_on_with_what_was_there(tmp_path):
+def test_a_restart_goes_on_with_what_was_there(tmp_path, filled, started):
     before, file = filled(tmp_path / "h.sqlite", 300)
     file.stop()
-    after = History()
-    again = HistoryFile(after, str(tmp_path / "h.sqlite"))
-    again.start()
-    again.stop()
+    after, _ = started(tmp_path / "h.sqlite")
     assert means(after) == pytest.approx(means(before))
     assert len(means(after)) >= 5
 
 
-def test_a_program_that_is_killed_loses_less_than_a_minute(tmp_path):
+def test_a_program_that_is_killed_loses_less_than_a_minute(tmp_path, filled, started):
     before, _ = filled(tmp_path / "h.sqlite", 300)
-    after = History()
-    HistoryFile(after, str(tmp_path / "h.sqlite")).start()
+    after, _ = started(tmp_path / "h.sqlite")
     assert means(after) == pytest.approx(means(before)[:-1])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
-def test_the_file_is_its_user_s_alone(tmp_path):
+def test_the_file_is_its_user_s_alone(tmp_path, filled):
     filled(tmp_path / "h.sqlite", 61)[1].stop()
     assert stat.S_IMODE((tmp_path / "h.sqlite").stat().st_mode) == 0o600
 
 
-def test_a_file_that_is_no_history_is_put_aside_and_told(tmp_path, caplog):
+def test_a_file_that_is_no_history_is_put_aside_and_told(tmp_path, caplog, filled):
     (tmp_path / "h.sqlite").write_bytes(b"no history at all" * 1000)
     _, file = filled(tmp_path / "h.sqlite", 120)
     file.stop()
@@ -72,22 +86,21 @@ def test_a_file_that_is_no_history_is_put_aside_and_told(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("path", ["such\0name", "/proc/nothing/h.sqlite"])
-def test_a_file_that_cannot_be_made_is_one_line_and_the_history_goes_on_in_memory(path, caplog):
+def test_a_file_that_cannot_be_made_is_one_line_and_the_history_goes_on_in_memory(path, caplog, filled):
     history, file = filled(path, 120)
     file.stop()
     assert caplog.text.count("the history is not kept in") == 1
     assert means(history)
 
 
-def test_rows_that_make_no_sense_are_passed_over(tmp_path):
+def test_rows_that_make_no_sense_are_passed_over(tmp_path, filled, started):
     _, file = filled(tmp_path / "h.sqlite", 120)
     file.stop()
     with closing(sqlite3.connect(tmp_path / "h.sqlite")) as connection, connection:
         connection.execute("INSERT INTO series VALUES (77, 'x', 'no JSON')")
         connection.execute("INSERT INTO minutes VALUES (?, ?)", (int(NOW // 60), b"\0" * 17))
         connection.execute("INSERT INTO minutes VALUES (?, 'text')", (int(NOW // 60) - 1,))
-    after = History()
-    HistoryFile(after, str(tmp_path / "h.sqlite")).start()
+    after, _ = started(tmp_path / "h.sqlite")
     assert means(after)
 
 
@@ -96,7 +109,7 @@ def minutes(path):
         return [minute for (minute,) in connection.execute("SELECT minute FROM minutes ORDER BY minute")]
 
 
-def test_what_is_more_than_a_day_is_removed_the_farthest_first(tmp_path):
+def test_what_is_more_than_a_day_is_removed_the_farthest_first(tmp_path, filled):
     path, now = tmp_path / "h.sqlite", int(NOW // 60)
     _, file = filled(path, 61)
     file.stop()
@@ -111,7 +124,7 @@ def test_what_is_more_than_a_day_is_removed_the_farthest_first(tmp_path):
     assert kept[0] > now - 5000
 
 
-def test_a_clock_that_is_set_far_ahead_for_a_while_empties_no_file(tmp_path, monkeypatch):
+def test_a_clock_that_is_set_far_ahead_for_a_while_empties_no_file(tmp_path, monkeypatch, filled, started):
     path = tmp_path / "h.sqlite"
     history, file = filled(path, 300)
     before = minutes(path)
@@ -124,6 +137,5 @@ def test_a_clock_that_is_set_far_ahead_for_a_while_empties_no_file(tmp_path, mon
     file.stop()
     assert set(before) <= set(minutes(path))
     monkeypatch.setattr("time.time", lambda: NOW)
-    after = History()
-    HistoryFile(after, str(path)).start()
+    after, _ = started(path)
     assert len(means(after)) >= 5
