@@ -6,17 +6,23 @@ import subprocess
 import sys
 from contextlib import suppress
 
-import clickhouse_connect
 import duckdb
 import pytest
 
+from command_line import otel_duckdb
 from otel_duckdb.installation import install_command
 
 OTEL = [sys.executable, "-m", "otel_duckdb.cli"]
 
 
 def run(*arguments, folder=None):
-    done = subprocess.run([*OTEL, *map(str, arguments)], capture_output=True, text=True, cwd=folder, check=False)
+    done = otel_duckdb(*arguments, folder=folder)
+    return done.returncode, done.stdout, done.stderr
+
+
+def run_process(*arguments, folder=None):
+    """As a user does. It is slow; what opens an embedded chDB needs it, for a process can open one folder alone."""
+    done = subprocess.run([*OTEL, *arguments], capture_output=True, text=True, cwd=folder, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -35,7 +41,7 @@ def test_help_lists_the_commands():
 
 
 def test_no_arguments_print_the_help_as_help():
-    assert run() == run("--help")
+    assert run_process() == run() == run("--help")
 
 
 def test_an_unknown_command_is_wrong_usage_in_one_line():
@@ -96,19 +102,27 @@ def test_help_imports_no_command():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
 
 
-def test_a_buffer_is_synced_and_its_status_told(folder):
-    code, out, err = run("sync", folder=folder)
+def test_a_buffer_is_synced_to_an_embedded_target_beside_it_and_its_status_told(folder):
+    code, out, err = run_process("sync", folder=folder)
     assert (code, out, err) == (0, "ticks: 1000 rows sent\n", "")
+    script = (
+        "import sys, clickhouse_connect as c; k = c.get_client(interface='chdb', path=sys.argv[1]);"
+        "print(k.query('SELECT count(), sum(a) FROM ticks').result_rows)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder / "buffer.duckdb.chdb")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[(1000, 499500)]\n"
     code, out, _ = run("sync", "--status", "--json", folder=folder)
     (status,) = json.loads(out)
     assert code == 0
     assert (status["acknowledged_rows"], status["pending_rows"], status["healthy"]) == (1000, 0, True)
-    code, out, _ = run("sync", "--json", folder=folder)
+    code, out, _ = run_process("sync", "--json", folder=folder)
     assert (code, json.loads(out)) == (0, [{"table": "ticks", "rows": 0, "error": None}])
     assert "caught up" in run("sync", "--status", folder=folder)[1]
 
 
-def test_a_dry_run_tells_what_would_be_sent_and_run_and_changes_nothing(folder):
+def test_a_dry_run_tells_what_would_be_sent_and_run_and_makes_no_target(folder):
     code, out, _ = run("sync", "--dry-run", folder=folder)
     first, *statements = out.splitlines()
     assert (code, first) == (0, "ticks -> ticks: 1000 rows would be sent, after")
@@ -116,15 +130,19 @@ def test_a_dry_run_tells_what_would_be_sent_and_run_and_changes_nothing(folder):
         "CREATE TABLE IF NOT EXISTS `default`.`ticks`",
     ]
     assert not (folder / "buffer.duckdb.chdb").exists()
-    assert run("sync", folder=folder)[0] == 0
+
+
+@pytest.mark.slow
+def test_a_dry_run_tells_how_a_target_would_be_changed_and_changes_nothing(folder):
+    assert run_process("sync", folder=folder)[0] == 0
     with duckdb.connect(str(folder / "buffer.duckdb")) as connection:
         connection.execute("ALTER TABLE ticks ADD COLUMN b INTEGER")
         connection.execute("INSERT INTO ticks VALUES (1, 2)")
-    code, out, _ = run("sync", "--dry-run", "--json", folder=folder)
+    code, out, _ = run_process("sync", "--dry-run", "--json", folder=folder)
     (plan,) = json.loads(out)
     assert (code, plan["rows"], plan["refusal"]) == (0, 1, None)
     assert plan["statements"] == ["ALTER TABLE `default`.`ticks` ADD COLUMN IF NOT EXISTS `b` Nullable(Int32)"]
-    assert run("sync", "--dry-run", "--json", folder=folder)[1] == out
+    assert run_process("sync", "--dry-run", "--json", folder=folder)[1] == out
 
 
 def test_a_dry_run_tells_of_each_table_why_it_would_be_refused(folder):
@@ -168,26 +186,12 @@ def test_a_terminal_sees_how_far_each_table_is(folder):
     assert "1000/1000" in shown.decode()
 
 
-def test_the_default_target_is_an_embedded_one_beside_the_database(folder):
-    assert run("sync", folder=folder)[0] == 0
-    assert (folder / "buffer.duckdb.chdb").is_dir()
-    assert clickhouse_connect  # its chDB can open one folder a process, so another process looks
-    script = (
-        "import sys, clickhouse_connect as c; k = c.get_client(interface='chdb', path=sys.argv[1]);"
-        "print(k.query('SELECT count(), sum(a) FROM ticks').result_rows)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(folder / "buffer.duckdb.chdb")], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[(1000, 499500)]\n"
-
-
 def test_a_failing_table_is_exit_1_and_shows_in_the_status(folder):
     with duckdb.connect(str(folder / "buffer.duckdb")) as connection:
         connection.execute("CREATE TABLE odd (u UNION(a INTEGER))")
     with (folder / "sync.toml").open("a") as file:
         file.write('[[tables]]\nname = "odd"\n')
-    code, out, err = run("sync", folder=folder)
+    code, out, err = run_process("sync", folder=folder)
     assert code == 1
     assert "ticks: 1000 rows sent" in out
     assert "column 'u'" in err.splitlines()[-1]
@@ -221,12 +225,12 @@ def test_a_database_that_is_not_there_is_not_made(folder):
 
 @pytest.mark.slow
 def test_a_reset_sends_all_rows_anew(folder):
-    assert run("sync", folder=folder)[0] == 0
-    code, out, err = run("sync", "--reset", "ticks", folder=folder)
+    assert run_process("sync", folder=folder)[0] == 0
+    code, out, err = run_process("sync", "--reset", "ticks", folder=folder)
     assert (code, out.strip()) == (2, "")
     assert "the 1000 rows in the buffer will be sent anew" in err
     assert "--reset ticks --delete-sent --yes" in err
-    assert run("sync", folder=folder)[1] == "ticks: 0 rows sent\n"
-    assert run("sync", "--reset", "ticks", "--yes", folder=folder)[0] == 0
-    assert run("sync", folder=folder)[1] == "ticks: 1000 rows sent\n"
-    assert run("sync", "--reset", "other", "--yes", folder=folder)[0] == 2
+    assert run_process("sync", folder=folder)[1] == "ticks: 0 rows sent\n"
+    assert run_process("sync", "--reset", "ticks", "--yes", folder=folder)[0] == 0
+    assert run_process("sync", folder=folder)[1] == "ticks: 1000 rows sent\n"
+    assert run_process("sync", "--reset", "other", "--yes", folder=folder)[0] == 2

@@ -1,12 +1,11 @@
 """Switches of features: each needs another, by keyword, environment, or the guide's file."""
 
-import os
-import subprocess
 import sys
 
 import duckdb
 import pytest
 
+from command_line import otel_duckdb
 from otel_duckdb import DuckDBInstrumentor, SettingError, Settings
 from otel_duckdb.features import NEEDS, OTHER_NAMES
 from otel_duckdb.monitor import Monitor
@@ -166,13 +165,6 @@ def test_a_wrong_switch_is_one_line_of_the_command_line(tmp_path):
         ({"OTEL_DUCKDB_FEATURES": "alerting,monitoring=no"}, "alerting is on, and monitoring"),
         ({"OTEL_DUCKDB_FEATURES": "monitoring=no"}, "the feature monitoring is off"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "otel_duckdb.cli", "monitor", str(path)],
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = otel_duckdb("monitor", path, environment=variables)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert said in done.stderr

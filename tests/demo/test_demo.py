@@ -16,6 +16,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from rich.console import Console
 
+from command_line import otel_duckdb
 from otel_duckdb import contract
 from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
 from otel_duckdb.demo.program import environment
@@ -25,6 +26,11 @@ from otel_duckdb.demo.telemetry import Histogram, Number, Span, Telemetry
 
 
 def demo(*arguments, **variables):
+    return otel_duckdb("demo", *arguments, environment=variables)
+
+
+def demo_process(*arguments, **variables):
+    """As a user does: what the program prints stands in the same streams."""
     return subprocess.run(
         [Path(sys.executable).with_name("otel-duckdb"), "demo", *arguments],
         env=os.environ | variables,
@@ -53,7 +59,7 @@ def span(name, identity="1", parent="", start=0, error=None, **attributes):
 
 
 def test_the_sample_is_drawn_with_its_tree_its_error_and_its_latencies():
-    done = demo("--width", "120")
+    done = demo_process("--width", "120")
     assert done.returncode == 0, done.stderr
     assert "├─ CREATE TABLE trades" in done.stdout
     assert "└─ SELECT trades" in done.stdout
@@ -82,7 +88,8 @@ def test_options_of_the_instrumentation_apply_and_other_exporters_do_not(tmp_pat
 
 
 def test_a_program_that_fails_is_drawn_and_named_on_stderr(tmp_path):
-    done = demo(program(tmp_path, "import duckdb; duckdb.execute('SELECT 42').fetchall(); raise SystemExit(3)"))
+    app = program(tmp_path, "import duckdb; duckdb.execute('SELECT 42').fetchall(); raise SystemExit(3)")
+    done = demo_process(app)
     assert done.returncode == 1
     assert "SELECT" in done.stdout
     assert done.stderr == "otel-duckdb: the program ended with exit code 3\n"
@@ -208,18 +215,11 @@ def test_the_profile_and_the_plan_stand_below_their_query_and_n_plus_one_below_t
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_terminal_that_knows_few_characters_gets_a_drawing_of_them(tmp_path, encoding):
     app = program(tmp_path, "import duckdb; duckdb.execute('CREATE TABLE \"größe🦆\" AS SELECT 42 AS a')")
-    done = subprocess.run(
-        [Path(sys.executable).with_name("otel-duckdb"), "demo", app],
-        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    done = otel_duckdb("demo", app, environment={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}, encoding=encoding)
     assert done.returncode == 0, done.stderr
-    text = done.stdout.decode(encoding)
-    assert "`- CREATE TABLE" in text
-    assert "\\u" not in text
-    assert ("größe?" if encoding == "latin-1" else "gr??e?") in text
+    assert "`- CREATE TABLE" in done.stdout
+    assert "\\u" not in done.stdout
+    assert ("größe?" if encoding == "latin-1" else "gr??e?") in done.stdout
 
 
 def test_control_characters_of_a_program_never_reach_the_terminal():

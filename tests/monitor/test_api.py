@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -11,11 +12,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from command_line import otel_duckdb
+from eventually import eventually
 from otel_duckdb import DuckDBInstrumentor
 from otel_duckdb.monitor import Monitor, discovery
 from otel_duckdb.monitor.client import MonitorError, act, ask
-
-OTEL = [sys.executable, "-m", "otel_duckdb.cli"]
 
 
 @pytest.fixture(autouse=True)
@@ -269,7 +270,7 @@ def program(tmp_path):
     (tmp_path / "shop.py").write_text(PROGRAM)
     command = [str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable, "shop.py"]
     environment = {
-        **__import__("os").environ,
+        **os.environ,
         "OTEL_DUCKDB_MONITOR": "true",
         "DUCKDB_MONITORING_INTERVAL": "200",
         "DUCKDB_WEB_DASHBOARD_PORT": "0",
@@ -278,15 +279,19 @@ def program(tmp_path):
         "OTEL_LOGS_EXPORTER": "none",
     }
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while run("health")[0] and time.monotonic() < deadline:
-            time.sleep(0.2)
+        eventually(seen)
         yield process
         process.kill()
 
 
-def run(*arguments, **options):
-    done = subprocess.run([*OTEL, *arguments], capture_output=True, text=True, check=False, **options)
+def seen():
+    """Whether the monitor of the program has taken a sample of its database and of what runs again and again."""
+    code, out, _ = run("status", "--json")
+    return code == 0 and json.loads(out)["databases"] and "SELECT sum" in run("top", "--once")[1]
+
+
+def run(*arguments):
+    done = otel_duckdb(*arguments)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -325,8 +330,8 @@ def test_without_a_monitor_one_line_says_how_to_start_one(command):
 
 def test_a_file_is_watched_until_a_signal(tmp_path):
     duckdb.connect(tmp_path / "own.duckdb").close()
-    command = [*OTEL, "monitor", str(tmp_path / "own.duckdb"), "--interval", "0.2", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "otel_duckdb.cli", "monitor", tmp_path / "own.duckdb", "--interval", "0.2"]
+    with subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline().startswith("the page is at http://127.0.0.1:")
         assert "healthy" in process.stdout.readline()
         process.terminate()

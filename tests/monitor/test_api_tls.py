@@ -4,8 +4,6 @@ import http.client
 import json
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from command_line import otel_duckdb
 from otel_duckdb.monitor import discovery
 from otel_duckdb.monitor.client import ask
 
@@ -137,10 +136,7 @@ def test_the_command_line_finds_a_monitor_under_tls_and_trusts_no_other(serve, f
     api = serve(**files)
     [found] = discovery.running()
     assert ask(found, "/api/status")["monitor"]["port"] == api.port
-    done = subprocess.run(
-        [sys.executable, "-m", "otel_duckdb.cli", "status", "--token"], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == f"{api.token}\n"
+    assert otel_duckdb("status", "--token").stdout == f"{api.token}\n"
     write_certificate(tmp_path)
     assert ask(found, "/healthz") == {"status": "ok"}
 

@@ -1,5 +1,6 @@
 """`otel-duckdb status FILE`: which process has the file open, and what its monitor says."""
 
+import functools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from command_line import otel_duckdb
 from otel_duckdb.monitor import holders
 from otel_duckdb.monitor.holders import Holder
 
@@ -32,18 +34,12 @@ sys.stdin.read()
 @pytest.fixture
 def environment(tmp_path):
     (tmp_path / "runtime").mkdir(mode=0o700)
-    return {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path / "runtime")}
+    return {"XDG_RUNTIME_DIR": str(tmp_path / "runtime")}
 
 
 @pytest.fixture
 def otel(environment, tmp_path):
-    def run(*arguments):
-        command = [sys.executable, "-m", "otel_duckdb.cli", "status", *arguments]
-        return subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
-
-    return run
+    return functools.partial(otel_duckdb, "status", folder=tmp_path, environment=environment)
 
 
 @pytest.fixture
@@ -54,7 +50,7 @@ def program(environment, tmp_path):
     def start(*words):
         command = [sys.executable, "-c", PROGRAM, *words]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        process = subprocess.Popen(command, env=environment, cwd=tmp_path, text=True, **pipes)
+        process = subprocess.Popen(command, env={**os.environ, **environment}, cwd=tmp_path, text=True, **pipes)
         started.append(process)
         assert process.stdout.readline() == "ready\n"
         return process
