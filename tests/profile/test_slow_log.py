@@ -178,7 +178,7 @@ def test_a_slow_relation_tells_its_caller_whatever_runs_it(con, telemetry, how):
 def test_a_relation_whose_rows_are_slow_to_hand_over_tells_its_caller(con, telemetry, how):
     relation = con.sql("SELECT range AS a, 'row ' || range AS b FROM range(400_000)")
     took = min(timeit.repeat(getattr(relation, how), number=1, repeat=3)) * 1000
-    telemetry.instrument(slow_threshold_ms=took / 2)
+    telemetry.instrument(slow_threshold_ms=took / 4)
     getattr(relation, how)()
     assert telemetry.span().attributes["code.file.path"] == __file__
 
