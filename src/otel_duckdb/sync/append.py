@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import duckdb
@@ -12,12 +13,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from otel_duckdb.sync.background import in_background
 from otel_duckdb.sync.errors import SyncError
+from otel_duckdb.sync.idle import LARGE_ROWS, IdleQuery
 from otel_duckdb.sync.journal import write
 from otel_duckdb.sync.ownership import check_holdings
 from otel_duckdb.sync.payload import Payload, pack
 from otel_duckdb.sync.schema import BATCH_COLUMN, SOURCE_COLUMN, added, describe
 from otel_duckdb.sync.sender import deliver, token_of
-from otel_duckdb.sync.source import NONE_PENDING, Reading, Source, changing
+from otel_duckdb.sync.source import NONE_PENDING, Reading, Source, changing, unmoved
 from otel_duckdb.sync.state import Pending, Position, State, now
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from otel_duckdb.sync.signals import SyncSpan
 
 _BATCHES_BEFORE_DELETION: Final = 8
-_QUIET_SECONDS: Final = 30.0
 _propagator: Final = TraceContextTextMapPropagator()
 
 
@@ -61,6 +62,7 @@ class AppendPass:
         self._journal = context.journal
         self._sender = context.sender
         self._cursor, self._reading_cursor = context.cursor, context.reading_cursor
+        self._before: State
 
     def run(self, state: State, span: SyncSpan, prepare: bool) -> State:
         """Send all rows that are there; `prepare` checks the target table first.
@@ -68,6 +70,7 @@ class AppendPass:
         Raises:
             SyncError: it cannot go on; what was acknowledged is in the journal.
         """
+        self._before = state
         try:
             state = self._send(state, span, prepare)
         except BaseException:
@@ -75,6 +78,14 @@ class AppendPass:
                 self._room(self._journal.load(state.name) or state, drop=True)
             raise
         return self._room(state, drop=False)
+
+    def idle_query(self, state: State) -> IdleQuery | None:
+        """What shows that the table is as a pass left it that had nothing to do; None where it is large."""
+        if state.position.kept > LARGE_ROWS:
+            return None
+        stored = 0 if self._context.options.expires else state.acknowledged_rows
+        query = self._source(state).counting(state.position)
+        return IdleQuery(self._schema, query, partial(unmoved, state.position), stored)
 
     def _send(self, state: State, span: SyncSpan, prepare: bool) -> State:
         if not self._sender.call(f"table {state.name!r}", self._sender.clickhouse.has_times, span):
@@ -142,17 +153,14 @@ class AppendPass:
             if deletes:
                 state = self._delete(state)
                 batch = None if last else _next_batch(source, state)
-        return self._rest(state, begin if batch is None else state.caught_up, changed=batches > 0)
+        return self._rest(state, begin if batch is None else state.caught_up)
 
-    def _rest(self, state: State, caught_up: str | None, *, changed: bool) -> State:
-        """End a pass; the journal is not written for each pass that had nothing to do."""
-        before = state
+    def _rest(self, state: State, caught_up: str | None) -> State:
+        """End a pass."""
         if self._context.options.delete:
             state = self._delete(state)
         state = replace(state, caught_up=caught_up, failing_since=None, failure=None)
-        quiet = state.behind_since - before.behind_since <= _QUIET_SECONDS and before.caught_up is not None
-        if changed or state.failure != before.failure or not quiet:
-            self._journal.store(state)
+        self._journal.settle((self._before, state))
         return state
 
     def _try_send(

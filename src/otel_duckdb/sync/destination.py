@@ -14,20 +14,21 @@ from otel_duckdb.sync.shape import (
     Shape,
     check_plain,
     check_replacing,
-    column_of,
     engine_of,
+    read_columns,
+    read_shapes,
     remembers,
 )
-from otel_duckdb.sync.types import backticked
+from otel_duckdb.sync.types import backticked, literal
 
 if TYPE_CHECKING:
     from otel_duckdb.sync.config import Table
+    from otel_duckdb.sync.inventory import Seen
     from otel_duckdb.sync.schema import Schema
     from otel_duckdb.sync.target import Clickhouse
 
 _TIMES: Final = {"enable_time_time64_type": 1}
 _TRIAL: Final = "otel_duckdb_trial"
-_COLUMNS: Final = "name, type, default_kind, is_in_partition_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,11 @@ class Holding:
 class Destination:
     """The target table of one buffer table."""
 
-    def __init__(self, clickhouse: Clickhouse, options: Table) -> None:
-        """Tell where the rows of a table go."""
+    def __init__(self, clickhouse: Clickhouse, options: Table, seen: Seen | None = None) -> None:
+        """Tell where the rows of a table go, and what the target table was a moment ago, where that is known."""
         self._clickhouse = clickhouse
         self._options = options
+        self._seen = seen
         self.name = options.target_name
         self.full = clickhouse.table(self.name)
         self._cluster = f" ON CLUSTER {backticked(clickhouse.cluster)}" if clickhouse.cluster else ""
@@ -57,8 +59,10 @@ class Destination:
         Raises:
             TargetError: it is gone, is no table that keeps rows exactly once, or has a column of another type.
         """
-        statements = self.plan(schema, acknowledged)
+        statements = self._plan(schema, acknowledged, self._seen.shape() if self._seen else self.shape())
         made: list[str] = []
+        if statements and self._seen is not None:
+            self._seen.changed()
         try:
             for statement in statements:
                 self._clickhouse.command(statement, _TIMES)
@@ -76,7 +80,7 @@ class Destination:
             self._clickhouse.command(f"DROP TABLE {self.full}{self._cluster} SYNC")
         if any(one.startswith("CREATE DATABASE") for one in made):
             database = self._clickhouse.database
-            if not self._clickhouse.rows(f"SELECT 1 FROM system.tables WHERE database = {_text(database)} LIMIT 1"):
+            if not self._clickhouse.rows(f"SELECT 1 FROM system.tables WHERE database = {literal(database)} LIMIT 1"):
                 self._clickhouse.command(f"DROP DATABASE {backticked(database)}{self._cluster}")
 
     def plan(self, schema: Schema, acknowledged: int) -> list[str]:
@@ -85,8 +89,10 @@ class Destination:
         Raises:
             TargetError: as prepare() does.
         """
+        return self._plan(schema, acknowledged, self.shape())
+
+    def _plan(self, schema: Schema, acknowledged: int, shape: Shape | None) -> list[str]:
         wanted = self._wanted(schema)
-        shape = self.shape()
         if shape is None and acknowledged:
             raise TargetChangedError(
                 f"table {schema.table!r}: its target {self.full} is gone, though {acknowledged} rows of it were "
@@ -94,7 +100,7 @@ class Destination:
                 f"{schema.table}`"
             )
         if shape is None:
-            database = _text(self._clickhouse.database)
+            database = literal(self._clickhouse.database)
             known = self._clickhouse.rows(f"SELECT 1 FROM system.databases WHERE name = {database}")
             return self.creation(schema)[1 if known else 0 :]
         shape.check(schema, wanted, self._own_columns(), keyed=bool(self._options.key))
@@ -145,8 +151,7 @@ class Destination:
             session.command(f"CREATE TEMPORARY TABLE {trial} {definition}", _TIMES)
             try:
                 if self._options.key:
-                    found = session.rows(f"SELECT {_COLUMNS} FROM system.columns WHERE table = {_text(_TRIAL)}")
-                    columns = {column: column_of(*rest) for column, *rest in found}
+                    columns = read_columns(session, f"table = {literal(_TRIAL)}").get(_TRIAL, {})
                     Shape(self.full, plain, "", "", columns).check_partitions(schema)
             finally:
                 session.command(f"DROP TEMPORARY TABLE {trial}")
@@ -182,17 +187,7 @@ class Destination:
 
     def shape(self) -> Shape | None:
         """The target table as it is, None where there is none."""
-        database, name = _text(self._clickhouse.database), _text(self.name)
-        found = self._clickhouse.rows(
-            f"SELECT engine, engine_full, sorting_key FROM system.tables WHERE database = {database} AND name = {name}"
-        )
-        if not found:
-            return None
-        columns = self._clickhouse.rows(
-            f"SELECT {_COLUMNS} FROM system.columns WHERE database = {database} AND table = {name}"
-        )
-        engine, engine_full, sorting_key = map(str, found[0])
-        return Shape(self.full, engine, engine_full, sorting_key, {name: column_of(*rest) for name, *rest in columns})
+        return read_shapes(self._clickhouse, [self.name])[self.name]
 
     def _total(self) -> int:
         return int(self._clickhouse.rows(f"SELECT count() FROM {self.full}")[0][0])
@@ -222,7 +217,3 @@ class Destination:
         else:
             check_plain(self.full, engine_of(engine)[0])
         return engine
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -12,7 +12,7 @@ import duckdb
 
 from otel_duckdb.sync.errors import JournalError, SyncBusyError, SyncConfigError, SyncError
 from otel_duckdb.sync.keys import HASH
-from otel_duckdb.sync.state import State
+from otel_duckdb.sync.state import State, seconds_of
 from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ _REMEDY: Final = (
     f"nothing was sent; restore the database, or, if what ClickHouse holds is known, DROP SCHEMA {SCHEMA} CASCADE "
     "and sync into an empty target"
 )
+_QUIET_SECONDS: Final = 30.0
+"""How long the journal may be behind with the moment at which a table was last caught up."""
 _held: set[str] = set()
 _held_lock: Final = make_reentrant_lock()
 
@@ -52,6 +54,8 @@ class Journal:
         """
         self._cursor = cursor
         self._lock = make_reentrant_lock()
+        self._targets: dict[str, str] | None = None
+        self._caught_up: dict[str, float] = {}
         with _held_lock:
             self.identity = _open(cursor)
             if self.identity in _held:
@@ -92,22 +96,49 @@ class Journal:
         with self._lock:
             return _rows(self._cursor, None)
 
-    def of_target(self, target: str) -> list[State]:
-        """The states of the tables that fill a target.
+    def others_of_target(self, target: str, name: str) -> list[State]:
+        """The states of the tables that fill a target, but for the table of that name.
 
         Raises:
             JournalError: one is damaged.
         """
-        query = f"SELECT name FROM {SCHEMA}.tables WHERE encode(json_extract_string(state, '$.target')) = encode($1)"
+        query = f"SELECT name, json_extract_string(state, '$.target') FROM {SCHEMA}.tables"
         with self._lock:
-            names = self._cursor.execute(query, [target]).fetchall()
-            return [state for (name,) in names for state in _rows(self._cursor, name)]
+            if self._targets is None:
+                self._targets = dict(self._cursor.execute(query).fetchall())
+            others = [one for one, its in self._targets.items() if its == target and one.lower() != name.lower()]
+            return [state for other in others for state in _rows(self._cursor, other)]
 
     def store(self, *states: State) -> None:
         """Make states durable, all or none."""
         with self._changing():
             for state in states:
                 write(self._cursor, state)
+        self._know(*states)
+
+    def settle(self, *passes: tuple[State, State]) -> None:
+        """Make durable what passes changed, each given by its table's state before and after it.
+
+        Where nothing but the moment at which a table was caught up is another, it is written now and then.
+        """
+        due = [after for before, after in passes if self._is_due(before, after)]
+        if due:
+            self.store(*due)
+
+    def _is_due(self, before: State, after: State) -> bool:
+        if before.caught_up is None or after.caught_up is None or replace(after, caught_up=before.caught_up) != before:
+            return True
+        written = self._caught_up.get(after.name, seconds_of(before.caught_up))
+        return seconds_of(after.caught_up) - written > _QUIET_SECONDS
+
+    def _know(self, *states: State) -> None:
+        """Remember of written states what is asked often; no other writes this journal while it is held."""
+        with self._lock:
+            for state in states:
+                if state.caught_up is not None:
+                    self._caught_up[state.name] = seconds_of(state.caught_up)
+                if self._targets is not None:
+                    self._targets[state.name] = state.target
 
     def start_over(self, state: State, before: State, *, forget_keys: bool) -> None:
         """Replace a table's state by another; its keys are forgotten, or count as not arrived."""
@@ -118,6 +149,7 @@ class Journal:
                 self._cursor.execute(f"DROP TABLE IF EXISTS {keys}")
             elif keys.split(".")[1] in _tables(self._cursor):
                 self._cursor.execute(f"UPDATE {keys} SET {HASH} = NULL")
+        self._know(state)
 
     def rename(self, old: str, new: str) -> None:
         """Give a table's state to the name that the table has now.
@@ -138,6 +170,7 @@ class Journal:
                 )
             self._cursor.execute(f"DELETE FROM {SCHEMA}.tables WHERE {_NAME}", [old])
             write(self._cursor, replace(found[0], name=new))
+        self._targets = None
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

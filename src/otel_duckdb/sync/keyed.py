@@ -16,14 +16,15 @@ import pyarrow as pa
 from otel_duckdb.sync.arrow import TooLargeError, record_batches
 from otel_duckdb.sync.errors import DuplicateKeyError
 from otel_duckdb.sync.guards import check
+from otel_duckdb.sync.idle import LARGE_KEYED_ROWS, IdleQuery
 from otel_duckdb.sync.journal import keys_table
-from otel_duckdb.sync.keys import HASH, ROW, VERSION, Keys
+from otel_duckdb.sync.keys import HASH, ROW, VERSION, Keys, unchanged
 from otel_duckdb.sync.ownership import check_holdings, refuse_missing
 from otel_duckdb.sync.payload import nulls_like, pack
 from otel_duckdb.sync.schema import DELETED_COLUMN, SOURCE_COLUMN, VERSION_COLUMN, added, refuse_keys
 from otel_duckdb.sync.sender import token_of
 from otel_duckdb.sync.source import changing
-from otel_duckdb.sync.state import now, seconds_of
+from otel_duckdb.sync.state import now
 from otel_duckdb.sync.types import quoted
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 _BATCH: Final = "otel_duckdb_batch"
 _RECORD_BATCH_ROWS: Final = 8192
-_QUIET_SECONDS: Final = 30.0
 
 
 class KeyedPass:
@@ -49,6 +49,7 @@ class KeyedPass:
         self._journal = context.journal
         self._sender = context.sender
         self._cursor, self._reading_cursor = context.cursor, context.reading_cursor
+        self._remembered = self._arrived = 0
         refuse_keys(self._schema)
 
     def run(self, state: State, span: SyncSpan, prepare: bool) -> State:
@@ -68,21 +69,23 @@ class KeyedPass:
         if added(self._schema, state.columns):
             prepare = True
             state = replace(state, columns=self._schema.signature)
-        arrived, differs = self._compared(keys)
-        if prepare or self._context.target_lacks(arrived, span):
+        found = self._one(keys.comparison)
+        self._remembered, self._arrived, _, _ = found
+        if prepare or self._context.target_lacks(self._arrived, span):
             state = self._prepare(state, keys, span)
-        if differs:
+        if not unchanged(found):
             state = self._send_all(state, keys, span)
         if not self._sender.stopping.is_set():
             state = replace(state, caught_up=begin, failing_since=None, failure=None)
-        return self._rest(before, state)
-
-    def _rest(self, before: State, state: State) -> State:
-        """End a pass; one that had nothing to do writes the journal now and then."""
-        idle = replace(state, caught_up=before.caught_up) == before and before.caught_up is not None
-        if not idle or seconds_of(state.caught_up or "") - seconds_of(before.caught_up or "") > _QUIET_SECONDS:
-            self._journal.store(state)
+        self._journal.settle((before, state))
         return state
+
+    def idle_query(self, state: State) -> IdleQuery | None:
+        """What shows that the table is as a pass left it that had nothing to do; None where it is large."""
+        if self._remembered > LARGE_KEYED_ROWS:
+            return None
+        stored = 0 if self._context.options.expires else self._arrived
+        return IdleQuery(self._schema, self._keys(state).comparison, unchanged, stored)
 
     def _keys(self, state: State) -> Keys:
         return Keys(keys_table(state), self._schema)
@@ -113,18 +116,6 @@ class KeyedPass:
 
         last = self._sender.call(f"table {state.name!r}", prepare, span)
         return replace(state, sequence=max(state.sequence, last))
-
-    def _compared(self, keys: Keys) -> tuple[int, bool]:
-        """How many rows are known to have arrived, and whether any row differs from what was sent, or is gone since.
-
-        Where none does, and there are more rows than keys, rows share a key, each as it was sent.
-        """
-        arrived, *differs = self._one(
-            f"SELECT (SELECT count({HASH}) FROM {keys.table}), EXISTS (SELECT 1 {keys.differing}), "
-            f"EXISTS (SELECT 1 {keys.gone}), "
-            f"(SELECT count(*) FROM {self._schema.reference}) > (SELECT count(*) FROM {keys.table})"
-        )
-        return int(arrived), any(differs)
 
     def _refuse_duplicates(self, keys: Keys) -> None:
         """Refuse rows that share a key: they would replace each other for ever."""

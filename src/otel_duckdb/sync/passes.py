@@ -15,9 +15,9 @@ from otel_duckdb.sync.append import AppendPass, TableAlteredError
 from otel_duckdb.sync.context import PassContext
 from otel_duckdb.sync.destination import Destination
 from otel_duckdb.sync.errors import SyncError, TargetUnavailableError
+from otel_duckdb.sync.inventory import Seen
 from otel_duckdb.sync.keyed import KeyedPass
 from otel_duckdb.sync.messages import safe_words
-from otel_duckdb.sync.names import Location, find, tables
 from otel_duckdb.sync.ownership import refuse_change, refuse_other_states
 from otel_duckdb.sync.schema import Schema, read_schema
 from otel_duckdb.sync.sender import Sender
@@ -27,12 +27,16 @@ from otel_duckdb.telemetry.locks import make_lock
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from duckdb import DuckDBPyConnection
 
+    from otel_duckdb.sync.catalog import Catalog
     from otel_duckdb.sync.config import Config, Table
+    from otel_duckdb.sync.idle import IdleQuery, IdleTables
     from otel_duckdb.sync.inventory import Inventory
     from otel_duckdb.sync.journal import Journal
+    from otel_duckdb.sync.names import Location
     from otel_duckdb.sync.pools import Pools
     from otel_duckdb.sync.signals import SyncSignals, SyncSpan, TableSignals
     from otel_duckdb.sync.target import Clickhouse
@@ -59,6 +63,8 @@ class Shared:
     journal: Journal
     pools: Pools
     inventory: Inventory
+    catalog: Catalog
+    idle_tables: IdleTables
     signals: SyncSignals
     stopping: threading.Event
     progress: Callable[[str, int], None]
@@ -82,6 +88,8 @@ class TableWorker:
         self._signals: TableSignals = shared.signals.table(options.name, shared.database)
         self._location: Location | None = None
         self._prepared = False
+        self.idle_query: IdleQuery | None = None
+        """What shows that there is nothing to do; None where only a pass can tell."""
 
     @property
     def signals(self) -> TableSignals:
@@ -90,15 +98,43 @@ class TableWorker:
 
     def forget(self) -> None:
         """Let the next pass look at everything anew."""
-        self._prepared, self._state, self._location = False, None, None
+        self._prepared, self._state, self._location, self.idle_query = False, None, None, None
 
-    def run(self, begun: float) -> TableReport:
-        """Do one pass of a run of all tables that began at `begun`; nothing is done once it is to stop."""
-        with self.lock, self._shared.pools.working() as (cursor, reading_cursor, clickhouse):
+    @property
+    def target_name(self) -> str:
+        """The table's name in the target."""
+        return self.options.target_name
+
+    def run(self, begun: float, *, looked: bool = False) -> TableReport:
+        """Do one pass of a run of all tables that began at `begun`; nothing is done once it is to stop.
+
+        `looked` says that somebody looked just now whether there is anything to do.
+        """
+        with self.lock:
             if self._shared.stopping.is_set():
                 return TableReport(self.options.name, 0)
-            self.report = self._run(cursor, reading_cursor, clickhouse, begun)
-            return self.report
+            if not looked and self._shared.idle_tables.rests(self, begun):
+                return TableReport(self.options.name, 0)
+            with self._shared.pools.working() as (cursor, reading_cursor, clickhouse):
+                if self._shared.stopping.is_set():
+                    return TableReport(self.options.name, 0)
+                self.report = self._run(cursor, reading_cursor, clickhouse, begun)
+                return self.report
+
+    def idle_states(self, moment: str) -> tuple[State, State]:
+        """The state as the last pass left it, and as one leaves it that had nothing to do at a moment of now()."""
+        if self._state is None:
+            raise AssertionError("a table without a state is not idle")
+        return self._state, replace(self._state, caught_up=moment)
+
+    def rest(self, state: State, begun: float) -> None:
+        """Take it that a pass began at a moment of time.monotonic(), had nothing to do, and left a state."""
+        with self._span():
+            self._state, self.none_waited = state, begun
+            self.report = TableReport(self.options.name, 0)
+
+    def _span(self) -> AbstractContextManager[SyncSpan]:
+        return self._signals.span(**{contract.SYNC_TARGET: self.options.target_name})
 
     def _run(
         self, cursor: DuckDBPyConnection, reading_cursor: DuckDBPyConnection, clickhouse: Clickhouse, begun: float
@@ -108,8 +144,8 @@ class TableWorker:
         name = self.options.name
         for attempt in range(_RESTARTS):
             try:
-                with self._signals.span(**{contract.SYNC_TARGET: self.options.target_name}) as span:
-                    location = self.locate(cursor)
+                with self._span() as span:
+                    location = self.locate(cursor, begun)
                     name = location.journal_name
                     state = self._state or self._shared.journal.load(name)
                     before = before if before is not None else state.acknowledged_rows if state else 0
@@ -124,17 +160,17 @@ class TableWorker:
                 )
                 if not again or attempt + 1 == _RESTARTS:
                     return self._failed(name, before or 0, error)
+                begun = time.monotonic()  # what was seen before is no longer so
         raise AssertionError("a pass is begun anew a few times only")
 
-    def locate(self, cursor: DuckDBPyConnection) -> Location:
-        """Where the table is.
+    def locate(self, cursor: DuckDBPyConnection, not_before: float | None = None) -> Location:
+        """Where the table is, or was at a moment of time.monotonic() that is not before `not_before`.
 
         Raises:
             SyncConfigError: it is nowhere, or in another database.
         """
         if self._location is None:
-            journalled = self._shared.journal.names()
-            self._location = find(tables(cursor), self.options.name, self._shared.database, journalled)
+            self._location = self._shared.catalog.find(cursor, self.options.name, not_before)
         return self._location
 
     def _work(
@@ -152,6 +188,7 @@ class TableWorker:
         schema_for = partial(read_schema, cursors[0], location, options.key or options.order_by)
         schema = schema_for(times=True)
         state = self._known(location, schema, state)
+        seen = Seen(shared.inventory, clickhouse, options.target_name, begun)
         context = PassContext(
             options,
             shared.config.batch,
@@ -159,14 +196,17 @@ class TableWorker:
             partial(schema_for, times=False),
             shared.journal,
             sender,
-            Destination(clickhouse, options),
-            partial(shared.inventory.rows, clickhouse, options.target_name, begun),
+            Destination(clickhouse, options, seen),
+            seen.rows,
             partial(self._tell_progress, options.name),
             *cursors,
         )
         one = KeyedPass(context) if options.key else AppendPass(context)
-        state = one.run(state, span, prepare=not self._prepared)
+        before, state = state, one.run(state, span, prepare=not self._prepared)
         self._prepared, self._state = True, state
+        idle = replace(state, caught_up=before.caught_up) == before and not shared.stopping.is_set()
+        plain = '"' not in "".join(location)  # DuckDB 1.4 cannot describe others by their full name
+        self.idle_query = one.idle_query(state) if idle and plain else None
         return state
 
     def _known(self, location: Location, schema: Schema, state: State | None) -> State:
@@ -175,14 +215,14 @@ class TableWorker:
         target = f"{self._shared.config.target.database}.{options.target_name}"
         if state is None:
             key = schema.sorting if options.key else ()
-            refuse_other_states(journal.of_target(target), location.journal_name, target)
+            refuse_other_states(journal.others_of_target(target, location.journal_name), location.journal_name, target)
             state = State.fresh(location.journal_name, target, key, schema.signature)
             journal.store(state)
         elif not state.begun_sending and _differs(state, target, schema, self.options):
             state = self._begun_anew(state, target, schema)
         refuse_change(state, options, target)
         if not self._prepared:
-            refuse_other_states(journal.of_target(target), state.name, target)
+            refuse_other_states(journal.others_of_target(target, state.name), state.name, target)
         return state
 
     def _begun_anew(self, state: State, target: str, schema: Schema) -> State:

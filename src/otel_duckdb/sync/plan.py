@@ -14,7 +14,7 @@ from otel_duckdb.sync.destination import Destination
 from otel_duckdb.sync.errors import SyncError
 from otel_duckdb.sync.journal import read_states
 from otel_duckdb.sync.messages import cause
-from otel_duckdb.sync.names import find, tables
+from otel_duckdb.sync.names import tables
 from otel_duckdb.sync.ownership import refuse_change, refuse_other_states
 from otel_duckdb.sync.retry import transient
 from otel_duckdb.sync.schema import read_schema, refuse_keys
@@ -73,7 +73,7 @@ def _one(connection: DuckDBPyConnection, clickhouse: Clickhouse, table: Table, c
         (found,) = status(connection, [table])
         states = {state.name.lower(): state for state in read_states(connection)}
         ((database,),) = connection.execute("SELECT current_database()").fetchall()
-        location = find(tables(connection), table.name, database, [state.name for state in states.values()])
+        location = tables(connection).find(table.name, database, [state.name for state in states.values()])
         state = states.get(location.journal_name.lower())
         target = f"{config.target.database}.{table.target_name}"
         if state is not None and state.begun_sending:

@@ -18,8 +18,10 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from otel_duckdb.sync import operations
 from otel_duckdb.sync.background import in_background
 from otel_duckdb.sync.buffer import bound, connect, identify
+from otel_duckdb.sync.catalog import Catalog
 from otel_duckdb.sync.config import Config, Limits, Retry, Table, Target
 from otel_duckdb.sync.errors import SyncConfigError, SyncError
+from otel_duckdb.sync.idle import IdleTables
 from otel_duckdb.sync.inventory import FRESH_SECONDS, Inventory
 from otel_duckdb.sync.journal import Journal
 from otel_duckdb.sync.observing import Observer
@@ -104,13 +106,15 @@ class Sync:
             self._journal = Journal(self._pools.cursors.take())
         self._stopping = make_event()
         self._closed = False
-        targets = [table.target_name for table in config.tables]
+        inventory = Inventory(config.target.database, [table.target_name for table in config.tables])
         self._shared = Shared(
             config,
             name,
             self._journal,
             self._pools,
-            Inventory(config.target.database, targets),
+            inventory,
+            Catalog(name, self._journal),
+            IdleTables(self._journal, self._pools, inventory),
             signals or default_signals(),
             self._stopping,
             self._tell_progress,
@@ -163,21 +167,37 @@ class Sync:
         self._refuse_closed()
         if not self._threads:
             self._stopping.clear()
-        waiting: SimpleQueue[TableWorker] = SimpleQueue()
-        for worker in self._workers:
-            waiting.put(worker)
-        begun, number = monotonic(), min(self.config.parallel_tables, len(self._workers))
+        begun = monotonic()
         with suppress_instrumentation():
-            passes = [in_background(self._work_off, waiting, begun) for _ in range(number)]
-        try:
-            done = [one.result() for one in passes]
-        except BaseException:  # Ctrl-C, for one: the passes end after the batch they are at
-            self._stop_passes()
-            for one in passes:
-                one.exception()
-            raise
-        reports = {name: report for some in done for name, report in some.items()}
+            passes = [in_background(self._rest_idle, begun)]
+            try:
+                reports = dict(passes[0].result())
+                waiting: SimpleQueue[TableWorker] = SimpleQueue()
+                for worker in self._workers:
+                    if worker.options.name not in reports:
+                        waiting.put(worker)
+                number = min(self.config.parallel_tables, waiting.qsize())
+                passes += [in_background(self._work_off, waiting, begun) for _ in range(number)]
+                for one in passes:
+                    reports |= one.result()
+            except BaseException:  # Ctrl-C, for one: the passes end after the batch they are at
+                self._stop_passes()
+                for one in passes:
+                    one.exception()
+                raise
         return [reports[worker.options.name] for worker in self._workers]
+
+    def _rest_idle(self, begun: float) -> dict[str, TableReport]:
+        """Look at all idle tables together; the reports of those that have nothing to do."""
+        if self._stopping.is_set():
+            return {}
+        held = [worker for worker in self._workers if worker.lock.acquire(blocking=False)]
+        try:
+            idle = self._shared.idle_tables.resting(held, begun)
+            return {worker.options.name: TableReport(worker.options.name, 0) for worker in idle}
+        finally:
+            for worker in held:
+                worker.lock.release()
 
     def _work_off(self, waiting: SimpleQueue[TableWorker], begun: float) -> dict[str, TableReport]:
         done: dict[str, TableReport] = {}
@@ -186,7 +206,7 @@ class Sync:
                 worker = waiting.get_nowait()
             except Empty:
                 return done
-            done[worker.options.name] = self._pass(worker, begun)
+            done[worker.options.name] = self._pass(worker, begun, looked=True)
 
     def start(self, interval: float = 5.0) -> None:
         """Run in threads, until stop(); each table by itself, with a pause of `interval` seconds after each pass.
@@ -332,10 +352,10 @@ class Sync:
                 _logger.exception("a pass of the sync failed; the next one follows in %s s", interval)
             pause.rest(interval)
 
-    def _pass(self, worker: TableWorker, begun: float) -> TableReport:
+    def _pass(self, worker: TableWorker, begun: float, *, looked: bool = False) -> TableReport:
         self._passing.now = True
         try:
-            return worker.run(begun)
+            return worker.run(begun, looked=looked)
         finally:
             self._passing.now = False
 

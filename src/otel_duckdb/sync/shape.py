@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.sync.errors import TargetError
 from otel_duckdb.sync.schema import DELETED_COLUMN, VERSION_COLUMN
+from otel_duckdb.sync.types import literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from otel_duckdb.sync.schema import Schema
+    from otel_duckdb.sync.target import Clickhouse
 
 DEDUPLICATION_WINDOW: Final = 10_000
 """Inserts whose tokens a table without replication remembers."""
@@ -198,6 +202,24 @@ def _bare(kind: str) -> str:
     return re.sub(r"LowCardinality|[()`\\\s]", "", kind)
 
 
-def column_of(type_: str, default_kind: str, partitions: Any) -> TargetColumn:
-    """A column, as system.columns tells it."""
-    return TargetColumn(type_, default_kind not in ("", "DEFAULT"), bool(partitions))
+def read_shapes(clickhouse: Clickhouse, names: Sequence[str]) -> dict[str, Shape | None]:
+    """Tables of the target's database as they are, None for one that is not there; raises what `clickhouse` does."""
+    shapes: dict[str, Shape | None] = dict.fromkeys(names)
+    database, wanted = f"database = {literal(clickhouse.database)}", ", ".join(map(literal, names))
+    found = clickhouse.rows(
+        f"SELECT name, engine, engine_full, sorting_key FROM system.tables WHERE {database} AND name IN ({wanted})"
+    )
+    columns = read_columns(clickhouse, f"{database} AND table IN ({wanted})") if found else {}
+    for name, engine, engine_full, sorting_key in found:
+        shapes[name] = Shape(clickhouse.table(name), engine, engine_full, sorting_key, columns.get(name, {}))
+    return shapes
+
+
+def read_columns(clickhouse: Clickhouse, where: str) -> dict[str, dict[str, TargetColumn]]:
+    """The columns of tables, by table and name."""
+    columns: dict[str, dict[str, TargetColumn]] = {}
+    query = f"SELECT table, name, type, default_kind, is_in_partition_key FROM system.columns WHERE {where}"
+    for table, name, kind, default_kind, partitions in clickhouse.rows(query):
+        computed = default_kind not in ("", "DEFAULT")
+        columns.setdefault(table, {})[name] = TargetColumn(kind, computed, bool(partitions))
+    return columns

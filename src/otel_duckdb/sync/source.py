@@ -25,7 +25,7 @@ from otel_duckdb.sync.journal import rollback, write
 from otel_duckdb.sync.state import MODULUS, Position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
@@ -87,6 +87,13 @@ def changing(cursor: DuckDBPyConnection, state: State) -> Iterator[None]:
         raise
 
 
+def unmoved(position: Position, found: Sequence[int | None]) -> bool:
+    """Whether no row follows a position, and its anchor holds, by what Source.counting() found."""
+    rows, last, anchor_rows, anchor_hash = found
+    holds = (anchor_rows, int(anchor_hash or 0) % MODULUS) == (position.anchor_rows, position.anchor_hash)
+    return holds and (rows, last) == (position.kept, position.row)
+
+
 class Source:
     """One append-only table, read through a cursor of its own."""
 
@@ -100,16 +107,17 @@ class Source:
 
     def pending_rows(self, position: Position) -> int:
         """How many rows follow a position; NONE_PENDING where none do, and its anchor holds as it is."""
-        rows, last, anchor_rows, anchor_hash = self._one(
+        found = self._one(self.counting(position))
+        return NONE_PENDING if unmoved(position, found) else max(0, int(found[0]) - position.kept)
+
+    def counting(self, position: Position) -> str:
+        """A query of one row for unmoved(): the rows of the table, the last row id, and the anchor's rows and hash."""
+        return (
             f"SELECT whole.rows, whole.last, anchor.rows, anchor.hash "
             f"FROM (SELECT count(*) AS rows, coalesce(max(rowid), -1) AS last FROM {self.schema.reference}) AS whole, "
             f"(SELECT count(*) AS rows, sum({self.schema.row_hash}) AS hash FROM {self._rows} "
             f"WHERE rowid >= {position.anchor_row:d} AND rowid <= {position.row:d}) AS anchor"
         )
-        holds = (anchor_rows, int(anchor_hash or 0) % MODULUS) == (position.anchor_rows, position.anchor_hash)
-        if holds and (rows, last) == (position.kept, position.row):
-            return NONE_PENDING
-        return max(0, int(rows) - position.kept)
 
     def verify(self, position: Position) -> Position:
         """The position with its row id as it is now, which it stays to the end of a `changing` transaction.

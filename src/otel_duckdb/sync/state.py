@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +127,7 @@ class State:
 
     def dump(self) -> tuple[str, str]:
         """The state as JSON, and its checksum, which shows whether it was damaged."""
-        text = json.dumps(_with_marks(asdict(self)), sort_keys=True)
+        text = json.dumps(_document(self), sort_keys=True)
         return text, checksum(text)
 
     @classmethod
@@ -145,11 +145,13 @@ class State:
             raise JournalError(f"a row of the journal is of another version, or forged: {error}") from None
 
 
-def _with_marks(values: dict[str, Any]) -> dict[str, Any]:
-    """The names that positions have in the journal's JSON."""
-    values["mark"] = values.pop("position")
-    if values["pending"] is not None:
-        values["pending"]["mark"] = values["pending"].pop("position")
+def _document(one: State | Pending | Position) -> dict[str, Any]:
+    """The fields as the journal's JSON has them, where a position is a mark."""
+    values: dict[str, Any] = {}
+    for field in fields(one):
+        value = getattr(one, field.name)
+        name = "mark" if field.name == "position" else field.name
+        values[name] = _document(value) if isinstance(value, (Pending, Position)) else value
     return values
 
 

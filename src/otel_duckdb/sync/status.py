@@ -12,7 +12,7 @@ from otel_duckdb.sync.errors import SyncConfigError, SyncError
 from otel_duckdb.sync.journal import keys_table, read_states
 from otel_duckdb.sync.keys import Keys
 from otel_duckdb.sync.messages import safe_words
-from otel_duckdb.sync.names import find, tables
+from otel_duckdb.sync.names import tables
 from otel_duckdb.sync.schema import read_schema
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from otel_duckdb.sync.config import Table
-    from otel_duckdb.sync.names import Location
+    from otel_duckdb.sync.names import Location, Tables
     from otel_duckdb.sync.state import State
 
 
@@ -72,11 +72,12 @@ def status(cursor: DuckDBPyConnection, options: Sequence[Table]) -> list[TableSt
 
 
 def _one(
-    cursor: DuckDBPyConnection, table: Table, found: Sequence[Location], database: str, states: dict[str, State]
+    cursor: DuckDBPyConnection, table: Table, found: Tables, database: str, states: dict[str, State]
 ) -> TableStatus:
     state = states.get(table.name.lower())
+    journalled = {one.name for one in states.values()}
     try:
-        location = find(found, table.name, database, [one.name for one in states.values()])
+        location = found.find(table.name, database, journalled)
         state = states.get(location.journal_name.lower())
         read_schema(cursor, location, table.key or table.order_by)  # it tells what cannot be synced
         total = _number(cursor, f"SELECT count(*) FROM {location.reference}")

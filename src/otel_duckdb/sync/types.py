@@ -124,6 +124,11 @@ def backticked(name: str) -> str:
     return "`" + name.translate(_ESCAPES) + "`"
 
 
+def literal(text: str) -> str:
+    """A text as ClickHouse's SQL writes it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def _array(kind: Any, times: bool) -> Kind:
     child = convert(kind.children[0][1], times)
     return Kind(f"{child.wire}[]", f"Array({child.nullable})", children=(child,), form=Form.LIST)
