@@ -77,6 +77,7 @@ def test_an_alert_fires_acts_is_told_and_ends(con, posted, tmp_path):
         assert eventually(lambda: posted)[0]["text"] == "DuckDB Alert: CRITICAL - DuckDBMemoryHigh"
         status = monitor.status()["summary"]
         assert status["status"] == "critical"
+        assert status["open_alerts"] == {"warning": 0, "critical": 1, "emergency": 0}
         assert status["reasons"][0].startswith("shop: what DuckDB cannot drop takes")
         con.execute("drop table held")
         (over,) = eventually(lambda: [one for one in monitor.alerts()["resolved"] if one["name"] == alert["name"]])
@@ -164,6 +165,9 @@ def test_a_forked_child_alerts_of_its_own(con):
         ({"alert_levels": {"DuckDBMemoryHigh": 7}}, "allowed is ALERT.LEVEL=NUMBER"),
         ({"notify": 7}, "notify is no list of addresses"),
         ({"notify": ["slack://x", 7]}, "notify is no list of addresses"),
+        ({"notify": "slack://x x://"}, "notify has the address x://, which names nobody to send to"),
+        ({"notify": "nonsense://secret"}, "notify has an address of nonsense://, and apprise knows no such service"),
+        ({"notify": ["slack://x", "secret"]}, "notify has an address, number 2, that begins with no service"),
         ({"audit_key": "x"}, "audit_file names none"),
         ({"alert_batch_seconds": 1e300}, "alert_batch_seconds is 1e\\+300; allowed is a number of seconds"),
         ({"alert_lasting_seconds": float("inf")}, "alert_lasting_seconds is inf; allowed"),

@@ -15,6 +15,7 @@ from otel_duckdb.monitor.alerts.alert import Alert
 from otel_duckdb.monitor.alerts.level import Level
 from otel_duckdb.monitor.alerts.log import AlertLog
 from otel_duckdb.monitor.alerts.rule import make_rules
+from otel_duckdb.monitor.notification import schemes
 from otel_duckdb.monitor.notification.notifier import Notifier
 from otel_duckdb.monitor.notification.senders import Apprise, Mail, Webhook, make_senders
 from otel_duckdb.settings import SettingError
@@ -326,6 +327,17 @@ def test_an_address_apprise_does_not_know_fails_without_being_shown(start):
     start(Apprise("nonsense://secret/token")).alerted(told, tell=True)
     eventually(lambda: told.notifications, within=30)
     assert told.notifications[0]["error"] == "apprise knows no address of this form: nonsense://…"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_service_that_apprise_knows_is_one_for_the_settings():
+    from apprise.manager_plugins import NotificationManager  # noqa: PLC0415 - it imports all of them
+
+    known = NotificationManager()
+    known.load_modules()
+    assert len(known.schemas()) > 100
+    assert [scheme for scheme in known.schemas() if schemes.fault((f"{scheme}://of/somebody",))] == []
 
 
 def test_the_guides_variables_make_the_senders():

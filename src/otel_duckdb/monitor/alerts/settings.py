@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otel_duckdb.monitor.notification.schemes import fault
 from otel_duckdb.settings import SettingError, boolean, filled, names, number, option, whole
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def _addresses(name: str, value: object) -> tuple[str, ...]:
     parts = value.split() if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise SettingError(f"{name} is no list of addresses; allowed are texts, in a list or with blanks between them")
-    return tuple(parts)
+    wrong = fault(addresses := tuple(parts))
+    if wrong:
+        raise SettingError(f"{name} {wrong}")
+    return addresses
 
 
 @dataclass(frozen=True)
