@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import ModuleType
+
+import pytest
 
 import otel_duckdb
 
@@ -21,9 +24,13 @@ def test_the_exported_names_are_exactly_these():
 
 
 def test_nothing_else_is_public():
-    public = {name for name in vars(otel_duckdb) if not name.startswith("_")}
-    submodules = {name for name in public if f"otel_duckdb.{name}" in sys.modules}
-    assert public - submodules == set(otel_duckdb.__all__)
+    for name in otel_duckdb.__all__:
+        getattr(otel_duckdb, name)
+    members = {name for name, value in vars(otel_duckdb).items() if not isinstance(value, ModuleType)}
+    assert {name for name in members if not name.startswith("_")} - {"annotations"} == set(otel_duckdb.__all__)
+    assert set(otel_duckdb.__all__) <= set(dir(otel_duckdb))
+    with pytest.raises(AttributeError, match="module 'otel_duckdb' has no attribute 'Nothing'"):
+        _ = otel_duckdb.Nothing
 
 
 def test_importing_the_package_loads_no_extra_and_not_duckdb_itself():

@@ -130,10 +130,11 @@ def test_cleaning_up_with_no_action_switched_on_says_how_to(program, otel):
 
 
 def test_the_outputs_fit_a_terminal_that_knows_ascii_only(releasing_program, otel):
-    for arguments in (["cleanup", "--dry-run"], ["report", "--format", "md"], ["report", "--format", "html"]):
-        done = otel(*arguments, of=releasing_program, encoding="ascii", NO_COLOR="1", COLUMNS="80")
-        assert done.returncode == 0, done.stderr
+    for arguments in ("status", "cleanup --dry-run", "report --format md", "report --format html"):
+        done = otel(*arguments.split(), of=releasing_program, encoding="ascii", NO_COLOR="1", COLUMNS="80")
+        assert done.returncode == 0 or arguments == "status", done.stderr
         assert done.stdout.isascii()
+        assert [line for line in done.stdout.splitlines() if line != line.rstrip()] == []
 
 
 def test_a_benchmark_is_measured_written_and_compared(otel, tmp_path):

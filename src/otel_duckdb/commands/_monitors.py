@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from otel_duckdb.commands._group import CommandError
 from otel_duckdb.monitor.client import MonitorError, ask
@@ -17,9 +15,6 @@ from otel_duckdb.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import OverflowMethod
-
-_WIDTH = 120
 _NONE = (
     "no monitor runs; start one in your program with OTEL_DUCKDB_MONITOR=true, or for a file with"
     " `otel-duckdb monitor FILE`"
@@ -68,16 +63,6 @@ def asked(monitor: Announcement, path: str, **query: Any) -> dict[str, Any]:
         return ask(monitor, path, **query)
     except MonitorError as error:
         raise CommandError(str(error)) from error
-
-
-def console() -> Console:
-    """The terminal, or a page of 120 columns where the output is none."""
-    return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
-
-
-def cut_off() -> OverflowMethod:
-    """How a text that is too long is cut: with an ellipsis, where the terminal knows that character."""
-    return "ellipsis" if console().encoding.startswith("utf") else "crop"
 
 
 def same_file(path: str | None, wanted: Path) -> bool:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import echo_json
-from otel_duckdb.commands._monitors import console
 from otel_duckdb.commands._sync_benchmark import LEFT_OUT, read_target, run_sync, with_target
 from otel_duckdb.monitor.benchmark import ROWS, TESTS, compare, machine, run_test
 from otel_duckdb.monitor.exports import write_privately

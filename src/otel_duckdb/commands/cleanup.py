@@ -8,8 +8,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import console, monitors, with_monitor
+from otel_duckdb.commands._monitors import monitors, with_monitor
 from otel_duckdb.monitor.client import MonitorError, act
 from otel_duckdb.monitor.figures import bytes_text, duration_text
 from otel_duckdb.text import printable

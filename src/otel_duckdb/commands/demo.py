@@ -9,8 +9,8 @@ from shutil import which
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
+from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json, missing_package
 from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
 from otel_duckdb.demo.program import run_instrumented
@@ -18,10 +18,9 @@ from otel_duckdb.demo.receiver import Receiver
 from otel_duckdb.demo.spans import SpanTree, draw_errors
 
 if TYPE_CHECKING:
-    from otel_duckdb.demo.telemetry import Telemetry
+    from rich.console import Console
 
-_WIDTH = 120
-"""Columns to draw in where the output is no terminal."""
+    from otel_duckdb.demo.telemetry import Telemetry
 
 
 @click.command(
@@ -50,7 +49,7 @@ def command(program: tuple[str, ...], as_json: bool, limit: int, width: int | No
     if as_json:
         echo_json(_as_json(telemetry))
     else:
-        _draw(program, telemetry, limit, Console(width=width or (None if sys.stdout.isatty() else _WIDTH)))
+        _draw(program, telemetry, limit, console(width=width, highlight=True))
     if code:
         raise CommandError(f"the program ended with exit code {code}")
     if not telemetry.spans:
@@ -79,16 +78,16 @@ def _as_json(telemetry: Telemetry) -> dict[str, object]:
     }
 
 
-def _draw(program: tuple[str, ...], telemetry: Telemetry, limit: int, console: Console) -> None:
+def _draw(program: tuple[str, ...], telemetry: Telemetry, limit: int, out: Console) -> None:
     if not telemetry.spans:
         return
-    console.print()
-    console.print(SpanTree(" ".join(program) or "a sample program", telemetry.spans, limit, telemetry.dropped_spans))
+    out.print()
+    out.print(SpanTree(" ".join(program) or "a sample program", telemetry.spans, limit, telemetry.dropped_spans))
     for table in (
         draw_errors(telemetry.spans),
         draw_latencies(list(telemetry.histograms.values())),
         draw_numbers(list(telemetry.numbers.values())),
     ):
         if table.row_count:
-            console.print()
-            console.print(table)
+            out.print()
+            out.print(table)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import console
 from otel_duckdb.commands._systemd import ServiceManager
 from otel_duckdb.commands.status import draw
 from otel_duckdb.telemetry.locks import make_event

@@ -10,8 +10,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import asked, console, monitors, one_monitor, with_monitor
+from otel_duckdb.commands._monitors import asked, monitors, one_monitor, with_monitor
 from otel_duckdb.monitor.discovery import running
 from otel_duckdb.monitor.figures import bytes_text, duration_text, shown_time
 from otel_duckdb.monitor.holders import holders

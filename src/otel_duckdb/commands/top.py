@@ -11,8 +11,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from otel_duckdb.commands._console import console, cut_off
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import asked, console, cut_off, one_monitor, with_monitor
+from otel_duckdb.commands._monitors import asked, one_monitor, with_monitor
 from otel_duckdb.monitor.figures import bytes_text, duration_text, shown_time
 from otel_duckdb.monitor.statements.statistics import SORTS
 from otel_duckdb.text import printable

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from otel_duckdb.monitor.api.access import KEY_HEADER
+from otel_duckdb.monitor.discovery import KEY_HEADER
 
 if TYPE_CHECKING:
     from otel_duckdb.monitor.discovery import Announcement

@@ -10,12 +10,16 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+KEY_HEADER: Final = "X-Monitoring-Key"
+"""The header of the key, or of the token that an announcement tells."""
 
 
 class FolderError(OSError):

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.monitor.api.answers import RefusalError, answer
 from otel_duckdb.monitor.api.clients import Clients, Rates
+from otel_duckdb.monitor.discovery import KEY_HEADER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_duckdb.monitor.api.sessions import Sessions
     from otel_duckdb.web.exchange import Request, Response
     from otel_duckdb.web.origins import Origins
 
-KEY_HEADER: Final = "X-Monitoring-Key"
 READING: Final = ("GET", "HEAD")
 EVENTS: Final = "/api/events"
 _REQUESTS: Final = 100
+_FOR_A_STREAM: Final = 50
+"""Requests more for each stream that the client reads: an open page asks 15 times a minute, and has a user."""
 _WRONG_KEYS: Final = 5
 
 
@@ -31,8 +35,12 @@ class Access:
     page of another site does not get here: its Host or its Sec-Fetch-Site is refused before. What acts must be sent as
     JSON, which such a page may not do, and its origin is looked at once more.
 
-    A client may ask a hundred times a minute, open a hundred streams, and show five wrong keys; the token's user is not
-    counted.
+    A client may ask a hundred times a minute, and fifty times more for each stream it reads; open a hundred streams,
+    and show five wrong keys. The token's user is not counted.
+
+    Attributes:
+        clients: Tells whose a request is.
+        streams_of: Tells how many streams a client reads at the moment.
     """
 
     def __init__(
@@ -47,6 +55,7 @@ class Access:
         self.clients = clients
         self._asked = Rates(_REQUESTS)
         self._streams = Rates(_REQUESTS)
+        self.streams_of: Callable[[str], int] = lambda _client: 0
         self._wrong = Rates(_WRONG_KEYS)
 
     def check(self, request: Request) -> None:
@@ -111,9 +120,10 @@ class Access:
 
     def _count(self, client: str, rates: Rates | None = None) -> None:
         rates = rates or self._asked
-        wait = rates.wait(client)
+        more = 0 if rates is self._streams else _FOR_A_STREAM * self.streams_of(client)
+        wait = rates.wait(client, more)
         if wait:
-            raise _too_many(f"more than {_REQUESTS} requests", wait)
+            raise _too_many(f"more than {_REQUESTS + more} requests", wait)
         rates.count(client)
 
     def check_page(self, request: Request) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.installation import version
 from otel_duckdb.monitor import page
-from otel_duckdb.monitor.api.access import KEY_HEADER, READING, Access
+from otel_duckdb.monitor.api.access import READING, Access
 from otel_duckdb.monitor.api.answers import RefusalError, answer
 from otel_duckdb.monitor.api.auditing import Auditing
 from otel_duckdb.monitor.api.clients import Clients
@@ -23,7 +23,7 @@ from otel_duckdb.monitor.api.live import Live
 from otel_duckdb.monitor.api.openapi import description
 from otel_duckdb.monitor.api.routes import Routes
 from otel_duckdb.monitor.api.sessions import Sessions
-from otel_duckdb.monitor.discovery import Announced, Announcement
+from otel_duckdb.monitor.discovery import KEY_HEADER, Announced, Announcement
 from otel_duckdb.text import printable
 from otel_duckdb.web.exchange import Limits, Response, Slow, Stream
 from otel_duckdb.web.hosts import Hosts, is_loopback
@@ -93,6 +93,7 @@ class ApiServer:
             refuse=self._refused,
             certificates=certificates,
         )
+        self._access.streams_of = self._server.streams_of
         self._live = Live(monitor, self._server.broadcast)
         self._routes = Routes(monitor, self._live)
         asked = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - it is compared
@@ -142,7 +143,8 @@ class ApiServer:
             make = found.make
             return Slow(lambda: self._completed(request, self._made(request, make)))
         if isinstance(found, Stream):
-            return replace(found, headers=self._headers(request, found))
+            client = self._access.clients.name(request)
+            return replace(found, headers=self._headers(request, found), client=client)
         return self._completed(request, found)
 
     def _made(self, request: Request, make: Callable[[], Response]) -> Response:
