@@ -169,7 +169,8 @@ def test_a_silence_keeps_an_alert_from_being_told_until_it_ends(run):
     assert [one["reason"] for one in shown["silences"]] == ["a load test"]
     run.seconds(60, 0.8)
     assert run.engine.as_json(run.now + 1e9)["silences"] == []
-    assert run.engine.silences.end(silence.id) is False
+    with pytest.raises(LookupError, match="it may be over"):
+        run.engine.silences.end(silence.id)
 
 
 @pytest.mark.parametrize(("seconds", "name"), [(0, ".*"), (-1, ".*"), (float("nan"), ".*"), (60, "(")])

@@ -219,6 +219,12 @@ def test_alerts_silences_and_what_an_alertmanager_posts_are_told(make):
     assert ask(found, "/api/alerts")["open"] == []
     silence = act(found, "/api/silences", {"name": "DuckDBMemoryHigh", "seconds": 60})
     assert ask(found, "/api/alerts")["silences"] == [silence]
+    assert act(found, "/api/silences/end", {"id": silence["id"]}) == {"ended": silence}
+    assert ask(found, "/api/alerts")["silences"] == []
+    with pytest.raises(MonitorError, match=f"no silence has the id '{silence['id']}'; it may be over"):
+        act(found, "/api/silences/end", {"id": silence["id"]})
+    with pytest.raises(MonitorError, match="id is missing"):
+        act(found, "/api/silences/end")
     alert = {
         "status": "firing",
         "labels": {"alertname": "DuckDBDiskHigh", "severity": "critical"},

@@ -122,6 +122,16 @@ def test_streams_are_counted_apart_from_requests(serve, events):
     assert {api.ask("/api/events", "HEAD")[0] for _ in range(100)} == {200, 429}
 
 
+def test_who_reads_streams_may_ask_more_and_others_may_not(serve, events):
+    api = serve(trusted_proxies=("127.0.0.1",))
+    open_page = events(api, X_Forwarded_For="192.0.2.1")
+    assert open_page.next()[0] == "sample"
+    codes = [api.ask("/api/running", X_Forwarded_For="192.0.2.1")[0] for _ in range(152)]
+    assert codes == [200] * 150 + [429] * 2
+    codes = [api.ask("/api/running", X_Forwarded_For="192.0.2.2")[0] for _ in range(102)]
+    assert codes == [200] * 100 + [429] * 2
+
+
 def test_what_no_proxy_we_know_of_says_of_its_client_is_not_believed(serve):
     api = serve()
     codes = {api.ask("/api/running", X_Forwarded_For=f"192.0.2.{number}")[0] for number in range(101)}

@@ -87,6 +87,7 @@ def test_every_answer_is_as_its_description_says(busy):
     bodies = {
         "/api/cancel": {"id": 999},
         "/api/silences": {"seconds": 1},
+        "/api/silences/end": {"id": "1"},
         "/api/login": {"key": busy.token},
         "/api/alertmanager": {"version": "4", "groupKey": "{}", "alerts": []},
     }

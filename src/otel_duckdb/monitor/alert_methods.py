@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from otel_duckdb.monitor.alerts.engine import HEALTHY
+from otel_duckdb.monitor.alerts.level import count_by_level
 from otel_duckdb.settings import SettingError
 
 if TYPE_CHECKING:
@@ -30,6 +32,12 @@ class AlertMethods:
     def open_alerts(self) -> list[dict[str, Any]]:
         """Return the alerts that last, the worst first."""
         return [] if self.alerting is None else [one.as_json() for one in self.alerting.engine.log.open_alerts()]
+
+    def _summary(self, began: str | None) -> dict[str, Any]:
+        """How the worst open alert is, since when, what each open one says, and how many there are of each level."""
+        if self.alerting is None:
+            return {"status": HEALTHY, "since": began, "reasons": [], "open_alerts": count_by_level(())}
+        return self.alerting.summary()
 
     def audit(self, event: str, level: str = "info", /, **attributes: object) -> None:
         """Tell of one event in the audit trail; there is none where alerting is off."""
@@ -84,6 +92,15 @@ class AlertMethods:
         """
         silences = self._alerting().engine.silences
         return silences.add(time.time(), seconds, name or ".*", database or ".*", reason).as_json()
+
+    def end_silence(self, silence_id: str) -> dict[str, Any]:
+        """End a silence before its time, by the id that `silence` returned, and return which it was.
+
+        Raises:
+            NoSuchSilenceError: it is over, or there never was one of this id; a LookupError.
+            SettingError: alerting is off.
+        """
+        return self._alerting().engine.silences.end(silence_id).as_json()
 
     def receive_alertmanager(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Take in what an Alertmanager posts to a webhook, and act on it; the same alert told again changes nothing.

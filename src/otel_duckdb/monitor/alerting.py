@@ -18,6 +18,7 @@ from otel_duckdb.monitor.actions.responder import Responder
 from otel_duckdb.monitor.actions.runner import ActionRunner
 from otel_duckdb.monitor.alerts.alertmanager import AlertmanagerWebhook
 from otel_duckdb.monitor.alerts.engine import HEALTHY, AlertEngine
+from otel_duckdb.monitor.alerts.level import count_by_level
 from otel_duckdb.monitor.alerts.rule import make_rules
 from otel_duckdb.monitor.audit import Audit, AuditFile
 from otel_duckdb.monitor.folder import state_folder
@@ -144,13 +145,14 @@ class Alerting:
         return {**self.engine.as_json(time.time()), "alertmanager": self.alertmanager.as_json()}
 
     def summary(self) -> dict[str, Any]:
-        """How the worst open alert is, `healthy` where there is none, since when, and what each open one says."""
+        """How the worst open alert is, or `healthy`, since when, what each says, and how many are of each level."""
         open_alerts = self.engine.log.open_alerts()
         since = self.engine.since
         return {
             "status": open_alerts[0].level.word if open_alerts else HEALTHY,
             "since": None if since is None else iso(since),
             "reasons": [alert.message for alert in open_alerts],
+            "open_alerts": count_by_level(alert.level for alert in open_alerts),
         }
 
     def receive(self, payload: object) -> list[dict[str, Any]]:

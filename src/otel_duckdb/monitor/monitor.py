@@ -17,7 +17,6 @@ from otel_duckdb.installation import version
 from otel_duckdb.monitor.about import cost, settings_of
 from otel_duckdb.monitor.alert_methods import AlertMethods
 from otel_duckdb.monitor.alerting import alerting
-from otel_duckdb.monitor.alerts.engine import HEALTHY
 from otel_duckdb.monitor.events import Events
 from otel_duckdb.monitor.exports import make_exporter, write_metrics
 from otel_duckdb.monitor.history import History
@@ -193,8 +192,7 @@ class Monitor(AlertMethods):
         """Return the present state; the shape is that of `/api/status`."""
         metrics = self._status.metrics()
         began = None if self._started is None else iso(self._started)
-        healthy: dict[str, Any] = {"status": HEALTHY, "since": began, "reasons": []}
-        summary = healthy if self.alerting is None else self.alerting.summary()
+        summary = self._summary(began)
         if self.source is None:
             summary["reasons"].append("DuckDB is not instrumented in this process")
         return {
@@ -208,6 +206,7 @@ class Monitor(AlertMethods):
                 "interval_seconds": self.settings.interval_seconds,
                 "port": self.port,
                 "cancel": self.settings.cancel,
+                "alerting": self.alerting is not None,
                 "trace_url": self.settings.trace_url,
                 "series_left_out": self._history.left_out,
                 "series_dropped": self._history.dropped,

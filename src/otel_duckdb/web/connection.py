@@ -72,6 +72,7 @@ class Connection:
         request: The request once it is complete and allowed, until it is answered.
         waiting: Whether its answer is being made elsewhere.
         streaming: Whether its answer is a stream.
+        client: Whose stream it is.
     """
 
     def __init__(self, channel: Channel, peer: str, policy: Policy) -> None:
@@ -80,6 +81,7 @@ class Connection:
         self.deadline = time.monotonic() + policy.limits.request_seconds
         self.request: Request | None = None
         self.waiting = self.streaming = False
+        self.client = ""
         self._policy = policy
         self._limits = policy.limits
         self._protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=policy.limits.head_bytes)
@@ -148,6 +150,7 @@ class Connection:
         """Send the beginning of a stream; `push` and `write` send what follows."""
         self._begin_answer(HTTPStatus.OK, stream.headers)
         self.streaming = True
+        self.client = stream.client
         self._send(h11.Data(stream.begin))
         self.deadline = time.monotonic() + self._limits.stream_seconds
 

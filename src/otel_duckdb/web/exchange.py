@@ -88,10 +88,14 @@ class Slow:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer without an end: its headers and its beginning; what `Server.broadcast` is given follows."""
+    """An answer without an end: its headers and its beginning; what `Server.broadcast` is given follows.
+
+    `client` is whose it is, which `Server.streams_of` goes by.
+    """
 
     begin: bytes
     headers: tuple[tuple[str, str], ...]
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)

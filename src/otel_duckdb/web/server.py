@@ -141,6 +141,10 @@ class Server:
             self._pieces.append(piece)
             self._wake()
 
+    def streams_of(self, client: str) -> int:
+        """How many streams of a client are open; asked in the server's thread, by the function that answers."""
+        return sum(one.streaming and one.client == client for one in self._connections.values()) if self.streams else 0
+
     def forget(self) -> None:
         """In a forked child: close what belongs to the parent, whose thread is not here."""
         self._close()

@@ -98,6 +98,10 @@ def test_an_alert_comes_and_goes(page, show, program):
     expect(row.locator("td.num").nth(0)).to_have_text(re.compile(r"^\d[\d.]* %$"))
     expect(row.locator("td.num").nth(1)).to_have_text("50.0 %")
     expect(page.locator("#state")).to_have_text(re.compile("Warning|Critical"))
+    show("overview")
+    tile = page.locator(".tile", has_text="Open alerts")
+    expect(tile).to_contain_text(re.compile(r"[1-9]\d* (warning|critical|emergency)"))
+    tile.locator("a").click()
     program.tell("empty")
 
     expect(row).to_have_count(0, timeout=60_000)
@@ -213,6 +217,25 @@ def test_a_trace_is_found_opened_and_told_as_text(page, context, show):
     page.wait_for_url(re.compile("q=best-customers$"))
 
 
+def test_what_was_called_in_a_span_is_folded_and_stays_so(page, show):
+    show("traces?q=GET /customers")
+    page.locator("tbody a.open", has_text="GET /customers").first.click()
+    rows, folder = page.locator("[aria-label=Spans] > table > tbody > tr"), page.locator(".lead button")
+    expect(rows).to_have_count(8)
+    page.locator("button.open", has_text="SELECT").first.click()
+    folder.click()
+    expect(rows).to_have_count(1)
+    expect(folder).to_have_attribute("aria-expanded", "false")
+    expect(rows).to_contain_text("(+7)")
+    page.reload()
+    expect(rows).to_have_count(1)
+    folder.focus()
+    page.keyboard.press("Enter")
+
+    expect(rows).to_have_count(9)  # the details that were open are so again
+    expect(folder).to_have_attribute("aria-expanded", "true")
+
+
 def test_failed_and_slow_traces_are_told_apart(page, show):
     show("traces?kind=failed")
     expect(page.locator("tbody tr").first).to_contain_text("ConversionException", timeout=20_000)
@@ -316,3 +339,13 @@ def test_an_alert_tells_what_was_done_and_is_silenced_for_an_hour(page, show):
     expect(page.locator("#live")).to_contain_text("silent for an hour")
 
     assert asked == [{"name": "DuckDBMemoryHigh", "database": "a\\.b", "seconds": 3600}]
+
+
+def test_a_silence_is_ended_before_its_time(page, show, address):
+    silence = {"name": "DuckDBDisk.*", "seconds": 3600}
+    assert page.request.post(f"{address}api/silences", data=silence).ok
+    show("alerts")
+    page.click("button:has-text('End')")
+
+    expect(page.locator("section", has_text="Silences")).to_contain_text("Nothing is silenced.")
+    expect(page.locator("#live")).to_contain_text("The silence is over")

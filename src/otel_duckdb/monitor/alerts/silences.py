@@ -22,6 +22,10 @@ _LENGTH: Final = 1_024
 _ANY: Final = ".*"
 
 
+class NoSuchSilenceError(LookupError):
+    """A silence is not there: it is over, or never was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Silence:
     """One silence; `name` and `database` are regular expressions that must match in whole.
@@ -83,10 +87,17 @@ class Silences:
             self._silences[made.id] = made
         return made
 
-    def end(self, silence_id: str) -> bool:
-        """End a silence; False where there is none of this id."""
+    def end(self, silence_id: str) -> Silence:
+        """End a silence before its time, and return it.
+
+        Raises:
+            NoSuchSilenceError: it is over, or there never was one of this id.
+        """
         with self._lock:
-            return self._silences.pop(silence_id, None) is not None
+            found = self._silences.pop(silence_id, None)
+        if found is None:
+            raise NoSuchSilenceError(f"no silence has the id {printable(silence_id[:20])!r}; it may be over")
+        return found
 
     def active(self, now: float) -> list[Silence]:
         """Those that have not ended."""

@@ -31,6 +31,7 @@ class Acting:
             "/api/cancel": self._cancel,
             "/api/alertmanager": lambda body: monitor.receive_alertmanager(body.values),
             "/api/silences": self._silence,
+            "/api/silences/end": self._end_silence,
         }
         self.slow: Mapping[str, Callable[[Body], Any]] = {"/api/cleanup": self._clean_up}
 
@@ -82,6 +83,15 @@ class Acting:
         if seconds is None:
             raise RefusalError(HTTPStatus.BAD_REQUEST, "seconds is missing; how long is the silence?")
         return self._monitor.silence(body.text("name") or "", seconds, body.text("database") or "")
+
+    def _end_silence(self, body: Body) -> Any:
+        identity = body.text("id")
+        if not identity:
+            raise RefusalError(HTTPStatus.BAD_REQUEST, "id is missing; /api/alerts tells that of each silence")
+        try:
+            return {"ended": self._monitor.end_silence(identity)}
+        except LookupError as error:
+            raise RefusalError(HTTPStatus.CONFLICT, str(error)) from None
 
     def _cancel(self, body: Body) -> Any:
         identity = body.values.get("id")

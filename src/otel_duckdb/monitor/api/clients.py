@@ -62,12 +62,12 @@ class Rates:
         self._remembered = remembered
         self._seen: OrderedDict[str, tuple[float, int, int]] = OrderedDict()
 
-    def wait(self, client: str) -> int:
-        """Seconds until it may go on, 0 where it may now."""
+    def wait(self, client: str, more: int = 0) -> int:
+        """Seconds until it may go on, 0 where it may now; it may do so many `more` a minute than others."""
         now = self._clock()
         began, before, current = self._counts(client, now)
         passed = (now - began) / _MINUTE
-        if before * (1 - passed) + current < self.most:
+        if before * (1 - passed) + current < self.most + more:
             return 0
         return max(1, math.ceil((1 - passed) * _MINUTE))
 

@@ -151,6 +151,7 @@ _PATHS: Final[dict[str, Any]] = {
     "/api/silences": _act(
         "Silence alerts for a while.", "Silence", _body("seconds", name=TEXT, database=TEXT, seconds=NUMBER)
     ),
+    "/api/silences/end": _act("End a silence before its time.", "SilenceEnded", _body("id", id=TEXT)),
     "/api/alertmanager": _act("Take in what an Alertmanager's webhook posts.", "Received", None),
 }
 

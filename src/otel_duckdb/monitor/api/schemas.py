@@ -123,12 +123,14 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Session": {**shape(reads=FLAG, acts=FLAG), "description": "What the request may do."},
     "Status": shape(
         summary=shape(
-            status={"type": "string", "enum": ["healthy", "warning", "critical", "emergency"]}, reasons=many(TEXT)
+            status={"type": "string", "enum": ["healthy", "warning", "critical", "emergency"]},
+            reasons=many(TEXT),
+            open_alerts=shape(warning=WHOLE, critical=WHOLE, emergency=WHOLE),
         ),
         metrics=_FIGURES,
         databases=many(shape(name=TEXT, connections=WHOLE, active_queries=WHOLE)),
         process=shape(program=TEXT, pid=WHOLE, version=TEXT),
-        monitor=shape(running=FLAG, interval_seconds=NUMBER, cancel=FLAG),
+        monitor=shape(running=FLAG, interval_seconds=NUMBER, cancel=FLAG, alerting=FLAG),
     ),
     "Statements": shape(since=_TIME, dropped=WHOLE, shapes=WHOLE, statements=many(_STATEMENT)),
     "Running": shape(
@@ -138,6 +140,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Alert": _ALERT,
     "Alerts": shape(open=many(known("Alert")), resolved=many(known("Alert")), silences=many(known("Silence"))),
     "Silence": shape(id=TEXT, name=TEXT, database=TEXT, ends=_TIME, reason=TEXT),
+    "SilenceEnded": shape(ended=known("Silence")),
     "Metrics": shape(times=many(NUMBER), step=NUMBER, left_out=WHOLE, series=many(_SERIES)),
     "Report": shape(
         generated=_TIME, version=TEXT, period=OBJECT, status=known("Status"), figures=many(OBJECT), metrics=OBJECT

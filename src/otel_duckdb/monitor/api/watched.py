@@ -77,6 +77,13 @@ class Watched(Protocol):
     def silence(self, name: str, seconds: float, database: str) -> dict[str, Any]:
         """Tell nobody of some alerts for a while."""
 
+    def end_silence(self, silence_id: str) -> dict[str, Any]:
+        """End a silence before its time.
+
+        Raises:
+            LookupError: it is over.
+        """
+
     def receive_alertmanager(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Take in what an Alertmanager posts."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -12,6 +13,8 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_COMMENT: Final = re.compile(rb"(?m)^ *//.*$")
+"""A line of a script that is nothing but a comment; its end stays, so that an error's line is that of the file."""
 _TYPES: Final = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -47,4 +50,5 @@ def respond(path: str) -> Response | None:
 
 @cache
 def _content(name: str) -> bytes:
-    return resources.files(__name__).joinpath("static", name).read_bytes()
+    content = resources.files(__name__).joinpath("static", name).read_bytes()
+    return _COMMENT.sub(b"", content) if name.endswith(".js") and not name.startswith("vendor/") else content

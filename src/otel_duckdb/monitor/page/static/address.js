@@ -6,7 +6,7 @@ export function read() {
 }
 
 export function link(view, parameters = {}) {
-  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== ""));
+  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => (value ?? "") !== ""));
   return `#/${view}${query.size ? `?${query}` : ""}`;
 }
 

@@ -32,7 +32,7 @@ async function request(path, options = {}) {
 
 export function get(name, parameters = {}) {
   const given = Object.entries(parameters).flatMap(([key, value]) => [value].flat().map((each) => [key, each]));
-  const query = new URLSearchParams(given.filter(([, value]) => value !== undefined && value !== null && value !== ""));
+  const query = new URLSearchParams(given.filter(([, value]) => (value ?? "") !== ""));
   return request(`api/${name}${query.size ? `?${query}` : ""}`);
 }
 
@@ -45,6 +45,7 @@ export class Live {
   // told: { sample(status), running(what), alert(alert) }
   constructor(told) {
     this.told = told;
+    this.latest = {};
     this.source = null;
     this.timer = 0;
   }
@@ -56,8 +57,9 @@ export class Live {
   start() {
     this.stop();
     this.source = new EventSource("api/events");
-    for (const [name, tell] of Object.entries(this.told)) this.source.addEventListener(name, (event) => tell(JSON.parse(event.data)));
+    for (const [name, tell] of Object.entries(this.told)) this.source.addEventListener(name, (event) => tell(this.latest[name] = JSON.parse(event.data)));
     this.source.addEventListener("error", () => {
+      this.latest = {};
       // The browser tries again by itself, unless it was refused: for want of a key, or of room.
       if (this.source?.readyState === EventSource.CLOSED) this.timer = setTimeout(() => this.start(), AGAIN_MS);
     });
@@ -67,5 +69,6 @@ export class Live {
     clearTimeout(this.timer);
     this.source?.close();
     this.source = null;
+    this.latest = {};
   }
 }

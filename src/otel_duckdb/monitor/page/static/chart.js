@@ -7,7 +7,7 @@ import { bytes, moment, UNKNOWN } from "./format.js";
 const charts = new Set();
 const POWERS_OF_TWO = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const plain = (values) => values.filter((value) => value !== null && value !== undefined);
+const plain = (values) => values.filter((value) => (value ?? null) !== null);
 
 export class Chart {
   // lines: [{ label, color: 1..5, dashed }], write: how a value is told, zoom(from, to): where a range was drawn
@@ -31,7 +31,7 @@ export class Chart {
   set(data, range) {
     this.data = data;
     this.range = range;
-    this.none.hidden = data.slice(1).some((values) => values.some((value) => value !== null && value !== undefined));
+    this.none.hidden = data.slice(1).some((values) => plain(values).length);
     if (this.uplot) this.uplot.setData(data, false);
     else this.draw();
     if (this.uplot) {
@@ -68,7 +68,7 @@ export class Chart {
     this.lines.forEach((_, number) => {
       const values = this.data[number + 1];
       const value = index === null ? plain(values).at(-1) : values[index];
-      setText(this.values[number], value === null || value === undefined ? UNKNOWN : this.write(value));
+      setText(this.values[number], this.write(value));
     });
   }
 
@@ -112,7 +112,7 @@ export class Chart {
     event.preventDefault();
     const index = Math.min(times.length - 1, Math.max(0, next));
     this.uplot.setCursor({ left: this.uplot.valToPos(times[index], "x"), top: 20 });
-    const told = this.lines.map((line, number) => `${line.label} ${this.data[number + 1][index] === null ? "unknown" : this.write(this.data[number + 1][index])}`);
+    const told = this.lines.map((line, number) => `${line.label} ${this.write(this.data[number + 1][index])}`);
     announce(`${moment(times[index])}: ${told.join(", ")}`);
   }
 
@@ -128,11 +128,8 @@ export class Chart {
     const times = this.data[0];
     const rows = [];
     for (let index = times.length - 1; index >= 0 && rows.length < 200; index -= 1) {
-      if (this.data.slice(1).every((values) => values[index] === null || values[index] === undefined)) continue;
-      rows.push(h("tr", {}, h("th", { scope: "row" }, moment(times[index])), this.lines.map((_, number) => {
-        const value = this.data[number + 1][index];
-        return h("td", { class: "num" }, value === null || value === undefined ? UNKNOWN : this.write(value));
-      })));
+      const values = this.data.slice(1).map((line) => line[index]);
+      if (plain(values).length) rows.push(h("tr", {}, h("th", { scope: "row" }, moment(times[index])), values.map((value) => h("td", { class: "num" }, this.write(value)))));
     }
     const head = h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"), this.lines.map((line) => h("th", { scope: "col", class: "num" }, line.label))));
     this.table.replaceChildren(h("table", {}, head, h("tbody", {}, rows)));
@@ -178,11 +175,12 @@ export class Series {
     const fresh = this.loaded !== key || !this.times.length;
     if (!fresh && (!live || to - moved - this.asked < this.step)) return;
     const start = fresh ? from - moved : this.times.at(-1) - this.step;
-    const answer = await get("metrics", { name: this.names, start, end: to - moved, step: fresh ? undefined : this.step });
+    const end = to - moved + Math.min(moved, 60); // what comes next is known of what was before
+    const answer = await get("metrics", { name: this.names, start, end, step: fresh ? undefined : this.step });
     if (fresh) this.clear();
     this.step = answer.step ?? (answer.times[1] - answer.times[0] || 1);
     this.loaded = key;
-    this.asked = to - moved;
+    this.asked = end;
     this.join(answer, from, moved);
   }
 

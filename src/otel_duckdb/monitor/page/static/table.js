@@ -4,7 +4,8 @@ import { h, setText } from "./dom.js";
 
 export class Table {
   // columns: [{ key, label, number, sort, cell(row) -> text or node, kind }]
-  // open(row) -> node: what an opened row tells; the column with `opens` then is the button that opens it
+  // open(row) -> node: what an opened row tells; the column with `opens` then is the button that opens it, behind the
+  // node that its `lead(row)` gives
   // empty: what is shown where there are no rows
   constructor({ label, columns, id, sort, onsort, open, opened, onopen, empty }) {
     Object.assign(this, { columns, id, sort, onsort, open, onopen, empty });
@@ -82,7 +83,11 @@ export class Table {
 
   cell(column, line, index) {
     const content = column.cell(line.row);
-    if (column.opens && line.button) setText(line.button, content);
+    if (column.opens && line.button) {
+      setText(line.button, content);
+      const lead = column.lead?.(line.row);
+      if (lead && lead !== line.button.previousSibling) line.button.before(lead);
+    }
     else if (content instanceof Node) {
       if (!line.cells[index].firstChild?.isEqualNode?.(content)) line.cells[index].replaceChildren(content);
     } else setText(line.cells[index], content);

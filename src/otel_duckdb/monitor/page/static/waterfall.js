@@ -1,6 +1,6 @@
 // One trace: its spans on a common axis of time, and for each its attributes and the operators of its plan.
 
-import { announce, badge, card, h, setText } from "./dom.js";
+import { announce, badge, card, fact, h, once, search, setText } from "./dom.js";
 import { bytes, count, milliseconds, moment, percent, UNKNOWN } from "./format.js";
 import { Table } from "./table.js";
 
@@ -8,8 +8,13 @@ const LONGEST = 20; // a span of the program that lasts so many times what its o
 
 export class Waterfall {
   // template: an address of another tool, with {trace_id}, {span_id}, {start_ms}, {end_ms}
-  constructor(trace, { template, opened, onopen } = {}) {
+  // folded: the ids of spans whose subtrees are not shown; onfold(ids)
+  constructor(trace, { template, opened, onopen, folded, onfold } = {}) {
     this.trace = trace;
+    this.folded = new Set(folded);
+    this.onfold = onfold;
+    this.words = "";
+    this.lead = once((row) => this.folder(row));
     this.rows = flat(trace.spans);
     this.axis = axis(trace);
     this.table = new Table({
@@ -18,15 +23,18 @@ export class Waterfall {
       open: (row) => this.details(row),
       opened, onopen,
       columns: [
-        { label: "Span", opens: true, kind: "span", cell: (row) => `${"  ".repeat(row.depth)}${row.name || "span of another program"}` },
+        { label: "Span", opens: true, kind: "span", lead: (row) => this.lead(row.span_id, row), cell: (row) => `${name(row)}${this.folded.has(row.span_id) ? ` (+${count(row.below)})` : ""}` },
         { label: this.scale(), kind: "time", cell: (row) => this.bar(row) },
         { label: "Took", number: true, cell: (row) => milliseconds(row.duration_ms) },
         { label: "In DuckDB", number: true, cell: (row) => milliseconds(row.duckdb_ms) },
         { label: "Rows", number: true, cell: (row) => count(row.attributes["db.response.returned_rows"]) },
       ],
     });
-    this.table.update(this.rows);
-    const find = h("input", { type: "search", placeholder: "Part of a span", "aria-label": "Find spans", oninput: () => this.find(find.value) });
+    this.find();
+    const find = search("Part of a span", "Find spans", () => {
+      this.words = find.value.toLowerCase();
+      announce(`${this.find()} spans`);
+    });
     this.element = h("div", { class: "sections" },
       card(trace.name, h("dl", { class: "facts inline" },
         fact("Began", moment(trace.start)), fact("Took", milliseconds(trace.duration_ms)), fact("In DuckDB", milliseconds(trace.duckdb_ms)),
@@ -65,9 +73,26 @@ export class Waterfall {
     return h("span", { class: "lane", "aria-hidden": "true" }, fill);
   }
 
-  // A match keeps what it was called in and what was called in it.
-  find(words) {
-    const wanted = words.toLowerCase();
+  // The space before a span, with the button that folds what was called in it.
+  folder(row) {
+    const space = h("span", { class: "lead" });
+    space.style.marginLeft = `min(${row.depth * 14}px, 20vw)`;
+    if (!row.below) return space;
+    const button = h("button", { type: "button", "aria-label": `${count(row.below)} spans in ${name(row)}`, onclick: () => {
+      if (!this.folded.delete(row.span_id)) this.folded.add(row.span_id);
+      turn();
+      this.find();
+      this.onfold?.([...this.folded]);
+    } });
+    const turn = () => button.setAttribute("aria-expanded", String(!this.folded.has(row.span_id)));
+    turn();
+    space.append(button);
+    return space;
+  }
+
+  // A match keeps what it was called in and what was called in it; what is folded is found, too. Returns how many.
+  find() {
+    const wanted = this.words;
     const kept = new Set();
     const keep = (row) => {
       for (let each = row; each && !kept.has(each.span_id); each = each.parent) kept.add(each.span_id);
@@ -78,9 +103,10 @@ export class Waterfall {
         keep(row);
       } else row.matched = false;
     }
-    const shown = this.rows.filter((row) => kept.has(row.span_id));
+    const hidden = (row) => row && (this.folded.has(row.span_id) || hidden(row.parent));
+    const shown = this.rows.filter((row) => kept.has(row.span_id) && (wanted || !hidden(row.parent)));
     this.table.update(shown);
-    announce(`${shown.length} spans`);
+    return shown.length;
   }
 
   details(row) {
@@ -106,7 +132,7 @@ export class Waterfall {
   }
 }
 
-const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
+const name = (row) => row.name || "span of another program";
 const written = (name, value) => (name.endsWith("_bytes") ? bytes(value) : name.endsWith("_ms") ? milliseconds(value) : typeof value === "number" ? count(value) : String(value));
 
 function copier(label, text) {
@@ -157,8 +183,9 @@ function flat(spans) {
   const found = [];
   const visit = (row, depth) => {
     row.depth = depth;
-    found.push(row);
+    const number = found.push(row);
     row.children.sort((one, other) => one.offset_ms - other.offset_ms).forEach((child) => visit(child, depth + 1));
+    row.below = found.length - number;
   };
   roots.sort((one, other) => one.offset_ms - other.offset_ms).forEach((root) => visit(root, 0));
   return found;

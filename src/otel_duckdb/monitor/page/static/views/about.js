@@ -1,7 +1,7 @@
 // About: the program, the monitor and its settings, and the key for acting.
 
 import { get, post } from "../api.js";
-import { announce, card, h, notice, setText } from "../dom.js";
+import { announce, card, fact, h, notice, setText } from "../dom.js";
 import { bytes, count, moment, percent, seconds, UNKNOWN } from "../format.js";
 
 const KEYS = [["← →", "move the cursor of a chart, with Shift by ten"], ["Home, End", "first or last point, or row"], ["↑ ↓, k j", "row before or after"], ["Enter, → ←, l h", "open or close a row"], ["Drag", "zoom into a part of a chart"]];
@@ -45,16 +45,15 @@ export function create() {
   const element = h("div", { class: "sections" },
     card("Monitor", facts), costs, configured,
     card("Key", may, form, leave, said),
-    card("Keys of the keyboard", h("dl", { class: "facts" }, KEYS.flatMap(([key, what]) => [h("dt", {}, key), h("dd", {}, what)]))),
+    card("Keys of the keyboard", h("dl", { class: "facts" }, KEYS.flatMap((each) => fact(...each)))),
     card("Made with", h("p", {}, "uPlot 1.6.32, © Leon Sorokin, ", h("a", { href: "vendor/uPlot.LICENSE" }, "MIT licence"))));
 
   function fill(list, entries) {
-    const next = entries.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value === null || value === undefined || value === "" ? UNKNOWN : String(value))]);
-    list.replaceChildren(...next);
+    list.replaceChildren(...entries.flatMap(([name, value]) => fact(name, String((value === "" ? null : value) ?? UNKNOWN))));
   }
 
   async function refresh({ process = {}, monitor = {}, metrics }) {
-    rights(await get("session"));
+    if (!may.textContent) rights(await get("session"));
     fill(facts, [
       ["Version", process.version], ["Process", process.pid], ["Running since", moment(monitor.started)], ["Last sample", moment(metrics.timestamp)],
       ["Time between samples", seconds(monitor.interval_seconds)], ["Series left out", count(monitor.series_left_out)], ["Events dropped", count(monitor.events_dropped)],

@@ -1,12 +1,11 @@
 // Actions: what may be done, tried or done by hand, and what was done.
 
 import { get, post } from "../api.js";
-import { announce, badge, card, h, notice, refusal, setText } from "../dom.js";
+import { announce, badge, card, deliberate, h, notice, once, refusal } from "../dom.js";
 import { bytes, moment, seconds, UNKNOWN } from "../format.js";
 import { Table } from "../table.js";
 
 const KINDS = { done: "good", planned: "good", failed: "critical", refused: "warning" };
-const REFLECTION_MS = 5000;
 
 function results(label, empty, ...more) {
   return new Table({
@@ -24,29 +23,7 @@ function results(label, empty, ...more) {
   });
 }
 
-// A button that acts at its second press.
-function deliberate(label, act) {
-  let timer = 0;
-  const button = h("button", { type: "button", class: "small danger", onclick: () => {
-    const sure = Boolean(timer);
-    clearTimeout(timer);
-    timer = 0;
-    setText(button, label);
-    if (sure) act();
-    else {
-      setText(button, "Press again");
-      announce(`Press again: ${label}`);
-      timer = setTimeout(() => {
-        timer = 0;
-        setText(button, label);
-      }, REFLECTION_MS);
-    }
-  } }, label);
-  return button;
-}
-
 export function create() {
-  const kept = new Map();
   const now = results("Results", null);
   const past = results("What was done", notice("Nothing was done yet.", "Actions run by themselves only where they are switched on, each by its name in OTEL_DUCKDB_MONITOR_ACTIONS."), { label: "For", cell: (row) => row.by ?? UNKNOWN }, { label: "When", number: true, cell: (row) => moment(row.started) });
   const said = h("div", { hidden: true });
@@ -59,7 +36,7 @@ export function create() {
       { label: "Action", cell: (row) => row.name },
       { label: "State", cell: (row) => badge(row.on ? "on" : "off", row.on ? "good" : "") },
       { label: "What it does", kind: "words", cell: (row) => row.meaning },
-      { label: "Try", cell: (row) => buttons(row) },
+      { label: "Try", cell: (row) => (row.name === "interrupt" ? "under Running" : buttons(`${row.name} ${row.on}`, row)) },
     ],
   });
   const dry = h("button", { type: "button", onclick: () => run("cleanup", { emergency: false, dry_run: true }, "Dry run of the clean-up") }, "Dry run");
@@ -69,15 +46,9 @@ export function create() {
     card("Clean-up", h("p", { class: "quiet" }, "The dry run does nothing; it says what each action would do. The clean-up does what is switched on."), h("div", { class: "controls after" }, dry, real), h("div", { class: "results" }, said, now.element)),
     card("Actions", all.element), card("History", past.element));
 
-  function buttons(row) {
-    if (row.name === "interrupt") return "under Running";
-    const key = `${row.name} ${row.on}`;
-    if (!kept.has(key)) {
-      const attempt = h("button", { type: "button", class: "small", "aria-label": `Dry run of ${row.name}`, onclick: () => run(`actions/${row.name}`, { dry_run: true }, `Dry run of ${row.name}`) }, "Dry run");
-      kept.set(key, h("span", { class: "group" }, attempt, row.on ? deliberate("Run", () => run(`actions/${row.name}`, { dry_run: false }, row.name)) : null));
-    }
-    return kept.get(key);
-  }
+  const buttons = once(({ name, on }) => h("span", { class: "group" },
+    h("button", { type: "button", class: "small", "aria-label": `Dry run of ${name}`, onclick: () => run(`actions/${name}`, { dry_run: true }, `Dry run of ${name}`) }, "Dry run"),
+    on ? deliberate("Run", () => run(`actions/${name}`, { dry_run: false }, name)) : null));
 
   async function run(path, body, title) {
     element.inert = true;

@@ -2,7 +2,7 @@
 
 import { change } from "../address.js";
 import { get, post } from "../api.js";
-import { announce, badge, card, h, notice, refusal } from "../dom.js";
+import { announce, badge, card, choice, h, notice, once, refusal, tell } from "../dom.js";
 import { bytes, count, moment, percent, seconds, UNKNOWN } from "../format.js";
 import { Table } from "../table.js";
 
@@ -33,47 +33,41 @@ function columns(last, silence) {
 
 export function create(parameters) {
   let level = "";
-  const select = h("select", { onchange: () => change({ level: select.value || null }) }, LEVELS.map((value) => h("option", { value }, value || "all levels")));
+  const select = choice(LEVELS.map((value) => [value, value || "all levels"]), (name) => change({ level: name }));
   const controls = h("div", { class: "controls" }, h("label", {}, "Level", select));
   const said = h("div", { hidden: true });
-  const buttons = new Map();
+  const button = (label, path, name, body, done) => h("button", { type: "button", class: "small", "aria-label": name, onclick: async ({ currentTarget }) => {
+    currentTarget.disabled = true;
+    try {
+      await post(path, body);
+      said.hidden = true;
+      announce(done);
+      document.dispatchEvent(new Event("updatenow"));
+    } catch (error) {
+      tell(said, refusal(error));
+    }
+    currentTarget.disabled = false;
+  } }, label);
+  const silence = once((row) => button("For 1 h", "silences", `Silence ${row.name} for an hour`, { name: plain(row.name), database: plain(row.database ?? ""), seconds: SILENCE_SECONDS }, `${row.name} is silent for an hour`));
+  const end = once((row) => button("End", "silences/end", `End the silence of ${row.name}`, { id: row.id }, "The silence is over"));
+  const none = h("div");
   const tables = {
-    open: new Table({ label: "Open alerts", id: (row) => row.id, columns: columns(false, silence), empty: notice("No alert is open.", "Thresholds are looked at with every sample.") }),
+    open: new Table({ label: "Open alerts", id: (row) => row.id, columns: columns(false, (row) => (row.silenced ? "" : silence(row.id, row))), empty: none }),
     resolved: new Table({ label: "Resolved alerts", id: (row) => row.id, columns: columns(true), empty: notice("No alert has ended yet.", "Ended alerts stay here with their peak, what was done and who was told.") }),
     silences: new Table({ label: "Silences", id: (row) => row.id, empty: notice("Nothing is silenced.", "A silence keeps an alert from being sent until it ends."), columns: [
-      { label: "Alert", cell: (row) => row.name }, { label: "Database", cell: (row) => row.database }, { label: "Until", number: true, cell: (row) => moment(row.ends) }, { label: "Reason", kind: "words", cell: (row) => row.reason || UNKNOWN },
+      { label: "Alert", cell: (row) => row.name }, { label: "Database", cell: (row) => row.database }, { label: "Until", number: true, cell: (row) => moment(row.ends) }, { label: "Reason", kind: "words", cell: (row) => row.reason || UNKNOWN }, { label: "End it", cell: (row) => end(row.id, row) },
     ] }),
   };
   const titles = { open: "Open", resolved: "Resolved", silences: "Silences" };
   const element = h("div", { class: "sections" }, said, Object.entries(tables).map(([name, table]) => card(titles[name], table.element)));
-
-  function silence(row) {
-    if (row.silenced) return "";
-    if (!buttons.has(row.id)) {
-      const button = h("button", { type: "button", class: "small", "aria-label": `Silence ${row.name} for an hour`, onclick: async () => {
-        button.disabled = true;
-        try {
-          await post("silences", { name: plain(row.name), database: plain(row.database ?? ""), seconds: SILENCE_SECONDS });
-          said.hidden = true;
-          announce(`${row.name} is silent for an hour`);
-          document.dispatchEvent(new Event("updatenow"));
-        } catch (error) {
-          said.replaceChildren(refusal(error));
-          said.hidden = false;
-        }
-        button.disabled = false;
-      } }, "For 1 h");
-      buttons.set(row.id, button);
-    }
-    return buttons.get(row.id);
-  }
 
   function navigate(next) {
     level = LEVELS.includes(next.get("level")) ? next.get("level") : "";
     select.value = level;
   }
 
-  async function refresh() {
+  async function refresh({ monitor }) {
+    none.replaceChildren(monitor.alerting ? notice("No alert is open.", "Thresholds are looked at with every sample.") : notice("Alerting is off.", "OTEL_DUCKDB_MONITOR_ALERTING=true switches it on."));
     const answer = await get("alerts");
     for (const [name, table] of Object.entries(tables)) table.update((answer[name] ?? []).filter((row) => !level || name === "silences" || row.level === level));
   }

@@ -2,7 +2,7 @@
 
 import { change, link } from "../address.js";
 import { Chart, Series } from "../chart.js";
-import { bar, card, h, setText } from "../dom.js";
+import { badge, bar, card, choice, group, h, setText } from "../dom.js";
 import { bytes, count, milliseconds, moment, percent, rate, seconds, UNKNOWN } from "../format.js";
 
 const RANGES = { "5m": 300, "15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400 };
@@ -36,10 +36,10 @@ export function create(parameters) {
   const earlier = new Series(WANTED);
   const charts = [];
 
-  const buttons = Object.fromEntries(Object.keys(RANGES).map((name) => [name, h("button", { type: "button", onclick: () => change({ range: name, from: null, to: null }) }, name)]));
-  const select = h("select", { onchange: () => change({ compare: select.value || null }) }, Object.entries(COMPARED).map(([value, label]) => h("option", { value }, label)));
+  const ranges = group("Time range", Object.fromEntries(Object.keys(RANGES).map((name) => [name, name])), (name) => change({ range: name, from: null, to: null }));
+  const select = choice(Object.entries(COMPARED), (name) => change({ compare: name }));
   const reset = h("button", { type: "button", hidden: true, onclick: () => change({ from: null, to: null }) }, "Leave the zoom");
-  const controls = h("div", { class: "controls" }, h("div", { class: "group", role: "group", "aria-label": "Time range" }, Object.values(buttons)), h("label", {}, "Compare with", select), reset);
+  const controls = h("div", { class: "controls" }, ranges.element, h("label", {}, "Compare with", select), reset);
 
   const tiles = {};
   const tile = (name, title) => {
@@ -47,15 +47,11 @@ export function create(parameters) {
     return h("div", { class: "tile" }, h("dt", {}, title), tiles[name].value, tiles[name].detail);
   };
   const words = h("div", {});
-  const element = h("div", {});
-  element.className = "sections";
   const grid = h("div", { class: "charts" });
-  const state = card("State", words);
-  element.append(
-    state,
-    h("dl", { class: "tiles" }, tile("memory", "DuckDB memory"), tile("resident", "Process memory"), tile("cpu", "Processors"), tile("queries", "Running"), tile("throughput", "Throughput"), tile("latency", "Latency, p95"), tile("disk", "Disk"), tile("connections", "Connections"), tile("sync", "Sync waiting")),
-    grid,
-  );
+  const element = h("div", { class: "sections" },
+    card("State", words),
+    h("dl", { class: "tiles" }, tile("memory", "DuckDB memory"), tile("resident", "Process memory"), tile("cpu", "Processors"), tile("queries", "Running"), tile("throughput", "Throughput"), tile("latency", "Latency, p95"), tile("disk", "Disk"), tile("connections", "Connections"), tile("alerts", "Open alerts"), tile("sync", "Sync waiting")),
+    grid);
 
   function build() {
     charts.splice(0).forEach(({ chart }) => chart.destroy());
@@ -80,7 +76,7 @@ export function create(parameters) {
     }
     select.value = compare;
     reset.hidden = !zoom;
-    for (const [name, button] of Object.entries(buttons)) button.setAttribute("aria-pressed", String(!zoom && name === range));
+    ranges.press(zoom ? null : range);
   }
 
   function tell(name, value, detail = "") {
@@ -95,6 +91,8 @@ export function create(parameters) {
     const said = h("div", {}, reasons.length ? h("ul", { class: "reasons" }, reasons.map((reason) => h("li", {}, reason))) : h("p", {}, "Nothing is out of the ordinary."),
       reasons.length ? h("p", {}, h("a", { href: link("alerts") }, "See the alerts")) : null);
     if (!words.firstChild?.isEqualNode(said)) words.replaceChildren(said);
+    const open = Object.entries(summary.open_alerts).filter(([, each]) => each).reverse();
+    tell("alerts", monitor.alerting ? count(open.reduce((all, [, each]) => all + each, 0)) : "off", h("a", { href: link("alerts") }, open.length ? open.map(([level, each]) => badge(`${each} ${level}`, level)) : "see ended ones"));
     if (!metrics.memory) return;
     const { memory, system, queries, disk, connections, sync } = metrics;
     tell("memory", percent(memory.duckdb_memory_percent), bar((memory.duckdb_memory_percent ?? 0) / 100, `${bytes(memory.duckdb_memory_bytes)} of ${bytes(memory.duckdb_memory_limit_bytes)}`));

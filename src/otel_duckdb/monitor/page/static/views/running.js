@@ -1,14 +1,13 @@
 // Running: what DuckDB works on now, and which transactions are open.
 
 import { get, post } from "../api.js";
-import { announce, badge, card, h, notice, refusal } from "../dom.js";
+import { badge, card, deliberate, h, notice, once, refusal, tell } from "../dom.js";
 import { count, seconds, UNKNOWN } from "../format.js";
 import { Table } from "../table.js";
 
 export function create() {
   let cancels = false;
   const said = h("div", { hidden: true });
-  const stops = new Map();
   const operations = new Table({
     label: "Operations",
     empty: notice("DuckDB does nothing at the moment.", "Operations appear here while they run, and results that were not fetched to their end."),
@@ -22,7 +21,7 @@ export function create() {
       { label: "Called from", cell: (row) => row.caller ?? UNKNOWN },
       { label: "Thread", cell: (row) => row.thread ?? UNKNOWN },
       { label: "Transaction", number: true, cell: (row) => seconds(row.transaction_seconds) },
-      { label: "Act", cell: (row) => stop(row) },
+      { label: "Act", cell: (row) => (cancels && row.phase !== "idle result" ? stop(row.id, row) : "") },
     ],
   });
   const transactions = new Table({
@@ -37,51 +36,25 @@ export function create() {
   });
   const element = h("div", { class: "sections" }, said, card("Operations", operations.element), card("Open transactions", transactions.element));
 
-  function stop(row) {
-    if (!cancels || row.phase === "idle result") return "";
-    if (!stops.has(row.id)) {
-      const button = h("button", { type: "button", class: "small danger", "aria-label": `Cancel operation ${row.id}` }, "Cancel");
-      button.addEventListener("click", () => ask(row, button));
-      stops.set(row.id, button);
-    }
-    return stops.get(row.id);
-  }
+  const stop = once(({ id }) => deliberate("Cancel", (button) => cancel(id, button), "Cancel and lose its transaction?", `Cancel operation ${id}, and lose what its transaction wrote`));
 
-  async function ask(row, button) {
-    if (button.dataset.asked === undefined) {
-      button.dataset.asked = "";
-      button.textContent = "Cancel and lose its transaction?";
-      setTimeout(() => {
-        delete button.dataset.asked;
-        button.textContent = "Cancel";
-      }, 5000);
-      announce("Press again to cancel; what its transaction wrote is lost");
-      return;
-    }
+  async function cancel(id, button) {
     button.disabled = true;
     try {
-      await post("cancel", { id: row.id });
-      tell(notice(`Operation ${row.id} was told to stop.`, "Its program gets an InterruptException, and its transaction is aborted."));
+      await post("cancel", { id });
+      tell(said, notice(`Operation ${id} was told to stop.`, "Its program gets an InterruptException, and its transaction is aborted."));
     } catch (error) {
-      tell(refusal(error));
+      tell(said, refusal(error));
       button.disabled = false;
     }
   }
 
-  function tell(message) {
-    said.replaceChildren(message);
-    said.hidden = false;
-    announce(message.textContent);
-  }
-
-  async function refresh(status) {
+  async function refresh(status, told) {
     cancels = status.monitor?.cancel === true;
-    running(await get("running"));
+    running(told.running ?? await get("running"));
   }
 
   function running(answer) {
-    const known = new Set(answer.operations.map((row) => row.id));
-    for (const id of stops.keys()) if (!known.has(id)) stops.delete(id);
     operations.update(answer.operations);
     transactions.update((answer.transactions ?? []).map((each, index) => ({ ...each, key: index })));
   }

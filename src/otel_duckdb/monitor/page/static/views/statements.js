@@ -2,7 +2,7 @@
 
 import { change, link } from "../address.js";
 import { get } from "../api.js";
-import { badge, bar, h, notice, setText } from "../dom.js";
+import { badge, bar, fact, h, notice, search, setText } from "../dom.js";
 import { ago, bytes, count, milliseconds, moment, percent } from "../format.js";
 import { Table } from "../table.js";
 
@@ -12,11 +12,11 @@ export function create(parameters) {
   let sort = "total";
   let filter = "";
   let rows = [];
-  const input = h("input", { type: "search", placeholder: "Part of a statement", "aria-label": "Filter by text or database", oninput: () => {
+  const input = search("Part of a statement", "Filter by text or database", () => {
     filter = input.value;
-    change({ q: filter || null }, true);
+    change({ q: filter }, true);
     draw();
-  } });
+  });
   const controls = h("div", { class: "controls" }, input);
   const empty = h("div", { hidden: true });
   const table = new Table({
@@ -88,8 +88,6 @@ function sparkline(points) {
   drawing.append(line);
   return drawing;
 }
-
-const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
 
 function details(row) {
   const regression = row.plan_regression;

@@ -7,7 +7,6 @@ import { ago, bytes, count, rate, seconds, UNKNOWN } from "../format.js";
 import { Table } from "../table.js";
 
 const ORDERS = { pending: "pending_rows", lag: "lag_seconds", rate: "rows_per_second", rows: "rows" };
-const known = (value) => value !== null && value !== undefined;
 
 export function create(parameters) {
   const table = new Table({
@@ -23,7 +22,7 @@ export function create(parameters) {
       { label: "Rows waiting", number: true, sort: "pending", cell: (row) => count(row.pending_rows) },
       { label: "Behind", number: true, sort: "lag", cell: (row) => seconds(row.lag_seconds) },
       { label: "Rate", number: true, sort: "rate", cell: (row) => rate(row.rows_per_second) },
-      { label: "Bytes", number: true, cell: (row) => (known(row.bytes_per_second) ? `${bytes(row.bytes_per_second)}/s` : UNKNOWN) },
+      { label: "Bytes", number: true, cell: (row) => (row.bytes_per_second ?? null) === null ? UNKNOWN : `${bytes(row.bytes_per_second)}/s` },
       { label: "Rows sent", number: true, sort: "rows", cell: (row) => count(row.rows) },
       { label: "Passes", number: true, cell: (row) => count(row.succeeded) },
       { label: "Failed", number: true, cell: (row) => (row.failed ? badge(count(row.failed), "critical") : "0") },

@@ -2,7 +2,7 @@
 
 import { change, link } from "../address.js";
 import { ApiError, get } from "../api.js";
-import { badge, card, h, notice, setText } from "../dom.js";
+import { badge, card, choice, group, h, notice, search, setText } from "../dom.js";
 import { count, milliseconds, moment } from "../format.js";
 import { Table } from "../table.js";
 import { Waterfall } from "../waterfall.js";
@@ -18,13 +18,13 @@ export function create(parameters) {
   let wanted = null;
   let waterfall = null;
   let typing = 0;
-  const buttons = Object.fromEntries(Object.entries(KINDS).map(([name, title]) => [name, h("button", { type: "button", onclick: () => change({ kind: name === "recent" ? null : name, trace: null }) }, title)]));
-  const select = h("select", { onchange: () => change({ min: select.value || null }) }, LEAST.map((value) => h("option", { value }, value ? milliseconds(Number(value)) : "any time")));
-  const input = h("input", { type: "search", placeholder: "Part of a name or a statement", "aria-label": "Filter by name or statement", oninput: () => {
+  const kinds = group("Which traces", KINDS, (name) => change({ kind: name === "recent" ? null : name, trace: null }));
+  const select = choice(LEAST.map((value) => [value, value ? milliseconds(Number(value)) : "any time"]), (min) => change({ min }));
+  const input = search("Part of a name or a statement", "Filter by name or statement", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => change({ q: input.value || null }), 300);
-  } });
-  const filters = h("div", { class: "controls" }, h("div", { class: "group", role: "group", "aria-label": "Which traces" }, Object.values(buttons)), h("label", {}, "At least", select), input);
+    typing = setTimeout(() => change({ q: input.value }), 300);
+  });
+  const filters = h("div", { class: "controls" }, kinds.element, h("label", {}, "At least", select), input);
   const back = h("a", { class: "button" }, "All traces");
   const controls = h("div", {}, filters, back);
   const empty = h("div", { hidden: true });
@@ -54,7 +54,7 @@ export function create(parameters) {
     asked = { ...ASKED[kind], min_ms: Number(min) > 0 ? min : null, name: next.get("q"), limit: LIMIT };
     select.value = LEAST.includes(min) ? min : "";
     if (document.activeElement !== input) input.value = next.get("q") ?? "";
-    for (const [name, button] of Object.entries(buttons)) button.setAttribute("aria-pressed", String(name === kind));
+    kinds.press(kind);
     const trace = next.get("trace");
     if (trace !== wanted) {
       waterfall = null;
@@ -66,6 +66,7 @@ export function create(parameters) {
     const rest = Object.fromEntries(next);
     delete rest.trace;
     delete rest.open;
+    delete rest.fold;
     back.setAttribute("href", link("traces", rest));
     list.hidden = Boolean(wanted);
     one.hidden = !wanted;
@@ -99,7 +100,7 @@ export function create(parameters) {
       return;
     }
     if (identity !== wanted) return;
-    waterfall = new Waterfall(trace, { template: status.monitor?.trace_url, opened: parameters.get("open"), onopen: (id) => change({ open: id }, true) });
+    waterfall = new Waterfall(trace, { template: status.monitor?.trace_url, opened: parameters.get("open"), onopen: (id) => change({ open: id }, true), folded: parameters.get("fold")?.split("."), onfold: (ids) => change({ fold: ids.join(".") }, true) });
     one.replaceChildren(waterfall.element);
   }
 
