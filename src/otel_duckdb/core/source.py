@@ -91,6 +91,12 @@ def provide(source: Source | None) -> None:
         follower(source)
 
 
+def report(component: str, error: BaseException) -> None:
+    """Count a fault of `component`, where anything is instrumented."""
+    if _current is not None:
+        _current.report(component, error)
+
+
 def follow(follower: Callable[[Source | None], None]) -> None:
     """Tell `follower` of the present source, at once and whenever it changes."""
     _followers.append(follower)

@@ -85,7 +85,7 @@ class AlertMethods:
     def silence(self, name: str, seconds: float, database: str = "", reason: str = "") -> dict[str, Any]:
         """Tell nobody for `seconds` of alerts whose name and database match these regular expressions in whole.
 
-        An empty one matches all. Returns the silence.
+        They are RE2's, as an Alertmanager's; an empty one matches all. Returns the silence.
 
         Raises:
             SettingError: it has no end within a year, an expression is none, or alerting is off.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.core import source
+from otel_duckdb.monitor.alerts.expressions import ANY, Expressions
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.settings import SettingError
 from otel_duckdb.telemetry.locks import make_reentrant_lock
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 _LIMIT: Final = 100
 _LENGTH: Final = 1_024
 """Characters of an expression, and of a reason."""
-_ANY: Final = ".*"
 
 
 class NoSuchSilenceError(LookupError):
@@ -28,7 +28,7 @@ class NoSuchSilenceError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """One silence; `name` and `database` are regular expressions that must match in whole.
+    """One silence; `name` and `database` are regular expressions of RE2 that must match in whole.
 
     Attributes:
         id: Names it, to end it early.
@@ -41,10 +41,6 @@ class Silence:
     database: str
     ends: float
     reason: str
-
-    def covers(self, alert: Alert | Received) -> bool:
-        """Whether the alert is silenced by it."""
-        return bool(re.fullmatch(self.name, alert.name) and re.fullmatch(self.database, alert.database))
 
     def as_json(self) -> dict[str, Any]:
         """The silence as the API shows it."""
@@ -64,22 +60,20 @@ class Silences:
         self._lock = make_reentrant_lock()
         self._numbers = itertools.count(1)
         self._silences: dict[str, Silence] = {}
+        self._expressions = Expressions()
 
-    def add(self, now: float, seconds: float, name: str = _ANY, database: str = _ANY, reason: str = "") -> Silence:
+    def add(self, now: float, seconds: float, name: str = ANY, database: str = ANY, reason: str = "") -> Silence:
         """Silence for `seconds` from `now` on.
 
         Raises:
-            SettingError: it has no end in the future, a pattern is no regular expression, or there are too many.
+            SettingError: it has no end in the future, an expression is none of RE2, or there are too many.
         """
         if not 0 < seconds <= 366 * 86_400:
             raise SettingError(f"a silence of {seconds:g} s; allowed is more than 0 s, up to 366 days")
         for pattern in (name, database):
             if len(pattern) > _LENGTH:
                 raise SettingError(f"an expression of {len(pattern)} characters; allowed are {_LENGTH}")
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise SettingError(f"{printable(pattern)!r} is no regular expression: {error}") from None
+            self._expressions.check(pattern)
         with self._lock:
             if len(self._active(now)) >= _LIMIT:
                 raise SettingError(f"there are {_LIMIT} silences already; end one first")
@@ -105,8 +99,14 @@ class Silences:
             return self._active(now)
 
     def cover(self, alert: Alert | Received, now: float) -> bool:
-        """Whether one of them covers the alert."""
-        return any(silence.covers(alert) for silence in self.active(now))
+        """Whether one of them covers the alert; where DuckDB cannot say, none does, for an alert is better told."""
+        asked = [((one.name, alert.name), (one.database, alert.database)) for one in self.active(now)]
+        try:
+            matches = self._expressions.match(pair for both in asked for pair in both)
+        except Exception as error:
+            source.report("alerts", error)
+            return False
+        return any(matches[name] and matches[database] for name, database in asked)
 
     def _active(self, now: float) -> list[Silence]:
         self._silences = {key: one for key, one in self._silences.items() if one.ends > now}
