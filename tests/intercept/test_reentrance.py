@@ -173,6 +173,17 @@ def test_a_signal_handler_or_a_finalizer_may_query_at_any_line_of_the_sdk_that_t
     assert int(done.stdout.split()[0]) > 500
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("options", ["plain", "everything", "sdk", "finalizer"])
+def test_these_programs_tell_of_a_hang_where_a_lock_is_held_and_nothing_looks_for_it(options):
+    command = [sys.executable, SIGNALS, options, "careless"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 1
+    assert "Timeout (0:00:" in done.stderr
+    assert "signal_at_each_line.py" in done.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_forked_child_finds_every_lock_of_ours_free(telemetry):
     telemetry.instrument(engine_metrics=True, repeated_threshold=2)
