@@ -164,7 +164,7 @@ class _Running:
 
     def live_connections(self) -> Iterable[Connection]:
         """Return the live connections."""
-        return tuple(self.connections)
+        return self._patch_table.live_connections()
 
     def pool_requests(self) -> Iterable[tuple[str, int, float]]:
         """Return who waits for a connection of a pool."""

@@ -23,6 +23,7 @@ from otel_duckdb import contract
 from otel_duckdb.monitor import Monitor
 
 logging.disable()
+sys.unraisablehook = lambda _: None
 HOME = str(Path(otel_duckdb.__file__).parent)
 SLOW = {"slow_threshold_ms": 0} if sys.argv[1:] == ["slow"] else {}
 ROOMS = ("intercept", "core", "signals", "monitor")
@@ -56,11 +57,13 @@ def program(connection):
     connection.execute("select 1")  # whose result is replaced
     if duckdb.__version__ < "2":
         connection.execute("from t").fetchall()
+        connection.sql("from range(9)").fetchone()  # collected with its result too
     else:
         connection.fetchall()
     connection.sql("select 2").fetchall()
     with connection.cursor() as cursor:
         cursor.executemany("insert into t values (?)", [[2], [3]])
+    duckdb.connect().execute("select 3")  # collected with its result, and what its end raises goes nowhere
 
 
 def break_off_at(number, connection):

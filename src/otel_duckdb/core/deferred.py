@@ -47,7 +47,7 @@ class Deferred:
         if self._collecting == threading.get_ident() or INSIDE.get() or inside_the_sdk():
             self.put_off.append(action)
         else:
-            in_section(action)()
+            self._do(action)
 
     def run(self) -> None:
         """Do what is left, unless the SDK was interrupted."""
@@ -56,4 +56,13 @@ class Deferred:
                 action = self.put_off.popleft()
             except IndexError:
                 return
+            self._do(action)
+
+    def _do(self, action: Callable[[], None]) -> None:
+        try:
             in_section(action)()
+        except Exception:
+            raise
+        except BaseException:  # a signal's: what is done twice is done once
+            self.put_off.append(action)
+            raise

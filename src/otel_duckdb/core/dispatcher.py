@@ -153,7 +153,11 @@ class Dispatcher:
         """A connection is gone; ends the operation whose result was open on it, outside any garbage collection."""
         operation, connection.operation = connection.operation, None
         if operation is not None:
-            self.end(operation)
+            try:
+                self.end(operation)
+            except BaseException:  # a signal's, which may have come before anything was done
+                connection.operation = operation
+                raise
         self._tell(self._closed, connection)
 
     def connect_failed(self, error: BaseException) -> None:

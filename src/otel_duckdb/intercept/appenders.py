@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import weakref
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.intercept.connection_methods import ExecuteCall
-from otel_duckdb.intercept.relations import RelationState
+from otel_duckdb.intercept.relations import HeldStates, RelationState
 
 if TYPE_CHECKING:
     from otel_duckdb.core.dispatcher import Call
     from otel_duckdb.intercept.gate import Gate
 
 
-class Appenders:
-    """The live appenders' operations, by the identity of DuckDB's objects."""
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._states: dict[int, RelationState] = {}
-
-    def find(self, appender: Any) -> RelationState | None:
-        """The state of an appender whose making was recorded."""
-        return self._states.get(id(appender))
-
-    def open(self) -> list[RelationState]:
-        """The states whose operation is still open."""
-        return [state for state in tuple(self._states.values()) if state.operation is not None]
+class Appenders(HeldStates):
+    """The operations of live appenders whose making was recorded."""
 
     def add(self, appender: Any, call: Call) -> None:
         """Keep the operation that made the appender open."""
-        key = id(appender)
-        state = self._states[key] = RelationState(call.operation.connection)
+        state = RelationState(call.operation.connection)
         state.operation = call.operation
-        state.reference = weakref.ref(appender, lambda _: self._collected(key))
-
-    def _collected(self, key: int) -> None:
-        state = self._states.pop(key, None)
-        if state is not None:
-            self._gate.connections.deferred(lambda: self._gate.hold(state, None))
+        self._keep(appender, state)
 
 
 class NewAppenderCall(ExecuteCall):

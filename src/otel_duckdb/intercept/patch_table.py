@@ -214,6 +214,12 @@ class PatchTable:
         for connection in [key for key, scope in self._scopes.items() if scope.thread != thread]:
             del self._scopes[connection]
 
+    def live_connections(self) -> tuple[Connection, ...]:
+        """The live connections, after everything has ended that was collected, and whose end a signal broke off."""
+        for held in (self._gate.connections, self.relations, self.appenders):
+            held.settle()
+        return tuple(self._gate.connections)
+
     def working(self) -> Iterator[tuple[Connection | None, int]]:
         """The connections DuckDB works for at the moment, once for each operation, and since when, in nanoseconds."""
         yield from ((one, one.busy_since_ns) for one in self._gate.connections if one.busy_thread)

@@ -39,7 +39,9 @@ class ConnectionRegistry:
         """Register DuckDB's object; a known one keeps its record."""
         key = id(target)
         known = self.live.get(key)
-        if known is not None and not known.closed:
+        if known is not None and known.reference is not None and known.reference() is not target:
+            self._collected(key, known)  # a signal broke off what was done at its end
+        elif known is not None and not known.closed:
             return known
         connection = Connection(key, weakref.ref(target, lambda _: self._collected(key, connection)), where, parent)
         if parent is not None:
@@ -65,14 +67,29 @@ class ConnectionRegistry:
         else:
             self._dispatcher.connection_closed(connection)
 
+    def settle(self) -> None:
+        """Let those go that were collected, and whose end a signal broke off."""
+        for key, connection in tuple(self.live.items()):
+            if connection.reference is not None and connection.reference() is None:
+                self._collected(key, connection)
+
     def _collected(self, key: int, connection: Connection) -> None:
         # Its cursors stay open: only close() closes them.
         if self.live.get(key) is connection:
             del self.live[key]
-        if not connection.closed:
-            connection.closed = True
+        if connection.closed:
+            return
+        connection.closed = True
+        try:
             self._dispatcher.connection_closing(connection)
             self.deferred(lambda: self._dispatcher.connection_closed(connection))
+        except BaseException:  # a signal's, which Python drops where an object is collected
+            self.deferred.put_off.append(lambda: self._closed(connection))
+            raise
+
+    def _closed(self, connection: Connection) -> None:
+        self._dispatcher.connection_closing(connection)
+        self._dispatcher.connection_closed(connection)
 
     def clear(self) -> None:
         """Forget all connections."""

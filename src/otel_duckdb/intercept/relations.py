@@ -55,16 +55,20 @@ class RelationState:
         self.reference: weakref.ref[Any] | None = None
 
 
-class Relations:
-    """The states of live relations, by the identity of DuckDB's objects, without keeping any alive."""
+class HeldStates:
+    """The states of live objects of DuckDB that hold results, by identity, without keeping any alive."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._states: dict[int, RelationState] = {}
 
-    def find(self, relation: Any) -> RelationState | None:
-        """The state of a relation that has one."""
-        return self._states.get(id(relation))
+    def find(self, target: Any) -> RelationState | None:
+        """The state of an object that has one."""
+        state = self._states.get(id(target))
+        if state is None or (state.reference is not None and state.reference() is target):
+            return state
+        self._collected(id(target))  # a signal broke off what was done at the end of another one
+        return None
 
     def open(self) -> list[RelationState]:
         """The states whose operation is still open."""
@@ -74,16 +78,31 @@ class Relations:
         """The states DuckDB works for at the moment."""
         return [state for state in tuple(self._states.values()) if state.busy_thread]
 
-    def add(self, relation: Any, connection: Connection | None) -> RelationState:
-        """The state of the relation, made if it has none."""
-        key = id(relation)
-        state = self._states.get(key)
-        if state is None:
-            state = self._states[key] = RelationState(connection)
-            state.reference = weakref.ref(relation, lambda _: self._collected(key))
-        return state
+    def settle(self) -> None:
+        """Forget those that are gone, and whose end a signal broke off."""
+        for key, state in tuple(self._states.items()):
+            if state.reference is not None and state.reference() is None:
+                self._collected(key)
+
+    def _keep(self, target: Any, state: RelationState) -> None:
+        key = id(target)
+        state.reference = weakref.ref(target, lambda _: self._collected(key))
+        self._states[key] = state
 
     def _collected(self, key: int) -> None:
-        state = self._states.pop(key, None)
+        state = self._states.get(key)
         if state is not None and state.operation is not None:
             self._gate.connections.deferred(lambda: self._gate.hold(state, None))
+        self._states.pop(key, None)
+
+
+class Relations(HeldStates):
+    """The states of live relations."""
+
+    def add(self, relation: Any, connection: Connection | None) -> RelationState:
+        """The state of the relation, made if it has none."""
+        state = self.find(relation)
+        if state is None:
+            state = RelationState(connection)
+            self._keep(relation, state)
+        return state
