@@ -128,14 +128,15 @@ class Stress:
             return  # the time is over, or a thread has failed
         finally:
             self.pause.clear()
+        gc.disable()  # DuckDB itself dies where a forked child collects connections of its parent
         child = os.fork()
         if child == 0:
-            gc.disable()  # DuckDB itself dies where a forked child drops a connection of its parent
             signal.alarm(CHILD_SECONDS)
             connection = duckdb.connect()
             connection.execute("select 1").fetchall()
             self.reader.get_metrics_data()
             os._exit(0)
+        gc.enable()
         with contextlib.suppress(threading.BrokenBarrierError):
             self.resumed.wait(HANG_SECONDS)
         _, status = os.waitpid(child, 0)
