@@ -74,6 +74,28 @@ def test_an_empty_transaction_that_commits_is_a_success(heard):
     assert heard.outcomes == [(True, 1)]
 
 
+@pytest.mark.parametrize(
+    ("script", "kept"),
+    [
+        (f"begin; {INSERT}; commit; {DUPLICATE}", [1, 2, 3]),
+        (f"{DUPLICATE}; begin; {INSERT}; commit", [1, 3]),
+    ],
+)
+@pytest.mark.parametrize("after", [["select 1"], ["begin"]])
+def test_a_script_that_failed_outside_its_transaction_is_one_failure_and_leaves_none_open(heard, script, kept, after):
+    assert heard(script) is not None
+    for statement in after:
+        assert heard(statement) is None
+    assert heard.transaction.is_open == heard.really_open
+    assert heard.outcomes[-1] == (False, 1)
+    heard("insert into kept values (3)")
+    if heard.transaction.is_open:
+        heard("commit")
+    assert heard.outcomes[-1] == (True, 1)
+    assert [outcome for outcome, _ in heard.outcomes].count(False) == 1
+    assert heard.kept == kept
+
+
 @pytest.mark.parametrize("word", ["rollback", "abort"])
 def test_a_rollback_of_a_change_is_a_failure(heard, word):
     for statement in ("begin", INSERT, word):

@@ -28,7 +28,7 @@ from otel_duckdb.engine.gauges import EngineGauges, Readings
 from otel_duckdb.engine.process import ProcessGauges, RunningGauge
 from otel_duckdb.installation import install_command, version
 from otel_duckdb.intercept.gate import Gate
-from otel_duckdb.intercept.imported_names import imported_names
+from otel_duckdb.intercept.imported_names import untold_names
 from otel_duckdb.intercept.patch_table import SUPPORTED, PatchTable, generation
 from otel_duckdb.intercept.registry import ConnectionRegistry
 from otel_duckdb.intercept.reload import ReloadWatch
@@ -211,8 +211,8 @@ class _Running:
         atexit.register(self._exit)
 
     def _tell_of_names_imported_before(self) -> None:
-        names = imported_names(self._patch_table.functions())
-        if self.gate.everything and names:
+        names = untold_names(self._patch_table.functions()) if self.gate.everything else ()
+        if names:
             logger.warning(
                 "otel_duckdb: calls of %s are not recorded, for these names were imported before instrument(); "
                 "import them after it, or call them as attributes of duckdb",

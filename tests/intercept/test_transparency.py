@@ -293,12 +293,18 @@ program = types.ModuleType("program")
 sys.modules["program"] = program
 exec("from duckdb import execute, sql, connect", vars(program))
 from otel_duckdb import DuckDBInstrumentor
+for _ in range(3):
+    DuckDBInstrumentor().instrument()
+    DuckDBInstrumentor().uninstrument()
+exec("from duckdb import execute as run", vars(program))
 DuckDBInstrumentor().instrument()
 """
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
         lines = [line for line in done.stderr.splitlines() if "program" in line]
-        assert len(lines) == 1, done.stderr
+        assert len(lines) == 2, done.stderr
         assert "program.execute" in lines[0]
+        assert "program.run" in lines[1]
+        assert "program.execute" not in lines[1]
         assert "instrument()" in lines[0]
 
     def test_nothing_is_told_where_there_are_none(self):

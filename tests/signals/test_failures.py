@@ -81,3 +81,30 @@ def test_a_healthy_program_of_sqlalchemy_has_no_errors(heard, tmp_path):
     engine.dispose()
     assert [span.name for span in heard.spans() if span.status.status_code is StatusCode.ERROR] == []
     assert errors(heard) == []
+
+
+SETS = "insert into t values (?)"
+MIDWAY = {
+    "executemany": (lambda con: con.executemany(SETS, [[1], [2], [1], [3]]), "BATCH INSERT t", 4, [1, 2]),
+    "a script": (lambda con: con.execute("insert into t values (1); from nosuch; drop table t"), "BATCH", 3, [1]),
+    "a script by sql": (lambda con: con.sql("insert into t values (1); from nosuch; drop table t"), "BATCH", 3, [1]),
+}
+
+
+@pytest.mark.parametrize("how", MIDWAY)
+def test_what_fails_midway_is_one_operation_that_failed_once_and_what_came_before_it_stays(heard, connection, how):
+    run, name, size, kept = MIDWAY[how]
+    connection.execute("create table t (i integer primary key)")
+    before = transactions(heard)
+    heard.clear()
+    with pytest.raises(duckdb.Error) as raised:
+        run(connection)
+    span = heard.span()
+    assert (span.name, span.attributes[contract.DB_OPERATION_BATCH_SIZE]) == (name, size)
+    assert errors(heard) == [span.attributes[contract.ERROR_TYPE]] == [type(raised.value).__name__]
+    assert [count - known for count, known in zip(transactions(heard), before, strict=True)] == [0, 1]
+    assert [row for (row,) in connection.execute("from t order by i").fetchall()] == kept
+
+
+def transactions(telemetry):
+    return [telemetry.value(f"duckdb_transaction_{end}_count") for end in ("success", "failure")]

@@ -37,7 +37,7 @@ _ACTED: Final = "on the span of an action of the monitor"
 ATTRIBUTES: Final = (
     # Of an operation.
     Attribute(c.DB_SYSTEM_NAME, "", "always", c.SYSTEM),
-    Attribute(c.DB_NAMESPACE, "", "DuckDB tells which database it ran on", "trades"),
+    Attribute(c.DB_NAMESPACE, "", "it is known which database was the current one", "trades"),
     Attribute(c.DB_OPERATION_NAME, "", "a method names the operation: `append`, `begin`", "append"),
     Attribute(c.DB_COLLECTION_NAME, "", "a method names the table: `append`; on spans of the sync always", "trades"),
     Attribute(
@@ -76,7 +76,7 @@ ATTRIBUTES: Final = (
     Attribute(
         c.DUCKDB_AFFECTED_ROWS,
         "{row}",
-        "DuckDB 2 says how many rows `execute` or `executemany` inserted, changed, deleted or wrote",
+        "DuckDB 2 says how many rows `execute` (of a script its last statement) or `executemany` changed or wrote",
         16,
     ),
     Attribute(c.ERROR_TYPE, "", "it failed; the class of the exception", "ConversionException"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
+from otel_duckdb.core.current_database import CurrentDatabases
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.operation import SlowThreshold, settle_sampled_run
 
@@ -87,6 +88,7 @@ class Dispatcher:
         self._slow_ns = slow_ns
         self._slow_threshold = _NEVER_SLOW
         self._listeners: list[Listener] = []
+        self._current_databases = CurrentDatabases()
         self._bind()
 
     def listen(self, *listeners: Listener) -> None:
@@ -238,6 +240,8 @@ class Dispatcher:
         operation.ended = True
         if error is not None:
             operation.error = error
+        elif operation.statement.database_steps and operation.connection is not None:
+            self._current_databases.follow(operation.connection, operation.statement.database_steps)
         if operation.sampled_run is not None:
             settle_sampled_run(operation.sampled_run)
         if operation.sampled:

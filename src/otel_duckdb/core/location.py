@@ -21,9 +21,19 @@ class Location:
 
 def location(database: object) -> Location:
     """Read the first argument of `duckdb.connect()`, without the query of a remote address, which may hold a token."""
-    text = os.fsdecode(database) if isinstance(database, bytes | os.PathLike) else str(database)
+    try:
+        text = os.fsdecode(database) if isinstance(database, bytes | os.PathLike) else str(database)
+    except Exception:  # an object of the user's that is none of these: DuckDB says so
+        return Location("", None)
     text = text.partition("?")[0]
     if not text or text.startswith(":"):
         return Location(text.strip(":").removeprefix("memory:") or "memory", None)
     name = os.path.splitext(os.path.basename(text))[0] or text  # noqa: PTH119, PTH122 - may be an address, no path
-    return Location(name, None if "://" in text or text.startswith("md:") else os.path.realpath(text))
+    return Location(name, None if "://" in text or text.startswith("md:") else _real_path(text))
+
+
+def _real_path(text: str) -> str | None:
+    try:
+        return os.path.realpath(text)
+    except ValueError:  # no name of a file on this system, as one with half a character in it
+        return None

@@ -161,7 +161,7 @@ class Operation:
     @property
     def database(self) -> str:
         """The name of the database it ran on, or an empty string where DuckDB does not tell."""
-        return "" if self.connection is None else self.connection.location.name
+        return "" if self.connection is None else self.connection.namespace
 
     @property
     def duration_ns(self) -> int:
@@ -196,6 +196,7 @@ class Connection:
     Attributes:
         reference: Weak reference to DuckDB's object.
         location: The database it is open on.
+        namespace: The name of its current database, as far as texts tell; the one it is open on until a USE.
         parent: The connection it is a cursor or duplicate of, or None.
         operation: The operation whose result is open on it, or None.
         busy_thread: Identity of the thread in which DuckDB works for it, or 0.
@@ -220,6 +221,7 @@ class Connection:
         "label",
         "location",
         "memory_limit",
+        "namespace",
         "operation",
         "parent",
         "profiling",
@@ -233,6 +235,7 @@ class Connection:
         self.key = key
         self.reference = reference
         self.location = where
+        self.namespace = where.name
         self.parent = parent
         self.children: weakref.WeakSet[Connection] | None = None
         self.operation: Operation | None = None

@@ -95,7 +95,7 @@ class Step(NamedTuple):
 class Transaction:
     """The transaction of one connection: none, open, or aborted."""
 
-    __slots__ = ("_aborted_ns", "_begun_ns", "_rules", "_wrote", "prepared")
+    __slots__ = ("_aborted_ns", "_begun_ns", "_is_of_script", "_rules", "_wrote", "prepared")
 
     def __init__(self, rules: Rules) -> None:
         """Begin without one."""
@@ -103,6 +103,8 @@ class Transaction:
         self._begun_ns: int | None = None
         self._aborted_ns: int | None = None
         self._wrote = False
+        self._is_of_script = False
+        """Whether it was begun in a script that failed: it may not have come to the BEGIN, or got past the COMMIT."""
         self.prepared: dict[str, bool] = {}
         """Whether each statement that was prepared on the connection changes the database, by its name."""
 
@@ -141,20 +143,28 @@ class Transaction:
 
     def _apply(self, word: str, step: Step) -> Iterator[Outcome]:
         if word == BEGIN:
+            if self._is_over(step):
+                yield from self._end(self._lost(), step.started_ns)
             self._begun_ns = step.started_ns
             self._aborted_ns = None
-            self._wrote = False
+            self._wrote = self._is_of_script = False
         elif word == COMMIT:
             yield from self._end(self._lost() if self.is_aborted else True, step.ended_ns)
         elif word == ROLLBACK:
             yield from self._end(self._lost(), step.ended_ns)
         else:
-            if self._aborted_ns is not None and step.started_ns > self._aborted_ns:
+            if self._is_over(step):
+                yield from self._end(self._lost(), step.started_ns)
+            elif self._aborted_ns is not None and step.started_ns > self._aborted_ns:
                 self._aborted_ns = None  # it was not aborted after all: it would have refused
             if word == WRITE and self.is_open:
                 self._wrote = True
             elif word == WRITE:
                 yield Outcome(True, step.worked_ns / 1e6, step.number)
+
+    def _is_over(self, step: Step) -> bool:
+        """Whether what has succeeded shows that none is open any more, for an aborted one would have refused."""
+        return self._is_of_script and self._aborted_ns is not None and step.started_ns > self._aborted_ns
 
     def _failed(self, step: Step, error: BaseException) -> Iterator[Outcome]:
         if len(step.words) > 1:
@@ -183,8 +193,10 @@ class Transaction:
         last = len(step.words) - step.words[::-1].index(BEGIN)
         for word in step.words[:last]:
             yield from self._apply(word, step)
+        self._is_of_script = True
 
     def _end(self, success: bool | None, now_ns: int) -> Iterator[Outcome]:
         if self._begun_ns is not None:
             yield Outcome(success, (now_ns - self._begun_ns) / 1e6)
         self._begun_ns = self._aborted_ns = None
+        self._is_of_script = False

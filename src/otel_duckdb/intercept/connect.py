@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_duckdb.core.location import location
 from otel_duckdb.core.operation import Connection, Operation
+from otel_duckdb.intercept.describe import plain_text
 from otel_duckdb.statement import parse
 
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ class ConnectCall:
         if not gate.active or not gate.everything:
             return None
         database = arguments[0] if arguments else keywords.get("database", ":memory:")
+        text = plain_text(database)
+        database = database if text is None else text
         try:
             operation = self._operation(database)
-            if operation is None or _is_in_memory(database):
+            if operation is None or (text is not None and _is_in_memory(text)):
                 return _Asked(database, operation, memory_limit=_memory_limit(arguments, keywords))
             return _Asked(database, operation, self._begin(operation), _memory_limit(arguments, keywords))
         except Exception as fault:
@@ -62,7 +65,7 @@ class ConnectCall:
             return _Asked(database)
 
     def _operation(self, database: Any) -> Operation | None:
-        if database == _DEFAULT or not self._gate.should_record(None):
+        if (type(database) is str and database == _DEFAULT) or not self._gate.should_record(None):
             return None
         to_be = Connection(0, None, location(database), None)
         return Operation("", replace(_STATEMENT, redacted=f"{_NAME} {to_be.database}"), to_be, name=_NAME)
@@ -108,12 +111,13 @@ class ConnectCall:
 
 
 def _memory_limit(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str | None:
-    config = arguments[_CONFIG] if len(arguments) > _CONFIG else keywords.get("config")
-    if not isinstance(config, dict):
+    config: Any = arguments[_CONFIG] if len(arguments) > _CONFIG else keywords.get("config")
+    try:
+        told = [str(config[name]) for name in config or () if str(name).lower() in {"memory_limit", "max_memory"}]
+    except Exception:  # no dictionary, or one of objects that DuckDB does not take
         return None
-    told = [str(value) for name, value in config.items() if str(name).lower() in {"memory_limit", "max_memory"}]
     return told[-1] if told else None
 
 
-def _is_in_memory(database: Any) -> bool:
-    return isinstance(database, str) and (not database or database.startswith(":memory:"))
+def _is_in_memory(database: str) -> bool:
+    return not database or database.startswith(":memory:")

@@ -15,12 +15,21 @@ _PARAMETERS: Final = 2
 """The place of the parameters after the connection and the query."""
 
 
+def plain_text(value: Any) -> str | None:
+    """The text that a text of any class holds; None for anything else, of which nothing is asked."""
+    return str.__str__(value) if issubclass(type(value), str) else None
+
+
 def sql_text(query: Any) -> str:
     """The text of a query given as text or as a `duckdb.Statement`; empty for anything else."""
-    if isinstance(query, str):
-        return query
-    text = getattr(query, "query", "")
-    return text if isinstance(text, str) else ""
+    text = plain_text(query)
+    if text is not None:
+        return text
+    try:
+        text = query.query
+    except Exception:  # whatever object this is: DuckDB says that it takes none of the kind
+        return ""
+    return text if type(text) is str else ""
 
 
 def _argument(position: int, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -40,10 +49,16 @@ def batch(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any])
     """The operation of `executemany(query, parameters)`."""
     text = sql_text(_argument(1, "query", arguments, keywords))
     parameters = _argument(2, "parameters", arguments, keywords)
-    size = len(parameters) if hasattr(parameters, "__len__") else None  # DuckDB takes an iterator, too
-    operation = Operation(text, parse(text), connection, parameters, size)
+    operation = Operation(text, parse(text), connection, parameters, _size(parameters))
     operation.is_batch = True
     return operation
+
+
+def _size(parameters: Any) -> int | None:
+    try:
+        return len(parameters)
+    except Exception:  # an iterator, which DuckDB takes, or an object that it does not
+        return None
 
 
 def named(sql: str) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], Operation]:
@@ -61,8 +76,8 @@ def into_table(name: str, sql: str, argument: str = "table_name") -> Callable[..
     statement = parse(sql)
 
     def describe(connection: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Operation:
-        table = _argument(1, argument, arguments, keywords)
-        is_table = isinstance(table, str) and not is_file_name(f'"{table}"')
+        table = plain_text(_argument(1, argument, arguments, keywords))
+        is_table = table is not None and not is_file_name(f'"{table}"')
         return Operation(sql, statement, connection, name=name, collection=table if is_table else None)
 
     return describe

@@ -52,7 +52,7 @@ class SQLCall:
         text = sql_text(arguments[1] if len(arguments) > 1 else keywords.get("query"))
         statement = parse(text)
         started = StartedSQLCall(connection, Operation(text, statement, connection, keywords.get("params")))
-        if statement.kind != "SELECT" or statement.count > 1 or keywords.get("params"):
+        if statement.kind != "SELECT" or statement.count > 1 or _is_given(keywords.get("params")):
             started.call = gate.dispatcher.begin(started.operation, connection, thread)
         return started
 
@@ -65,7 +65,7 @@ class SQLCall:
         if isinstance(result, self._relation_type):
             state = self._relations.add(result, started.connection)
             state.text = started.operation.text if started.operation.statement.count == 1 else ""
-            lazy = started.operation.statement.kind == "SELECT" and not started.operation.parameters
+            lazy = started.operation.statement.kind == "SELECT" and not _is_given(started.operation.parameters)
             if call is not None and not lazy:
                 state.operation = started.operation
                 state.executed = True
@@ -81,6 +81,13 @@ class SQLCall:
         call.leave()
         started.operation.execute_ns = started.operation.last_call_ns - started.operation.start_ns
         gate.end(started.operation, error)
+
+
+def _is_given(parameters: Any) -> bool:
+    try:
+        return bool(parameters)
+    except Exception:  # an array, or an object that DuckDB does not take
+        return True
 
 
 class StartedSQLCall:
@@ -138,7 +145,10 @@ class TerminalCall:
         gate = self._gate
         if not gate.active or keywords.get("lazy"):
             return None
-        state = self._relations.find(arguments[0]) or self._of_unknown_origin(arguments[0])
+        relation = arguments[0]
+        if not hasattr(type(relation), "sql_query"):  # another object: DuckDB says so
+            return None
+        state = self._relations.find(relation) or self._of_unknown_origin(relation)
         thread = get_ident()
         if state.busy_thread == thread or not gate.should_record(state.connection):
             return None

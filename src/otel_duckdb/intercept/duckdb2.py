@@ -266,9 +266,13 @@ class PublicTerminalCall(_PublicCall):
         if keywords.get("lazy"):
             return None
         relation = arguments[0]
+        try:
+            target = relation._con
+        except Exception:  # another object: DuckDB says so
+            return None
         state = self._relations.find(relation)
         plain = self._count is not None and state is not None and parse(state.text).count == 1
-        scope = self._enter(relation._con, relation, state.text if plain and state is not None else None, None)
+        scope = self._enter(target, relation, state.text if plain and state is not None else None, None)
         if scope is not None and state is not None and state.operation is not None:
             scope.operation, scope.resumed = state.operation, True
             state.operation = None

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 _DUCKDB: Final = frozenset({"duckdb", "_duckdb", "adbc_driver_duckdb"})
 _MOST: Final = 10
 """How many names are told of."""
+_told: set[str] = set()
+"""The names of this process that were told of, or that were one too many."""
 
 
-def imported_names(functions: Mapping[str, Any]) -> list[str]:
-    """Return where modules outside DuckDB hold one of its `functions` in a global name, as `module.name`."""
+def untold_names(functions: Mapping[str, Any]) -> list[str]:
+    """Return where modules outside DuckDB hold one of its `functions` in a global name, each place once a process.
+
+    Returns:
+        The places as `module.name`, no more than ten of them.
+    """
     wanted = {id(function) for function in functions.values()}
     found = []
     for module_name, module in tuple(sys.modules.items()):
@@ -23,4 +29,6 @@ def imported_names(functions: Mapping[str, Any]) -> list[str]:
         if type(module) is ModuleType and module_name.partition(".")[0] not in _DUCKDB:
             names = (name for name, value in tuple(vars(module).items()) if id(value) in wanted)
             found += [f"{module_name}.{name}" for name in names]
-    return sorted(found)[:_MOST]
+    untold = sorted(set(found) - _told)
+    _told.update(untold)
+    return untold[:_MOST]

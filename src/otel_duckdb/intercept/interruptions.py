@@ -6,6 +6,7 @@ current, and the operation that was under way is over.
 
 from __future__ import annotations
 
+import traceback
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,11 @@ class Interruptions:
         self._gate = gate
         self._relations = relations
         self._scopes = scopes
-        self.report = gate.report
+
+    def report(self, fault: Exception) -> None:
+        """A hook raised; a method that was called without its object is the caller's fault, and DuckDB says so."""
+        if not (isinstance(fault, IndexError) and _was_given_nothing(fault)):
+            self._gate.report(fault)
 
     def interrupted(self, entered: Any, error: BaseException) -> None:
         """End what this thread had begun, of which `entered` is what a hook's `begin` returned, or None."""
@@ -50,6 +55,12 @@ class Interruptions:
         holder: ResultHolder = call.holder
         operation: Operation = call.operation
         self._gate.finish(holder, operation, error)
+
+
+def _was_given_nothing(fault: IndexError) -> bool:
+    """Whether the hook that raised looked for the object among no arguments."""
+    frames = [frame for frame, _ in traceback.walk_tb(fault.__traceback__)]
+    return bool(frames) and frames[-1].f_locals.get("arguments") == ()
 
 
 def _call_of(entered: Any) -> Call | None:

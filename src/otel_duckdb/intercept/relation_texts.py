@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from otel_duckdb.intercept.describe import plain_text
 from otel_duckdb.statement import parse
 
 _RANDOM_NAME: Final = re.compile(r"\b((?:unnamed_relation|__duckdb_source|df|arrow|values)_)[0-9a-f]{10,}(?:_\d+)?\b")
@@ -16,7 +17,7 @@ def rendered(sql: str) -> str:
 
 
 def _first_argument(arguments: tuple[Any, ...], keywords: dict[str, Any], name: str = "table_name") -> str:
-    return str(arguments[1] if len(arguments) > 1 else keywords.get(name, ""))
+    return plain_text(arguments[1] if len(arguments) > 1 else keywords.get(name)) or ""
 
 
 def create_text(sql: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ def all_rows(result: Any, _arguments: tuple[Any, ...]) -> tuple[int | None, bool
 def some_rows(result: Any, arguments: tuple[Any, ...]) -> tuple[int | None, bool]:
     """The rows that `fetchmany` returned; fewer than asked for are the last."""
     size = arguments[1] if len(arguments) > 1 else 1
-    return len(result), len(result) < size if isinstance(size, int) else not result
+    return len(result), len(result) < size if issubclass(type(size), int) else not result
 
 
 def chunk_rows(result: Any, _arguments: tuple[Any, ...]) -> tuple[int | None, bool]:

@@ -43,7 +43,7 @@ class AttributeCache(Listener):
         connection = operation.connection
         key = (
             operation.text,
-            "" if connection is None else connection.location.name,
+            "" if connection is None else connection.namespace,
             operation.name and f"{operation.name} {operation.collection}",
             self._keeps_parameterized and has_values(operation.parameters),
             operation.is_batch and operation.batch_size != 1,

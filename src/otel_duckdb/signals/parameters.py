@@ -27,24 +27,30 @@ def has_values(parameters: Any) -> bool:
     """Whether a call's parameters hold any value; asks an array, too, and never takes from an iterator."""
     try:
         return parameters is not None and len(parameters) > 0
-    except TypeError:  # an iterator: DuckDB takes it for a batch
+    except Exception:  # an iterator, which DuckDB takes for a batch, or an object that it does not take
         return True
 
 
 def captured(operation: Operation) -> dict[str, str]:
     """The parameters of an operation that ran once, by the names of their attributes."""
+    try:
+        first = list(islice(_pairs(operation), contract.PARAMETER_LIMIT))
+        named = [(bounded(str(key), contract.NAME_LENGTH_LIMIT), value) for key, value in first]
+    except Exception:  # an object of the user's that cannot be read
+        return {}
+    return {
+        f"{contract.DB_QUERY_PARAMETER}.{key}": HIDDEN if operation.statement.is_sensitive else _text(value)
+        for key, value in named
+    }
+
+
+def _pairs(operation: Operation) -> Iterable[tuple[Any, Any]]:
     parameters = operation.parameters
     if operation.is_batch:
         parameters = next(iter(parameters)) if operation.batch_size == 1 else None
     if not hasattr(parameters, "__len__") or isinstance(parameters, str | bytes):
-        return {}  # no parameters, or none that DuckDB accepts
-    pairs: Iterable[tuple[Any, Any]] = parameters.items() if isinstance(parameters, Mapping) else enumerate(parameters)
-    return {
-        f"{contract.DB_QUERY_PARAMETER}.{bounded(str(key), contract.NAME_LENGTH_LIMIT)}": (
-            HIDDEN if operation.statement.is_sensitive else _text(value)
-        )
-        for key, value in islice(pairs, contract.PARAMETER_LIMIT)
-    }
+        return ()  # no parameters, or none that DuckDB accepts
+    return parameters.items() if isinstance(parameters, Mapping) else enumerate(parameters)
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.statement.comments import LENGTH_LIMIT, carried, last_comment
+from otel_duckdb.statement.current_database import database_step
 from otel_duckdb.statement.definitions import TRANSACTIONS
 from otel_duckdb.statement.grammar import read_statement
 from otel_duckdb.statement.pivot import finds_columns
@@ -28,6 +29,7 @@ from otel_duckdb.text import encodable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from otel_duckdb.statement.current_database import DatabaseStep
     from otel_duckdb.statement.reader import Reader
 
 TEXT_LIMIT: Final = 32_768
@@ -86,6 +88,8 @@ class Statement:
     """Whether each statement that PREPARE gives a name changes the database when it is run, by the folded name."""
     executed: tuple[str, ...]
     """The folded name that each statement runs by EXECUTE; empty for any other."""
+    database_steps: tuple[DatabaseStep, ...]
+    """What its statements in order say of the current database; empty for nearly all."""
     count: int
     """Number of statements."""
     profiling: bool
@@ -219,6 +223,7 @@ def _statement(
         writes=tuple([reader.writes for reader in readers]),
         prepared={reader.given_name: reader.changes for reader in readers if reader.kind == "PREPARE"},
         executed=tuple([reader.given_name if reader.kind == "EXECUTE" else "" for reader in readers]),
+        database_steps=tuple([step for step in map(database_step, readers) if step is not None]),
         count=len(readers),
         profiling=any(_sets_profiling(reader) for reader in readers),
         comment=comment,

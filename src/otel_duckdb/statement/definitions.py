@@ -15,6 +15,8 @@ _MODIFIERS = frozenset(
 )
 _NAMED_OBJECTS = frozenset({"SCHEMA", "SEQUENCE", "TYPE", "MACRO", "FUNCTION", "INDEX", "DATABASE"})
 _OBJECTS = _NAMED_OBJECTS | {"TABLE", "VIEW", "SECRET", "TRIGGER"}
+_OUTSIDE: Final = frozenset({"SECRET", "EXTERNAL"})
+"""What is kept outside every database: secrets, and the external resources of DuckDB 2."""
 _NEAR: Final = 64
 _ACTIONS: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 
@@ -80,6 +82,8 @@ def _define(reader: Reader, index: int) -> None:
     reader.operate(kind, f"{kind} {what}" if what in _OBJECTS else kind)
     if f"{kind} {what}" in ("DROP TABLE", "DROP VIEW", "CREATE TRIGGER"):
         reader.level.operation = f"{kind} {what}"
+    if what in _OUTSIDE:
+        reader.changes = False
     if what in ("TABLE", "VIEW"):
         reader.target(index + 1)
     elif what == "INDEX" and kind == "CREATE":
@@ -104,6 +108,11 @@ def _trigger(reader: Reader, index: int) -> None:
     """What a trigger does is a statement after its table."""
     following = reader.words[index : index + _NEAR]
     reader.start = index + next((at for at, word in enumerate(following) if word in _ACTIONS), 0)
+
+
+def _deallocate(reader: Reader, index: int) -> None:
+    name(reader, index, "DROP")
+    reader.changes = False
 
 
 def _comment(reader: Reader, index: int) -> None:
@@ -138,7 +147,7 @@ DEFINITIONS: Final[dict[str, Handler]] = {
     "IMPORT": plain("PRAGMA"),
     **{word: named(word) for word in ("CALL", "PREPARE", "EXECUTE", "DETACH", "LOAD")},
     "PRAGMA": first(_pragma),
-    "DEALLOCATE": named("DROP"),
+    "DEALLOCATE": first(_deallocate),
     "INSTALL": named("LOAD"),
     "RESET": named("SET"),
     "USE": named("SET"),

@@ -1,0 +1,100 @@
+"""`db.namespace` is the database that is the connection's current one when the operation begins, on every line."""
+
+import duckdb
+import pytest
+
+NAMES = "attach ':memory:' as other; attach ':memory:' as \"We.ird\"; create schema mine; create schema other.theirs"
+CURRENT = "select current_database()"
+USES = [
+    ["use other"],
+    ["USE Other;"],
+    ['use "other"'],
+    ['use "We.ird"'],
+    ["use 'other'"],
+    ["use other.theirs"],
+    ["use other.theirs", "use theirs"],
+    ["use memory.mine"],
+    ["use mine"],
+    ["use other", "use memory"],
+    ["use other", "use main"],
+    ["set schema = 'other'"],
+    ["set schema to 'other.theirs'"],
+    ["set session schema = 'other'"],
+    ["set search_path = 'other,memory'"],
+    ["set search_path = 'memory.mine,other.theirs'"],
+    ["pragma schema = 'other'"],
+    ["use other", "reset schema"],
+    ["use other", "reset search_path"],
+    ["/* { */ use -- here\n other /* ; */"],
+    ["use other; select 1; use memory"],
+    ["attach ':memory:' as late; use late"],
+    ["begin", "use other", "rollback"],
+    ["attach if not exists ':memory:' as other", "use other"],
+    ["attach ':memory:' as gone", "detach gone", "create schema gone", "use gone"],
+]
+
+
+@pytest.fixture
+def con(heard):
+    with duckdb.connect() as con:
+        con.execute(NAMES)
+        yield con
+
+
+def current(con, heard):
+    """What DuckDB says, and what the span says of the same statement."""
+    ((name,),) = con.execute(CURRENT).fetchall()
+    return name.lower(), heard.spans()[-1].attributes["db.namespace"].lower()
+
+
+@pytest.mark.parametrize("way", ["execute", "sql"])
+@pytest.mark.parametrize("statements", USES, ids="; ".join)
+def test_a_use_is_followed(con, heard, statements, way):
+    for statement in statements:
+        getattr(con, way)(statement)
+    said, told = current(con, heard)
+    assert said == told
+
+
+def test_a_use_that_fails_is_not_followed(con, heard):
+    for statement in ("use nosuch", "use nosuch.main", "set schema = 'nosuch'", "select 1; use other; select nosuch"):
+        with pytest.raises(duckdb.Error):
+            con.execute(statement)
+        con.execute("use memory")
+        assert current(con, heard) == ("memory", "memory")
+
+
+def test_each_connection_and_cursor_has_its_own(con, heard):
+    con.execute("use other")
+    with con.cursor() as cursor:
+        assert current(cursor, heard) == ("memory", "memory")
+        cursor.execute('use "We.ird"')
+        assert current(cursor, heard) == ("we.ird", "we.ird")
+        assert current(con, heard) == ("other", "other")
+
+
+def test_the_file_that_is_attached_without_a_name_has_that_of_its_file(con, heard, tmp_path):
+    con.execute(f"attach '{tmp_path}/sales.v2.db'")
+    con.execute("use sales")
+    assert current(con, heard) == ("sales", "sales")
+
+
+def test_the_points_of_metrics_follow_too(telemetry):
+    telemetry.instrument(metric_detail="high")
+    with duckdb.connect() as con:
+        con.execute(NAMES)
+        con.execute("use other")
+        con.execute("select 42").fetchall()
+        told = {
+            point.attributes["db.namespace"]: point.attributes.get("db.query.summary")
+            for point in telemetry.points("db.client.operation.duration")
+            if point.attributes.get("db.query.summary") == "SELECT"
+        }
+    assert told == {"other": "SELECT"}
+
+
+def test_a_name_that_may_be_one_of_a_schema_changes_nothing(heard):
+    with duckdb.connect() as con:
+        con.execute("create schema told")
+        con.execute("use told")
+        assert current(con, heard) == ("memory", "memory")
