@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib import metadata
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ _EXTRAS: Final = {
 """The smallest extra that brings a package."""
 
 
+@cache
 def version() -> str:
     """Return this package's version; "unknown" where it lies beside the program without its metadata."""
     try:

@@ -27,8 +27,10 @@ def untold_names(functions: Mapping[str, Any]) -> list[str]:
     for module_name, module in tuple(sys.modules.items()):
         # Another type of module may import something when it is looked at.
         if type(module) is ModuleType and module_name.partition(".")[0] not in _DUCKDB:
-            names = (name for name, value in tuple(vars(module).items()) if id(value) in wanted)
-            found += [f"{module_name}.{name}" for name in names]
+            values = tuple(vars(module).values())
+            if not wanted.isdisjoint(map(id, values)):  # quick, for a program has ten thousands of global names
+                names = (name for name, value in tuple(vars(module).items()) if id(value) in wanted)
+                found += [f"{module_name}.{name}" for name in names]
     untold = sorted(set(found) - _told)
     _told.update(untold)
     return untold[:_MOST]
