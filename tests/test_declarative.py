@@ -44,10 +44,15 @@ def spans(done):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ("{query_text_limit: none}", "query_text_limit is 'none'; allowed is a whole number"),
         ("{no_such: 1}", "unknown option 'no_such'; known are"),
-        ("{raw_query_text: maybe}", "raw_query_text is 'maybe'; allowed is true or false"),
         ("{query_text_limit: [1]}", "query_text_limit is [1]; allowed is"),
+        *(
+            pytest.param(options, error, marks=pytest.mark.slow)
+            for options, error in (
+                ("{query_text_limit: none}", "query_text_limit is 'none'; allowed is a whole number"),
+                ("{raw_query_text: maybe}", "raw_query_text is 'maybe'; allowed is true or false"),
+            )
+        ),
         (
             "{features: {monitoring: false, alerting: {enabled: true}}}",
             "the feature alerting is on, and monitoring, which",
@@ -68,7 +73,7 @@ def test_a_section_that_switches_it_off_is_obeyed_without_a_word(tmp_path):
     assert (spans(done), said(done)) == (0, [])
 
 
-@pytest.mark.parametrize("section", ["", SECTION.format(options="{}"), SECTION.format(options="{min_duration_ms: 0}")])
+@pytest.mark.parametrize("section", ["", SECTION.format(options="{}")])
 def test_it_is_instrumented_once_and_nothing_says_so(tmp_path, section):
     done = run(tmp_path, section)
     assert (spans(done), said(done)) == (1, [])
@@ -78,4 +83,5 @@ def test_it_is_instrumented_once_and_nothing_says_so(tmp_path, section):
 def test_options_of_the_file_apply_and_the_environment_adds_those_it_leaves_out(tmp_path):
     assert spans(run(tmp_path, SECTION.format(options="{min_duration_ms: 60000}"))) == 0
     done = run(tmp_path, SECTION.format(options="{min_duration_ms: 0}"), OTEL_DUCKDB_RAW_QUERY_TEXT="true")
+    assert (spans(done), said(done)) == (1, [])
     assert "apple" in done.stdout

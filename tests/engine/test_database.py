@@ -121,7 +121,7 @@ def test_spilled_data_and_its_files_are_seen(connection, database, tmp_path):
     spill = tmp_path / "spill"
     connection.execute(f"set temp_directory = '{spill}'; set threads = 1; set memory_limit = '40MB'")
     result = connection.execute(
-        "select range, hash(range)::varchar || repeat('x', 40) as text from range(1500000) order by text"
+        "select range, hash(range)::varchar || repeat('x', 40) as text from range(900000) order by text"
     )
     result.fetchone()
     seen = database.read_state()

@@ -183,7 +183,8 @@ class TestEnds:
         assert len(heard.spans()) == 1
 
     @pytest.mark.parametrize(
-        "hold", ["con.execute(q); con.fetchmany(2)", "reader = con.sql(q).arrow(); reader.read_next_batch()"]
+        "hold",
+        ["con.execute(q); con.fetchmany(2)", "import pyarrow; reader = con.sql(q).arrow(); reader.read_next_batch()"],
     )
     def test_at_exit_of_the_process(self, tmp_path, hold):
         printed = subprocess.run(
@@ -215,7 +216,7 @@ class TestEnds:
 
 PROGRAM = textwrap.dedent(
     """
-    import duckdb, pyarrow
+    import duckdb
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
     from otel_duckdb import DuckDBInstrumentor

@@ -24,7 +24,7 @@ from otel_duckdb.telemetry.histogram import create_wanted_histogram
 LATENCY = contract.QUERY_LATENCY.name
 DURATION = contract.OPERATION_DURATION.name
 TIMES = (contract.DUCKDB_EXECUTE_TIME, contract.DUCKDB_FETCH_TIME)
-QUERIES = 300
+QUERIES = 150
 SETUP = """
 import atexit, os, signal, sys, threading, duckdb
 from opentelemetry.sdk.metrics import MeterProvider

@@ -142,25 +142,37 @@ class SpeechlessError(Exception):
         raise RuntimeError
 
 
-def failing(telemetry, run):
-    connection = duckdb.connect()
-    connection.create_function("raises", raises, ["VARCHAR"], "VARCHAR")
-    connection.execute("create table n (i int); create table u (s varchar); create table p (k varchar primary key)")
-    connection.execute("insert into u values (?)", [f"{SECRET} patient"])
+@contextlib.contextmanager
+def prepared():
+    """A database with what the failing statements name."""
+    with duckdb.connect() as connection:
+        connection.create_function("raises", raises, ["VARCHAR"], "VARCHAR")
+        connection.execute("create table n (i int); create table u (s varchar); create table p (k varchar primary key)")
+        connection.execute("insert into u values (?)", [f"{SECRET} patient"])
+        yield connection
+
+
+def failed(telemetry, database, run):
+    """The span of what fails on a connection to that database."""
     telemetry.clear()
-    with pytest.raises(duckdb.Error):
+    with database.cursor() as connection, pytest.raises(duckdb.Error):
         run(connection)
-    connection.close()
     return telemetry.spans()[-1]
+
+
+def failing(telemetry, run):
+    with prepared() as database:
+        return failed(telemetry, database, run)
 
 
 @pytest.mark.parametrize("kind", AWKWARD)
 def test_no_value_is_told_in_an_error_whatever_it_holds(heard, kind):
     value = AWKWARD[kind].replace("{}", SECRET)
-    for name, fail in FAILING.items():
-        span = failing(heard, lambda connection, fail=fail: fail(connection, value))
-        assert span.status.description, name
-        assert SECRET not in told(heard), name
+    with prepared() as database:
+        for name, fail in FAILING.items():
+            span = failed(heard, database, lambda connection, fail=fail: fail(connection, value))
+            assert span.status.description, name
+            assert SECRET not in told(heard), name
 
 
 @pytest.mark.parametrize("text", NAMES)

@@ -75,8 +75,8 @@ def test_batches_keep_within_the_limit_of_bytes(buffer, sync, query):
 
 
 def test_one_batch_is_one_insert_block(sync, ticks, query):
-    ticks(0, 1_500_000)
-    fine(sync(batch=Limits(rows=1_400_000)).run_once())
+    ticks(0, 1_200_000)
+    fine(sync(batch=Limits(rows=1_100_000)).run_once())  # more than ClickHouse puts into a block by itself
     blocks = query("SELECT uniqExact(_block_number) FROM {}.ticks GROUP BY _sync_batch")
     assert blocks
     assert set(blocks) == {(1,)}
@@ -152,13 +152,13 @@ def test_stored_rows_leave_the_buffer_and_row_ids_may_be_given_anew(buffer, sync
 
 def test_the_newest_stored_rows_stay_where_that_is_wanted(buffer, sync, ticks, query):
     one = sync([Table(name="ticks", delete=True, keep_rows=100)], batch=Limits(rows=50_000))
-    for step in range(4):
+    for step in range(2):
         ticks(step * 200_000, step * 200_000 + 200_000)
         buffer.execute("CHECKPOINT")
         assert fine(one.run_once()) == 200_000
         buffer.execute("CHECKPOINT")
         assert buffer.execute("SELECT min(a), count(*) FROM ticks").fetchall() == [((step + 1) * 200_000 - 100, 100)]
-    assert arrived(query) == rows(*range(800_000))
+    assert arrived(query) == rows(*range(400_000))
 
 
 def test_a_position_survives_the_renumbering_of_row_ids(buffer, sync, ticks, query):

@@ -1,5 +1,6 @@
 """`otel-duckdb sync` exports its own telemetry where the standard OTEL_* variables ask for it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -63,12 +64,16 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, served, served_query):
+    """What a sync to a server needs: to embed chDB would take each of these processes as long as all the rest."""
     with duckdb.connect(str(tmp_path / "buffer.duckdb")) as connection:
         connection.execute("CREATE TABLE ticks AS SELECT range AS a FROM range(7)")
-    (tmp_path / "sync.toml").write_text(
-        'database = "buffer.duckdb"\n[target]\npath = "clickhouse"\n[[tables]]\nname = "ticks"\n'
-    )
+    target = {"host": served.host, "port": served.port, "database": served.database}
+    if served.username:
+        target |= {"username": served.username, "password_environment": "OTEL_DUCKDB_TEST_CLICKHOUSE_PASSWORD"}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in target.items()]
+    text = "\n".join(['database = "buffer.duckdb"', "[target]", *lines, "[[tables]]", 'name = "ticks"', ""])
+    (tmp_path / "sync.toml").write_text(text)
     return tmp_path
 
 
@@ -112,15 +117,18 @@ def test_spans_and_metrics_arrive_at_the_collector_that_the_variables_name(folde
     collector.end()
 
 
-@pytest.mark.parametrize("more", [{}, {"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_LOGS_EXPORTER": "otlp"}])
-def test_a_failure_is_printed_once_whether_or_not_telemetry_is_exported(folder, more):
+def test_a_failure_is_printed_once_whether_or_not_telemetry_is_exported(folder):
     with duckdb.connect(str(folder / "buffer.duckdb")) as connection:
         connection.execute("CREATE TABLE odd (u UNION(a INTEGER))")
     with (folder / "sync.toml").open("a") as file:
         file.write('[[tables]]\nname = "odd"\n')
     collector = Collector()
-    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
-    for asked in ({}, {**environment, "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "true", **more}):
+    exported = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "true",
+    }
+    for asked in ({}, exported, exported | {"OTEL_TRACES_EXPORTER": "none"}, exported | {"OTEL_LOGS_EXPORTER": "otlp"}):
         done = run(folder, **asked)
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()

@@ -1,10 +1,13 @@
 """A DuckDB file from another hand: each value of its journal is checked, and nothing of it is run."""
 
+import contextlib
 import json
+import shutil
 
+import duckdb
 import pytest
 
-from otel_duckdb.sync import JournalError, Sync
+from otel_duckdb.sync import JournalError, Sync, Target
 from otel_duckdb.sync.state import checksum
 
 RUNS = "0 AND 1=0; COPY (SELECT 'owned') TO '{}'; SELECT * FROM ticks WHERE rowid >= 0"
@@ -20,14 +23,36 @@ PENDING = {
 }
 
 
+def state_of(buffer):
+    ((text,),) = buffer.execute("SELECT state FROM otel_duckdb_sync.tables").fetchall()
+    return json.loads(text)
+
+
 @pytest.fixture
 def journalled(buffer, sync):
     buffer.execute("CREATE TABLE ticks AS SELECT range AS i FROM range(10)")
     one = sync()
     assert one.run_once()[0].error is None
     one.close()
-    ((text,),) = buffer.execute("SELECT state FROM otel_duckdb_sync.tables").fetchall()
-    return json.loads(text)
+    return state_of(buffer)
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory, chdb_folder):
+    """A buffer that was synced, and its target: for forgeries that are refused before anything is sent."""
+    folder = tmp_path_factory.mktemp("forged")
+    path, target = str(folder / "buffer.duckdb"), Target(path=chdb_folder, database=folder.name)
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE ticks AS SELECT range AS i FROM range(10)")
+        with contextlib.closing(Sync(connection, ["ticks"], target)) as one:
+            assert one.run_once()[0].error is None
+    return path, target
+
+
+@pytest.fixture
+def copied(synced, tmp_path):
+    with duckdb.connect(shutil.copy(synced[0], tmp_path)) as connection:
+        yield connection
 
 
 def forged(buffer, state):
@@ -36,13 +61,18 @@ def forged(buffer, state):
     buffer.execute("INSERT INTO ticks VALUES (11)")
 
 
+def refusal(buffer, target):
+    with contextlib.closing(Sync(buffer, ["ticks"], target)) as one:
+        return one.run_once()[0].error
+
+
 @pytest.mark.parametrize("value", [RUNS, 2**64, -2, 1.5, True, None, [], {}], ids=str)
 @pytest.mark.parametrize("name", ["kept", "row", "hash", "anchor_row", "anchor_rows", "anchor_hash"])
-def test_a_position_that_is_no_number_in_its_range_is_refused(buffer, sync, journalled, tmp_path, name, value):
-    proof = tmp_path / "written"
-    journalled["mark"][name] = value.format(proof) if isinstance(value, str) else value
-    forged(buffer, journalled)
-    assert isinstance(sync().run_once()[0].error, JournalError)
+def test_a_position_that_is_no_number_in_its_range_is_refused(copied, synced, tmp_path, name, value):
+    proof, state = tmp_path / "written", state_of(copied)
+    state["mark"][name] = value.format(proof) if isinstance(value, str) else value
+    forged(copied, state)
+    assert isinstance(refusal(copied, synced[1]), JournalError)
     assert not proof.exists()
 
 
@@ -74,9 +104,14 @@ def test_a_position_that_is_no_number_in_its_range_is_refused(buffer, sync, jour
     ],
     ids=str,
 )
-def test_any_other_value_that_no_sync_writes_is_refused(buffer, sync, journalled, change):
-    forged(buffer, {**journalled, **change})
-    assert isinstance(sync().run_once()[0].error, JournalError)
+def test_any_other_value_that_no_sync_writes_is_refused(copied, synced, change):
+    forged(copied, {**state_of(copied), **change})
+    assert isinstance(refusal(copied, synced[1]), JournalError)
+
+
+def test_the_copy_that_is_forged_is_not_refused_as_it_is(copied, synced):
+    forged(copied, state_of(copied))
+    assert refusal(copied, synced[1]) is None
 
 
 @pytest.mark.parametrize("change", [{"acknowledged_rows": 5}, {"sequence": 0}, {"pending": PENDING}], ids=str)
