@@ -86,15 +86,16 @@ def points(telemetry):
     ]
 
 
-@pytest.fixture
-def told(tmp_path):
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
     """Every point there is while nothing is open yet, then while all is, with the labels of each."""
     telemetry = RecordedTelemetry({"service.instance.id": "gateway-1"}).instrument(profile="all", metric_detail="high")
     before = points(telemetry)
-    kept = everything_happens(tmp_path)
+    kept = everything_happens(tmp_path_factory.mktemp("labels"))
     kept.append(sync_happens(telemetry.meter_provider))
-    yield before + points(telemetry)
+    after = points(telemetry)
     telemetry.close()
+    return before + after
 
 
 def test_every_point_has_the_labels_of_the_contract_and_no_others(told):
