@@ -123,7 +123,7 @@ def test_a_buffer_is_synced_to_an_embedded_target_beside_it_and_its_status_told(
 
 
 def test_a_dry_run_tells_what_would_be_sent_and_run_and_makes_no_target(folder):
-    code, out, _ = run("sync", "--dry-run", folder=folder)
+    code, out, _ = run_process("sync", "--dry-run", folder=folder)
     first, *statements = out.splitlines()
     assert (code, first) == (0, "ticks -> ticks: 1000 rows would be sent, after")
     assert [statement.split("(")[0].strip() for statement in statements] == [
@@ -150,7 +150,7 @@ def test_a_dry_run_tells_of_each_table_why_it_would_be_refused(folder):
         connection.execute("CREATE TABLE odd (u UNION(a INTEGER))")
     with (folder / "sync.toml").open("a") as file:
         file.write('[[tables]]\nname = "odd"\n[[tables]]\nname = "none"\n')
-    code, out, _ = run("sync", "--dry-run", folder=folder)
+    code, out, _ = run_process("sync", "--dry-run", folder=folder)
     assert code == 1
     assert "odd -> odd: REFUSED: table 'odd', column 'u' holds UNION" in out
     assert "none -> none: REFUSED: table 'none' is not in the DuckDB database" in out
