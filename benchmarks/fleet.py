@@ -2,6 +2,7 @@
 
     python benchmarks/fleet.py                      # 50 and 100 programs with 50 tables each
     python benchmarks/fleet.py --programs 10 --seconds 5
+    python benchmarks/fleet.py --programs 50 --interval 1 --share 0.1   # a collector that runs a tenth of the time
 
 Each program posts its metrics and some spans every `--interval` seconds, by OTLP over HTTP; Prometheus scrapes once a
 second. The programs are made up, the pipeline is real. Printed are the series, what a scrape takes by Prometheus' clock
@@ -13,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 POSTING_THREADS = 4
+TURN = 0.2
+"""Seconds in which a starved collector runs once."""
 SPANS = 5
 PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 FRESH = 'time() - max(timestamp(duckdb_queries_per_sec{job="program0"}))'
@@ -93,6 +97,26 @@ class Fleet:
         return text
 
 
+@contextmanager
+def starved(stack: Stack, share: float) -> Iterator[None]:
+    """Let the collector run for a share of the time only, as a machine does that has much else to do."""
+    collector, ending = psutil.Process(stack.collector.pid), threading.Event()
+
+    def alternate() -> None:
+        while not ending.wait(TURN * share):
+            collector.send_signal(signal.SIGSTOP)
+            ending.wait(TURN * (1 - share))
+            collector.send_signal(signal.SIGCONT)
+
+    thread = threading.Thread(target=alternate)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
+
+
 def measure(stack: Stack, fleet: Fleet, seconds: float) -> None:
     """Print what the fleet costs while all is well."""
     collector = psutil.Process(stack.collector.pid)
@@ -142,6 +166,7 @@ def trouble(stack: Stack, fleet: Fleet, name: str, seconds: float) -> None:
     dropped = 'sum({__name__=~"otelcol_exporter_enqueue_failed_(spans|metric_points)_total"})'
     refused = 'sum({__name__=~"otelcol_receiver_refused_(spans|metric_points)_total"})'
     before = ask(dropped) or 0.0
+    scrapes = f'sum_over_time(up{{job="duckdb"}}[{int(seconds)}s])'
     with fleet.posting():
         time.sleep(seconds)
         newest = time.time_ns()
@@ -149,10 +174,11 @@ def trouble(stack: Stack, fleet: Fleet, name: str, seconds: float) -> None:
         in_jaeger = name != "Jaeger down" and _soon(lambda: stack.jaeger_probe.spans(newest.to_bytes(16, "big").hex()))
         fresh = _soon(lambda: ask(f"{FRESH} < {FRESH_SECONDS}") is not None)
         memory = psutil.Process(stack.collector.pid).memory_info().rss / 2**20
+        scraped_well = ask(scrapes) or 0
     print(
         f"{name}: {fleet.told()}; refused by the collector {ask(refused) or 0:.0f}; dropped from the full queue"
-        f" {(ask(dropped) or 0) - before:.0f}; Prometheus is up to date: {bool(fresh)}; Jaeger is: {bool(in_jaeger)};"
-        f" collector {memory:.0f} MiB"
+        f" {(ask(dropped) or 0) - before:.0f}; of {seconds:.0f} scrapes {scraped_well:.0f} succeeded;"
+        f" Prometheus is up to date: {bool(fresh)}; Jaeger is: {bool(in_jaeger)}; collector {memory:.0f} MiB"
     )
 
 
@@ -170,11 +196,13 @@ def main() -> int:
     parser.add_argument("--tables", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--interval", type=float, default=10, help="seconds between two exports of a program")
+    parser.add_argument("--share", type=float, default=1, help="of the time in which the collector may run")
     options = parser.parse_args()
     for number in options.programs:
         with (
             tempfile.TemporaryDirectory(prefix="fleet-") as name,
             Stack(Programs.find(), Path(name), environment=QUEUE) as stack,
+            starved(stack, options.share) if options.share < 1 else nullcontext(),
         ):
             fleet = Fleet(stack.otlp_endpoint, number, options.tables, options.interval)
             measure(stack, fleet, options.seconds)

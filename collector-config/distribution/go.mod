@@ -111,6 +111,7 @@ require (
 	github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/prometheus v0.161.0 // indirect
 	github.com/otel-duckdb/otel-duckdb/collector/clickhouselate v0.0.0
 	github.com/otel-duckdb/otel-duckdb/collector/senderlimit v0.0.0
+	github.com/otel-duckdb/otel-duckdb/collector/sharedscrape v0.0.0
 	github.com/paulmach/orb v0.13.0 // indirect
 	github.com/pierrec/lz4/v4 v4.1.29 // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
@@ -254,3 +255,5 @@ require (
 replace github.com/otel-duckdb/otel-duckdb/collector/senderlimit => ./senderlimit
 
 replace github.com/otel-duckdb/otel-duckdb/collector/clickhouselate => ./clickhouselate
+
+replace github.com/otel-duckdb/otel-duckdb/collector/sharedscrape => ./sharedscrape

@@ -131,8 +131,9 @@ def test_grafana_reads_clickhouse_with_an_account_that_may_only_read():
     assert "CLICKHOUSE_PASSWORD" not in COMPOSE["services"]["grafana"]["environment"]
 
 
-def test_the_collectors_own_parts_pass_their_tests():
-    module = "github.com/otel-duckdb/otel-duckdb/collector/senderlimit"
+@pytest.mark.parametrize("part", ["senderlimit", "sharedscrape"])
+def test_the_collectors_own_parts_pass_their_tests(part):
+    module = f"github.com/otel-duckdb/otel-duckdb/collector/{part}"
     done = subprocess.run(
         ["go", "test", module], cwd=CONFIGURATION / "distribution", capture_output=True, text=True, check=False
     )

@@ -36,8 +36,8 @@ class Sender:
         resource.scope_metrics.add().metrics.extend(made)
         return self._post("/v1/metrics", request.SerializeToString())
 
-    def spans(self, count: int, *, now: int, name: str = "SELECT") -> int:
-        """Post spans of traces of their own; return the status of the answer."""
+    def spans(self, count: int, *, now: int, name: str = "SELECT", attributes: Mapping[str, str] | None = None) -> int:
+        """Post spans of traces of their own, with the same attributes; return the status of the answer."""
         request = ExportTraceServiceRequest()
         resource = request.resource_spans.add()
         resource.resource.attributes.extend(self._resource)
@@ -50,6 +50,7 @@ class Sender:
                 name=name,
                 start_time_unix_nano=now,
                 end_time_unix_nano=now + 1_000_000,
+                attributes=_attributes(attributes or {}),
             )
         return self._post("/v1/traces", request.SerializeToString())
 
