@@ -79,7 +79,8 @@ def stopped(limits: Thresholds) -> Alert:
     """Rows wait, and nobody tries to send any of their database.
 
     Who ends with rows that wait is not alerted on: the gauge must still be there, for what it was stays in its window
-    for longer than the alert waits. All tables of a database are sent by one sync, a few at a time: one that waits for
+    for longer than the alert waits. A sync is judged once it is older than the window, in which a first pass that takes
+    long has sent nothing yet. All tables of a database are sent by one sync, a few at a time: one that waits for
     its turn behind a large one has not stopped.
     """
     window = limits.duration(limits.sync_stopped_seconds)
@@ -91,7 +92,8 @@ def stopped(limits: Thresholds) -> Alert:
     return Alert(
         "DuckDBSyncStopped",
         Severity.CRITICAL,
-        f"sum by ({', '.join(_TABLES)}) (min_over_time({pending}[{window}]) and {pending}) > 0\n"
+        f"sum by ({', '.join(_TABLES)}) (min_over_time({pending}[{window}]) and {pending}"
+        f" and last_over_time({pending}[{window}] offset {window})) > 0\n"
         f"unless on ({', '.join(DATABASES)}) ({attempts})",
         window,
         f"{WHERE}: the sync of {{{{ $labels.table_name }}}} has stopped, and {FIGURE} rows or more wait",
