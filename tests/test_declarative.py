@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from otel_duckdb.declarative import is_settled
+from otel_duckdb.settings import SettingError
+
 pytest.importorskip("opentelemetry.configuration", reason="the SDK of this line reads no file")
 
 FILE = """
@@ -85,3 +88,51 @@ def test_options_of_the_file_apply_and_the_environment_adds_those_it_leaves_out(
     done = run(tmp_path, SECTION.format(options="{min_duration_ms: 0}"), OTEL_DUCKDB_RAW_QUERY_TEXT="true")
     assert (spans(done), said(done)) == (1, [])
     assert "apple" in done.stdout
+
+
+BY_THE_SDK, BY_OPENTELEMETRY_INSTRUMENT = {}, {"skip_dep_check": True}
+
+
+@pytest.mark.parametrize(
+    ("section", "by_the_sdk", "by_opentelemetry_instrument"),
+    [
+        ("", False, False),
+        ("instrumentation/development: {python: {other: {enabled: false}}}", False, False),
+        ("instrumentation/development: {python: {duckdb: {}}}", False, True),
+        ("instrumentation/development: {python: {duckdb: {enabled: false}}}", False, True),
+        ("instrumentation/development: {python: {duckdb: {enabled: 'false'}}}", True, True),
+        ("instrumentation/development: {python: {duckdb: {enabled: ' Off '}}}", True, True),
+        ("instrumentation/development: {python: {duckdb: {enabled: 'true'}}}", False, True),
+        ("instrumentation/development: {python: {duckdb: {skip_dep_check: true}}}", False, False),
+    ],
+)
+def test_who_may_instrument(tmp_path, monkeypatch, section, by_the_sdk, by_opentelemetry_instrument):
+    file = tmp_path / "otel.yaml"
+    file.write_text(FILE.format(section=section))
+    monkeypatch.setenv("OTEL_CONFIG_FILE", str(file))
+    assert is_settled(BY_THE_SDK, is_instrumented=False) == by_the_sdk
+    assert is_settled(BY_OPENTELEMETRY_INSTRUMENT, is_instrumented=False) == by_opentelemetry_instrument
+    assert is_settled(BY_OPENTELEMETRY_INSTRUMENT, is_instrumented=True)
+
+
+def test_a_word_that_is_neither_true_nor_false_is_refused_once(tmp_path, monkeypatch):
+    file = tmp_path / "otel.yaml"
+    file.write_text(FILE.format(section="instrumentation/development: {python: {duckdb: {enabled: perhaps}}}"))
+    monkeypatch.setenv("OTEL_CONFIG_FILE", str(file))
+    with pytest.raises(SettingError, match="enabled is 'perhaps'; allowed is true or false"):
+        is_settled(BY_THE_SDK, is_instrumented=False)
+    assert is_settled(BY_OPENTELEMETRY_INSTRUMENT, is_instrumented=False)
+
+
+@pytest.mark.parametrize("text", ["", "{", "file_format: 9", None])
+def test_a_file_that_cannot_be_read_stops_the_automatic_instrumentation_and_no_program_s_own(
+    tmp_path, monkeypatch, text
+):
+    file = tmp_path / "otel.yaml"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setenv("OTEL_CONFIG_FILE", str(file))
+    assert not is_settled({}, is_instrumented=False)
+    assert not is_settled({"min_duration_ms": 1}, is_instrumented=False)
+    with pytest.raises(Exception, match=r"."):
+        is_settled(BY_OPENTELEMETRY_INSTRUMENT, is_instrumented=False)

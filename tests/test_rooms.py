@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "testing": CORE | {"instrumentor"},
     "": {"instrumentor", "core", "settings", "statement"},
     "arguments": {"settings", "text"},
-    "declarative": set(),
+    "declarative": {"settings"},
     "sync": GROUND | {"telemetry"},
     "rules": {"contract", "settings"},
     "web": {"text"},

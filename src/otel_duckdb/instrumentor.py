@@ -22,7 +22,7 @@ from otel_duckdb.core.deferred import Deferred
 from otel_duckdb.core.dispatcher import Dispatcher
 from otel_duckdb.core.forked import tell_of_forks
 from otel_duckdb.core.methods import Methods
-from otel_duckdb.declarative import is_automatic, is_named
+from otel_duckdb.declarative import is_settled
 from otel_duckdb.engine.databases import DatabaseCounts, Databases
 from otel_duckdb.engine.gauges import EngineGauges, Readings
 from otel_duckdb.engine.process import ProcessGauges, RunningGauge
@@ -298,8 +298,8 @@ class DuckDBInstrumentor(BaseInstrumentor):  # type: ignore[misc] # the base cla
         Raises:
             SettingError: an option is unknown, or its value is not allowed.
         """
-        if is_automatic(options) and (self.is_instrumented_by_opentelemetry or is_named()):
-            return  # the file had its say
+        if is_settled(options, self.is_instrumented_by_opentelemetry):
+            return
         with self._lock:
             super().instrument(**options)
 

@@ -4,9 +4,12 @@ import sys
 import threading
 import time
 
+import duckdb
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from otel_duckdb import contract
+from otel_duckdb import DuckDBInstrumentor, contract
 from otel_duckdb.signals.throughput import Throughput
 from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.window import Average
@@ -154,3 +157,53 @@ def test_an_average_is_of_the_last_minute_and_is_absent_when_it_is_empty(clock):
     assert average.read() == 60.0
     clock.now += 60
     assert average.read() is None
+
+
+WINDOWED = (contract.QUERIES_PER_SECOND, contract.SELECT_PER_SECOND, contract.TRANSACTION_LATENCY)
+
+
+def read(reader):
+    """The points of the windowed gauges that a reader collects now."""
+    data = reader.get_metrics_data()
+    names = {metric.name for metric in WINDOWED}
+    return {
+        (metric.name, *sorted(point.attributes.values())): point.value
+        for resource in (data.resource_metrics if data else ())
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name in names
+        for point in metric.data.data_points
+    }
+
+
+def test_two_readers_of_one_program_see_the_same_and_the_end_of_one_changes_nothing_for_the_other():
+    first, second = InMemoryMetricReader(), InMemoryMetricReader()
+    provider = MeterProvider([first, second], shutdown_on_exit=False)
+    DuckDBInstrumentor().instrument(meter_provider=provider, engine_metrics=False, profile="off")
+    faults = []
+
+    def reading(reader):
+        try:
+            for _ in range(10):
+                read(reader)
+        except BaseException as fault:
+            faults.append(fault)
+
+    with duckdb.connect() as con:
+        con.execute("create table t as select 1 as i")
+        for _ in range(7):
+            con.execute("from t").fetchall()
+        threads = [threading.Thread(target=reading, args=(reader,)) for reader in (first, first, second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seen = read(second)
+        assert read(first).keys() == seen.keys() != set()
+        assert min(read(first).values()) > 0 < min(seen.values())
+        first.shutdown()
+        assert read(second).keys() == seen.keys()
+    assert faults == []
+    DuckDBInstrumentor().uninstrument()
+    assert read(second) == {}
+    provider.shutdown()

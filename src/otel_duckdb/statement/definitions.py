@@ -110,6 +110,12 @@ def _trigger(reader: Reader, index: int) -> None:
     reader.start = index + next((at for at, word in enumerate(following) if word in _ACTIONS), 0)
 
 
+def _import(reader: Reader, _index: int) -> None:
+    """IMPORT DATABASE: to DuckDB a PRAGMA, which it makes several statements of that create and fill tables."""
+    reader.operate("PRAGMA", "IMPORT")
+    reader.changes = True
+
+
 def _deallocate(reader: Reader, index: int) -> None:
     name(reader, index, "DROP")
     reader.changes = False
@@ -144,7 +150,7 @@ DEFINITIONS: Final[dict[str, Handler]] = {
     **{word: plain("TRANSACTION", meaning) for word, meaning in TRANSACTIONS.items()},
     **{word: plain(word) for word in ("ATTACH", "EXPORT")},
     "CHECKPOINT": plain("CALL"),
-    "IMPORT": plain("PRAGMA"),
+    "IMPORT": first(_import),
     **{word: named(word) for word in ("CALL", "PREPARE", "EXECUTE", "DETACH", "LOAD")},
     "PRAGMA": first(_pragma),
     "DEALLOCATE": first(_deallocate),
