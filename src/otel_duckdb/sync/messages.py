@@ -23,7 +23,7 @@ _VALUES: Final = re.compile(
 """Where ClickHouse begins to quote the data; its name of the error, in brackets, comes after."""
 _QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'")
 _VERSION: Final = re.compile(
-    r"\s*\(version [^)]*\)|\s*for url \S+|, server response:|HTTPDriver|\s*Stack trace:.*", re.DOTALL
+    r"\s*\(version (?:[^()]|\([^()]*\))*\)|\s*\(?for url \S+|, server response:|HTTPDriver|\s*Stack trace:.*", re.DOTALL
 )
 _NUMBER: Final = re.compile(r"(?<![\w.])-?\d[\d.]*(?:e[+-]?\d+)?(?![\w.])")
 _CODE: Final = re.compile(r"Code: ?\d+\.?")

@@ -24,7 +24,7 @@ export function create(parameters) {
       { label: "Rate", number: true, sort: "rate", cell: (row) => rate(row.rows_per_second) },
       { label: "Bytes", number: true, cell: (row) => (row.bytes_per_second ?? null) === null ? UNKNOWN : `${bytes(row.bytes_per_second)}/s` },
       { label: "Rows sent", number: true, sort: "rows", cell: (row) => count(row.rows) },
-      { label: "Passes", number: true, cell: (row) => count(row.succeeded) },
+      { label: "Succeeded", number: true, cell: (row) => count(row.succeeded) },
       { label: "Failed", number: true, cell: (row) => (row.failed ? badge(count(row.failed), "critical") : "0") },
       { label: "Retries", number: true, cell: (row) => count(row.retries) },
       { label: "Last success", number: true, cell: (row) => ago(row.last_success) },
