@@ -82,6 +82,18 @@ def test_more_series_than_the_limit_are_left_out_and_counted():
     assert (len(told["series"]), told["left_out"]) == (2, 3)
 
 
+def test_what_tells_of_single_tables_leaves_room_for_what_tells_of_the_database():
+    history = History(limit=3)
+    tables = {Series("rate", ((contract.TABLE_NAME, str(number)),)): 1.0 for number in range(9)}
+    for second in range(3):
+        history.sampled(Sample(1000.0 + second, float(second), tables))
+    for second in range(3, 6):
+        history.sampled(Sample(1000.0 + second, float(second), tables | {USED: 1.0, CPU: 1.0}))
+    told = {series["metric"] for series in history.as_json(start=999, end=1010)["series"]}
+    assert told == {"rate", USED.metric, CPU.metric}
+    assert (history.dropped, history.left_out) == (2, 8)
+
+
 def test_a_clock_that_is_set_takes_all_that_was_kept_along(monkeypatch):
     history = History()
     for second in range(60):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _GONE_SECONDS: Final = 120.0
 """How long a series must not have been sampled before a new one may take its place, where there is no other."""
+_DETAILS: Final = (contract.TABLE_NAME, contract.MEMORY_TAG)
+"""Labels of what there may be any number of, and is added up elsewhere."""
 _JUMP_SECONDS: Final = 2.0
 """What the clock must have been set by, so that it is no matter of when a sample was taken."""
 _MOST_STEPS: Final = 5_000
@@ -58,7 +60,8 @@ class History(Part):
     kept before moves with it, and nothing is lost.
 
     At most `limit` series are kept. A further one takes the place of the one that has not been sampled for the longest
-    time, at least two minutes, or is left out.
+    time, at least two minutes; or else of one that tells of a single table, or of one use of memory, where it is none
+    such itself: there may be thousands of tables, and the charts begin with what tells of them all. Or it is left out.
 
     Attributes:
         left_out: Series of the last sample that are not kept.
@@ -76,6 +79,7 @@ class History(Part):
         self._series: dict[Series, _Series] = {}
         self._began: float | None = None
         self._shift = 0.0
+        self._none_gone_before = 0.0
 
     def sampled(self, sample: Sample) -> None:
         """Keep the values of the sample."""
@@ -182,8 +186,8 @@ class History(Part):
 
     def _begin(self, series: Series, now: float) -> _Series | None:
         if len(self._series) >= self._limit:
-            gone = min(self._series, key=lambda each: self._series[each].seen)
-            if now - self._series[gone].seen < _GONE_SECONDS:
+            gone = self._replaceable(series, now)
+            if gone is None:
                 return None
             del self._series[gone]
             self.dropped += 1
@@ -191,6 +195,17 @@ class History(Part):
         counts = metric is not None and metric.kind in _COUNTERS
         kept = self._series[series] = _Series(self.resolutions, counts=counts)
         return kept
+
+    def _replaceable(self, series: Series, now: float) -> Series | None:
+        """The series that gives its place to this one; None where none does."""
+        if now >= self._none_gone_before:  # not for each series that is left out, at each sample
+            gone = min(self._series, key=lambda each: self._series[each].seen)
+            self._none_gone_before = self._series[gone].seen + _GONE_SECONDS
+            if now >= self._none_gone_before:
+                return gone
+        if _is_detail(series):
+            return None
+        return next((each for each in reversed(self._series) if _is_detail(each)), None)
 
     def _axis(self, sample: Sample) -> float:
         """Where on the axis the sample lies, and how far the clock is from it since it was set."""
@@ -201,6 +216,10 @@ class History(Part):
         if abs(set_by) > _JUMP_SECONDS:
             self._shift += round(set_by)
         return axis
+
+
+def _is_detail(series: Series) -> bool:
+    return any(name in _DETAILS for name, _ in series.labels)
 
 
 def _joined(points: Iterator[Point | None]) -> Point | None:

@@ -59,7 +59,7 @@ for (const [name, [title]] of Object.entries(VIEWS)) {
 
 function show(focus) {
   const { view: wanted, parameters } = read();
-  const name = wanted in VIEWS ? wanted : "overview";
+  const name = Object.hasOwn(VIEWS, wanted) ? wanted : "overview";
   for (const [each, element] of Object.entries(links)) {
     if (each === name) element.setAttribute("aria-current", "page");
     else element.removeAttribute("aria-current");

@@ -13,7 +13,7 @@ const WANTED = {
   used: sum("duckdb_memory_used_bytes"), limit: sum("duckdb_memory_limit_bytes"), resident: sum("process.memory.usage"), cpu: sum("process.cpu.time"),
   disk: sum("duckdb_disk_usage_bytes"), wal: sum("duckdb_wal_size_bytes"), temporary: sum("duckdb_temporary_files_bytes"),
   connections: sum("duckdb_active_connections"), active: sum("duckdb_active_queries"), all: sum("duckdb_queries_per_sec"),
-  select: sum("duckdb_select_queries_per_sec"), insert: sum("duckdb_insert_queries_per_sec"), update: sum("duckdb_update_queries_per_sec"), delete: sum("duckdb_delete_queries_per_sec"),
+  ...Object.fromEntries(["select", "insert", "update", "delete"].map((name) => [name, { metric: "duckdb_queries_per_sec", labels: { query_type: name.toUpperCase() } }])),
   committed: sum("duckdb_transaction_success_count"), failed: sum("duckdb_transaction_failure_count"), oldest: { metric: "duckdb_oldest_query_seconds", join: "max" },
   ...Object.fromEntries(Object.entries({ p50: "0.5", p95: "0.95", p99: "0.99" }).map(([name, quantile]) => [name, { metric: "duckdb_query_latency_ms", labels: { quantile } }])),
 };
@@ -66,10 +66,10 @@ export function create(parameters) {
 
   function navigate(next) {
     const wanted = next.get("range");
-    range = wanted in RANGES ? wanted : "15m";
+    range = Object.hasOwn(RANGES, wanted) ? wanted : "15m";
     const [from, to] = [Number(next.get("from")), Number(next.get("to"))];
-    zoom = from > 0 && to > from ? { from, to } : null;
-    const compared = next.get("compare") in MOVED ? next.get("compare") : "";
+    zoom = from > 0 && to > from && to < 1e11 ? { from, to } : null;
+    const compared = Object.hasOwn(MOVED, next.get("compare")) ? next.get("compare") : "";
     if (compared !== compare || !charts.length) {
       compare = compared;
       build();
@@ -88,14 +88,15 @@ export function create(parameters) {
 
   function figures({ summary, metrics, monitor }) {
     const reasons = summary.reasons ?? [];
-    const said = h("div", {}, reasons.length ? h("ul", { class: "reasons" }, reasons.map((reason) => h("li", {}, reason))) : h("p", {}, "Nothing is out of the ordinary."),
+    const said = h("div", {}, reasons.length ? h("ul", { class: "reasons" }, reasons.map((reason) => h("li", {}, reason))) : h("p", {}, monitor.alerting ? "Nothing is out of the ordinary." : "Nothing is judged, for alerting is off."),
       reasons.length ? h("p", {}, h("a", { href: link("alerts") }, "See the alerts")) : null);
     if (!words.firstChild?.isEqualNode(said)) words.replaceChildren(said);
     const open = Object.entries(summary.open_alerts).filter(([, each]) => each).reverse();
     tell("alerts", monitor.alerting ? count(open.reduce((all, [, each]) => all + each, 0)) : "off", h("a", { href: link("alerts") }, open.length ? open.map(([level, each]) => badge(`${each} ${level}`, level)) : "see ended ones"));
     if (!metrics.memory) return;
     const { memory, system, queries, disk, connections, sync } = metrics;
-    tell("memory", percent(memory.duckdb_memory_percent), bar((memory.duckdb_memory_percent ?? 0) / 100, `${bytes(memory.duckdb_memory_bytes)} of ${bytes(memory.duckdb_memory_limit_bytes)}`));
+    if (memory.duckdb_memory_limit_bytes) tell("memory", percent(memory.duckdb_memory_percent), bar(memory.duckdb_memory_percent / 100, `${bytes(memory.duckdb_memory_bytes)} of ${bytes(memory.duckdb_memory_limit_bytes)}`));
+    else tell("memory", UNKNOWN, "no database is open");
     tell("resident", bytes(memory.resident_bytes), `of ${bytes(memory.machine_bytes)} here`);
     tell("cpu", percent(system.cpu_usage_percent), "all programs together");
     tell("queries", count(queries.active_queries), queries.oldest_seconds ? `oldest ${seconds(queries.oldest_seconds)}` : "");

@@ -68,7 +68,7 @@ export function create(parameters) {
     const answer = await get("statements", { sort, limit: 200 });
     rows = answer.statements;
     const kept = answer.shapes > rows.length ? `the first ${count(rows.length)} of ${count(answer.shapes)}` : `${count(rows.length)}`;
-    setText(note, `${kept} statement shapes since ${moment(answer.since)}; values are replaced by ?.${answer.dropped ? ` ${count(answer.dropped)} shapes of little time were added up.` : ""} Memory is the mean, over the profiled calls, of the peak that the database held meanwhile.`);
+    setText(note, !rows.length ? "" : `${kept} statement shapes since ${moment(answer.since)}; values are replaced by ?.${answer.dropped ? ` ${count(answer.dropped)} shapes of little time were added up.` : ""} Memory is the mean, over the profiled calls, of the peak that the database held meanwhile.`);
     draw();
   }
 

@@ -30,6 +30,7 @@ export function create(parameters) {
   });
   const files = new Table({
     label: "Files",
+    empty: notice("No file is open.", "Each database in a file appears here with its write-ahead log."),
     id: (row) => row.key,
     columns: [
       { label: "Database", cell: (row) => row.database },
@@ -81,7 +82,7 @@ export function create(parameters) {
   }
 
   function navigate(next) {
-    table.sort = next.get("sort") in ORDERS ? next.get("sort") : "disk";
+    table.sort = Object.hasOwn(ORDERS, next.get("sort")) ? next.get("sort") : "disk";
     table.mark();
   }
 

@@ -34,7 +34,7 @@ export function create(parameters) {
   const element = h("div", {}, card("Tables", table.element));
 
   function navigate(next) {
-    table.sort = next.get("sort") in ORDERS ? next.get("sort") : "pending";
+    table.sort = Object.hasOwn(ORDERS, next.get("sort")) ? next.get("sort") : "pending";
     table.mark();
   }
 

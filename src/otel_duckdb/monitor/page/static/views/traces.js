@@ -49,7 +49,7 @@ export function create(parameters) {
 
   function navigate(next) {
     parameters = next;
-    kind = next.get("kind") in KINDS ? next.get("kind") : "recent";
+    kind = Object.hasOwn(KINDS, next.get("kind")) ? next.get("kind") : "recent";
     const min = next.get("min") ?? "";
     asked = { ...ASKED[kind], min_ms: Number(min) > 0 ? min : null, name: next.get("q"), limit: LIMIT };
     select.value = LEAST.includes(min) ? min : "";
