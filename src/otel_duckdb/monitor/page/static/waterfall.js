@@ -1,6 +1,6 @@
 // One trace: its spans on a common axis of time, and for each its attributes and the operators of its plan.
 
-import { announce, badge, card, fact, h, once, search, setText } from "./dom.js";
+import { announce, badge, card, fact, h, notice, once, search, setText } from "./dom.js";
 import { bytes, count, milliseconds, moment, percent, UNKNOWN } from "./format.js";
 import { Table } from "./table.js";
 
@@ -19,6 +19,7 @@ export class Waterfall {
     this.axis = axis(trace);
     this.table = new Table({
       label: "Spans",
+      empty: notice("No span is like that.", "Ask for less of a name, or of a statement."),
       id: (row) => row.span_id,
       open: (row) => this.details(row),
       opened, onopen,
