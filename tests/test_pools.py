@@ -191,6 +191,17 @@ def test_any_pool_may_be_shown_and_is_told_as_long_as_it_lives(setup):
     assert states(setup.collect(), "own") == {}
 
 
+def test_names_of_pools_are_bounded_and_the_pools_beyond_are_added_up(setup):
+    pools = [OwnPool() for _ in range(205)]
+    for number, pool in enumerate(pools):
+        setup.pools.observe(f"pool{number}", pool)
+    found = setup.collect()
+    assert len({of for name, of, _ in found if name == contract.POOL_CONNECTIONS.name}) == 201
+    assert states(found, "pool199") == {"idle": 3, "used": 4}
+    assert states(found, contract.OTHER) == {"idle": 15, "used": 20}
+    assert found[contract.POOL_MAX.name, contract.OTHER, None] == 50
+
+
 def test_what_is_no_pool_is_refused_with_a_reason(setup):
     with pytest.raises(TypeError, match=r"the pool 'own', a object, has no method checkedin\(\)"):
         setup.pools.observe("own", object())

@@ -335,5 +335,14 @@ def test_names_of_closed_databases_are_free_for_others():
         names.release(f"job{number}")
 
 
+def test_names_are_bounded_over_the_life_of_the_process_too():
+    names = Names(limit=2)
+    for number in range(20):
+        given = names.take(f"job{number}", None)
+        assert given == (f"job{number}" if number < 10 else "_other")
+        names.release(given)
+    assert names.take("job3", None) == "job3"
+
+
 def test_a_database_called_other_is_not_taken_for_all_others():
     assert Names().take("_other", "/data/_other.db") == str(Path("data", "_other"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.contract import OTHER, TABLE_NAME_LIMIT
 from otel_duckdb.telemetry.locks import make_reentrant_lock
@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_IN_A_LIFE: Final = 5
+"""How many times more names there are in the life of the process than at a time: an SDK keeps each for ever."""
+
+
 class Names:
     """Gives every live database a name, and gives the same name again when it is free."""
 
     def __init__(self, limit: int = TABLE_NAME_LIMIT) -> None:
-        """Give at most `limit` different names at a time; every further database is `_other`."""
+        """Give at most `limit` names at a time, five times as many in all; every further database is `_other`."""
         self._limit = limit
+        self._given: set[str] = set()
         self._lock = make_reentrant_lock()
         self._taken: set[str] = {OTHER}
 
@@ -30,7 +35,10 @@ class Names:
                 return OTHER
             candidates = map(encodable, _candidates(name, path))
             free = next(candidate for candidate in candidates if candidate not in self._taken)
+            if free not in self._given and len(self._given) >= self._limit * _IN_A_LIFE:
+                return OTHER
             self._taken.add(free)
+            self._given.add(free)
             return free
 
     def release(self, name: str) -> None:

@@ -9,6 +9,7 @@ from opentelemetry.metrics import Observation
 
 from otel_duckdb import contract
 from otel_duckdb.pools.shown import check_pool
+from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.counter import Counter
 from otel_duckdb.telemetry.histogram import create_histogram
 from otel_duckdb.telemetry.locks import make_reentrant_lock
@@ -35,6 +36,7 @@ class Pools:
         self._limit = settings.max_connections
         self._lock = make_reentrant_lock()
         self._pools: dict[int, tuple[str, Callable[[], object | None]]] = {}
+        self._limited = CardinalityLimit()
         self._pending: dict[str, int] = {}
         self._create_time = create_histogram(meter, contract.POOL_CREATE_TIME)
         self._wait_time = create_histogram(meter, contract.POOL_WAIT_TIME)
@@ -54,14 +56,17 @@ class Pools:
         check_pool(name, pool)
         self.observe_counts(name, pool)
 
-    def observe_counts(self, name: str, pool: object) -> None:
-        """Observe what counts a pool has, which may be none."""
+    def observe_counts(self, name: str, pool: object) -> str:
+        """Observe what counts a pool has, which may be none; return its label, `_other` after the first 200 names."""
         key = id(pool)
         with self._lock:
-            if key not in self._pools:
-                name = encodable(str(name))
-                self._pools[key] = (name, weakref.ref(pool, lambda _: self._pools.pop(key, None)))
-                self._timeouts.add(0, {contract.DB_POOL_NAME: name})
+            known = self._pools.get(key)
+            if known is not None:
+                return known[0]
+            label = self._limited(encodable(str(name)))
+            self._pools[key] = (label, weakref.ref(pool, lambda _: self._pools.pop(key, None)))
+            self._timeouts.add(0, {contract.DB_POOL_NAME: label})
+            return label
 
     def created(self, name: str, seconds: float) -> None:
         """Record how long it took to open a connection."""
@@ -92,30 +97,31 @@ class Pools:
                 yield name, pool
 
     def _connections(self) -> Iterable[Observation]:
-        for name, pool in self.live():
-            for state, method in ((IDLE, "checkedin"), (USED, "checkedout")):
-                number = _told(pool, method)
-                if number is not None:
-                    yield Observation(number, {contract.DB_POOL_NAME: name, contract.DB_CONNECTION_STATE: state})
+        for state, method in ((IDLE, "checkedin"), (USED, "checkedout")):
+            numbers = ((label, _told(pool, method)) for label, pool in self.live())
+            yield from _by_label(numbers, **{contract.DB_CONNECTION_STATE: state})
 
     def _idle_max(self) -> Iterable[Observation]:
-        for name, pool in self.live():
-            size = _told(pool, "size")
-            if size is not None:
-                yield Observation(size, {contract.DB_POOL_NAME: name})
+        return _by_label((label, _told(pool, "size")) for label, pool in self.live())
 
     def _max(self) -> Iterable[Observation]:
         pools = list(self.live())
         if not pools and self._limit is not None:  # the limit an operator set holds for the process without a pool too
-            yield Observation(self._limit, {contract.DB_POOL_NAME: contract.SYSTEM})
-        for name, pool in pools:
-            limit = _limit(pool) if self._limit is None else self._limit
-            if limit is not None:
-                yield Observation(limit, {contract.DB_POOL_NAME: name})
+            return [Observation(self._limit, {contract.DB_POOL_NAME: contract.SYSTEM})]
+        return _by_label((label, _limit(pool) if self._limit is None else self._limit) for label, pool in pools)
 
     def _pending_requests(self) -> Iterable[Observation]:
         for name, number in self._pending.copy().items():
             yield Observation(number, {contract.DB_POOL_NAME: name})
+
+
+def _by_label(numbers: Iterable[tuple[str, int | None]], **further: str) -> list[Observation]:
+    """The numbers of pools by label: of one name the newest pool's, of all others their sum."""
+    found: dict[str, int] = {}
+    for label, number in numbers:
+        if number is not None:
+            found[label] = number + (found.get(label, 0) if label == contract.OTHER else 0)
+    return [Observation(number, {contract.DB_POOL_NAME: label, **further}) for label, number in found.items()]
 
 
 def _told(pool: object, method: str) -> int | None:

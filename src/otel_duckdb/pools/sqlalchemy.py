@@ -16,7 +16,6 @@ from otel_duckdb.core.location import location
 from otel_duckdb.core.patches import Patches
 from otel_duckdb.pools.renewing import RenewablePool
 from otel_duckdb.telemetry.section import unless_inside
-from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,9 +175,7 @@ class SQLAlchemyPools:
             self._guard(self._name, engine.pool)
 
     def _name(self, pool: Any) -> str:
-        name = encodable(_name(pool))
-        self._pools.observe_counts(name, pool)
-        return name
+        return self._pools.observe_counts(_name(pool), pool)
 
 
 def _is_duckdb(pool: Any) -> bool:

@@ -32,6 +32,8 @@ _REST: Final = 60.0
 """Seconds before the same actions answer the same alert again."""
 _STOPPING: Final = 2.0
 _EMERGENCY: Final = int(Level.EMERGENCY)
+_RESTING: Final = 1_000
+"""How many are remembered of what was asked for; an Alertmanager may name databases without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +138,10 @@ class Responder(Part):
         key, now = (asked.name, asked.database, asked.level), time.monotonic()
         if now < self._rested.get(key, 0.0):
             return
-        self._rested = {one: until for one, until in self._rested.items() if until > now}
         self._rested[key] = now + _REST
+        if len(self._rested) > _RESTING:
+            resting = [(one, until) for one, until in tuple(self._rested.items()) if until > now]
+            self._rested = dict(resting[-_RESTING // 2 :])
         if self._queue.qsize() < _QUEUED:
             self._queue.put(asked)
         elif self._source is not None:
