@@ -5,6 +5,7 @@ import sys
 import time
 from types import SimpleNamespace
 
+import duckdb
 import pytest
 
 from otel_duckdb.monitor.alerts import expressions
@@ -87,6 +88,12 @@ def test_a_match_is_nobodys_call(telemetry, silences):
     silences.add(0, 60, "A.*")
     assert silences.cover(alert("AB"), 1)
     assert telemetry.names() == []
+
+
+def test_a_match_needs_nothing_that_others_put_in_the_place_of_connect(silences, monkeypatch):
+    monkeypatch.setattr(duckdb, "connect", lambda *_arguments, **_keywords: object())
+    silences.add(0, 60, "A.*")
+    assert silences.cover(alert("AB"), 1)
 
 
 @pytest.mark.slow

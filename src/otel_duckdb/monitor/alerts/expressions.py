@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.core.methods import Methods
@@ -85,9 +86,11 @@ def _ask_duckdb(pairs: list[Pair]) -> list[bool]:
     """Match in a database of its own, which is gone afterwards: nothing of it is left to a forked child."""
     import duckdb  # noqa: PLC0415 - only a program that uses DuckDB pays for its import
 
-    methods = Methods.of(duckdb.DuckDBPyConnection)
+    kind = duckdb.DuckDBPyConnection
+    methods = Methods.of(kind)
     execute: Any = methods.execute
-    connection = inspect.unwrap(duckdb.connect)(":memory:", config={"threads": 1})
+    connect = inspect.unwrap(sys.modules[kind.__module__].connect)  # duckdb.connect may be another's by now
+    connection = connect(":memory:", config={"threads": 1})
     try:
         expressions = [_halves.sub(lambda half: "\\" + encodable(half[0]), expression) for expression, _ in pairs]
         execute(connection, _MATCH, [expressions, [encodable(text) for _, text in pairs]])
