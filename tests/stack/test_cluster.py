@@ -38,7 +38,7 @@ receivers:
 
 def flags(own, *peers):
     done = subprocess.run([CLUSTER, own, *peers], capture_output=True, text=True, check=True)
-    return [flag.replace("timeout=15s", "timeout=3s") for flag in done.stdout.split()]
+    return [flag.replace("timeout=15s", "timeout=6s") for flag in done.stdout.split()]
 
 
 class Node:
@@ -109,7 +109,7 @@ def test_what_fires_at_both_is_told_once_and_what_fires_at_one_too(cluster):
         node.fire("Both")
     two.fire("Second")
     eventually(lambda: told(webhook, "Both") and told(webhook, "Second"))
-    time.sleep(8)  # longer than the second waits for the first
+    time.sleep(12)  # longer than the second waits for the first
     assert (len(told(webhook, "Both")), len(told(webhook, "Second"))) == (1, 1)
 
 

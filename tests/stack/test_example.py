@@ -60,7 +60,7 @@ def test_a_counter_recorded_within_a_trace_does_not_end_the_scrape(stack, progra
     """Such a counter carries an exemplar, which OpenMetrics' text allows only for names in `_total`."""
     counter = f'duckdb_sync_rows{{job="{NAME}"}}'
     eventually(lambda: (stack.prometheus_probe.value(counter) or 0) > 100)
-    assert stack.prometheus_probe.value('up{job="duckdb"}') == 1
+    eventually(lambda: stack.prometheus_probe.value('up{job="duckdb"}') == 1)  # a busy machine misses one now and then
 
 
 def test_its_ticks_reach_clickhouse_and_the_sync_is_traced(clickhouse, program):

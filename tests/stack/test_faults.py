@@ -10,8 +10,8 @@ from stack import eventually
 
 OUTAGE = float(os.environ.get("STACK_OUTAGE_SECONDS", "6"))
 """Seconds: longer than several export intervals, scrapes and retries of this pipeline; a soak takes a minute."""
-SLOWEST_CALL = 1.0
-"""Seconds a call may take on a machine that does many things at once; exporters give up after ten."""
+SLOWEST_CALL = 5.0
+"""Seconds a call may take on a machine that does many things at once; one that waited for an exporter takes ten."""
 
 
 def arrivals(clickhouse, trace_ids: list[str]) -> list[tuple[str, int]]:
@@ -41,7 +41,7 @@ def test_while_clickhouse_refuses_the_queue_keeps_everything_and_delivers_it_onc
     assert result["slowest"] < SLOWEST_CALL
     assert service.stop() == 0
     wait_for_all_once(clickhouse, result["trace_ids"])
-    assert len(stack.jaeger_probe.spans(result["trace_ids"][-1])) == 2
+    eventually(lambda: stack.jaeger_probe.spans(result["trace_ids"][-1]), lambda seen: len(seen) == 2)
 
 
 def test_what_is_queued_outlives_a_restart_of_the_collector(stack, start_service, clickhouse):

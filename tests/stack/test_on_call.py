@@ -6,11 +6,13 @@ import contextlib
 import os
 import re
 import signal
+import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
@@ -32,6 +34,10 @@ AGAIN = ("batch", "notebook", "restarted")
 """What ends by itself, and is started again."""
 SLOW_MACHINE_MS = 500
 """The latency that counts as high here: tests share their machine."""
+STRETCHED = 5.0
+"""How many times its processor time a bare loop takes where a statement of 100 ms is a high latency by itself."""
+THE_MACHINES_OWN = {"DuckDBQueryLatencyHigh"}
+"""What judges by the clock alone: on an overloaded machine it is true, and no fault of ours."""
 MORE = {"forks": {"OTEL_EXPORTER_OTLP_HEADERS": "connection=close"}}
 """What docs/deploy.md advises to programs that fork."""
 EXPLAINING = {
@@ -68,6 +74,34 @@ def watch(programs, tmp_path_factory) -> Iterator[Watch]:
         }
         with Stack(programs, home, rules=rules, alertmanager=routes, environment=environment) as stack:
             yield Watch(stack, webhook)
+
+
+class Machine(threading.Thread):
+    """How long a bare loop takes by the clock, for each second of processor time: what the machine adds itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stretches: list[float] = []
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        while not self._ending.wait(0.5):
+            clock, spent = time.perf_counter(), time.thread_time()
+            sum(range(3_000_000))
+            self.stretches.append((time.perf_counter() - clock) / (time.thread_time() - spent))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self.join()
+
+    @property
+    def stretch(self) -> float:
+        """What one loop of twenty exceeded: the alert asks for the same share."""
+        return statistics.quantiles(self.stretches, n=20)[-1]
 
 
 class Programs:
@@ -144,9 +178,10 @@ def explained(watch: Watch, notices: list[Notice], programs: Programs) -> str:
 @pytest.mark.soak
 @pytest.mark.timeout(HEALTHY + 240)
 def test_healthy_programs_fire_nothing(watch, tmp_path):
-    programs = Programs(watch.stack, tmp_path)
+    programs, machine = Programs(watch.stack, tmp_path), Machine()
     try:
-        programs.keep(HEALTHY)
+        with machine:
+            programs.keep(HEALTHY)
         seen = {
             one["metric"]["job"]
             for one in watch.stack.prometheus_probe.query("count by (job) (last_over_time(otel_duckdb_running[1m]))")
@@ -156,12 +191,17 @@ def test_healthy_programs_fire_nothing(watch, tmp_path):
     time.sleep(9 + 5 + 4)  # what ended must not be alerted on either: the longest `for`, the expiry, and some more
     assert {*ENDURING, *AGAIN} <= seen
     # That no program is left is an alert, and it is right.
-    wrong = [notice for notice in watch.webhook.notices if notice.name != "DuckDBTargetAbsent"]
-    assert wrong == [], explained(watch, wrong, programs)
+    right = {"DuckDBTargetAbsent", *(THE_MACHINES_OWN if machine.stretch > STRETCHED else ())}
+    wrong = [notice for notice in watch.webhook.notices if notice.name not in right]
+    assert wrong == [], f"bare loops: {machine.stretch:.1f}; {explained(watch, wrong, programs)}"
     fired = watch.stack.prometheus_probe.query(
         f'count by (alertname, job) (count_over_time(ALERTS{{alertstate="firing"}}[{int(HEALTHY) + 60}s]))'
     )
-    assert [one["metric"] for one in fired if one["metric"]["alertname"] != "DuckDBTargetAbsent"] == []
+    assert [one["metric"] for one in fired if one["metric"]["alertname"] not in right] == []
+    if slow := THE_MACHINES_OWN & watch.webhook.names("firing"):
+        pytest.skip(
+            f"{', '.join(slow)} fired, but a bare loop took {machine.stretch:.1f} times its processor time, too"
+        )
 
 
 @pytest.mark.timeout(180)
