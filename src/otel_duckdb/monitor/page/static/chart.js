@@ -28,8 +28,10 @@ export class Chart {
     charts.add(this);
   }
 
-  set(data, range) {
+  // gap: seconds without a figure that a line goes on over: samples may lie further apart than the steps of the history
+  set(data, range, gap) {
     this.data = data;
+    this.gap = gap;
     this.range = range;
     this.none.hidden = data.slice(1).some((values) => plain(values).length);
     if (this.uplot) this.uplot.setData(data, false);
@@ -67,9 +69,15 @@ export class Chart {
   tell(index) {
     this.lines.forEach((_, number) => {
       const values = this.data[number + 1];
-      const value = index === null ? plain(values).at(-1) : values[index];
-      setText(this.values[number], this.write(value));
+      setText(this.values[number], this.write(values[index ?? this.latest(values)]));
     });
+  }
+
+  // Where the latest figure is; -1 where that is long ago: the database may be closed.
+  latest(values) {
+    const [first, second, end] = [this.data[0][0], this.data[0][1], this.data[0].at(-1)];
+    const found = values.findLastIndex((value) => (value ?? null) !== null);
+    return end - this.data[0][found] <= Math.max(30, 2 * this.gap) + 2 * (second - first || 0) ? found : -1;
   }
 
   draw() {
@@ -80,7 +88,7 @@ export class Chart {
       width: this.plot.clientWidth, height: this.plot.clientHeight, padding: [8, 20, 0, 0], legend: { show: false },
       scales: { x: { time: true, auto: false }, y: { auto: false } },
       axes: [{ ...axis, size: 28, space: 70, values: (_, times) => times.map((time, index) => short(time, times[index + 1] ?? times[index - 1])) }, { ...axis, size: 68, space: 36, incrs: this.write === bytes ? POWERS_OF_TWO : undefined, values: (_, values) => values.map((value) => this.write(value)) }],
-      series: [{}, ...this.lines.map((line) => ({ label: line.label, stroke: variable(`--series-${line.color}`), width: line.dashed ? 1.25 : 1.75, dash: line.dashed ? [5, 4] : undefined, points: { show: false } }))],
+      series: [{}, ...this.lines.map((line) => ({ label: line.label, stroke: variable(`--series-${line.color}`), width: line.dashed ? 1.25 : 1.75, dash: line.dashed ? [5, 4] : undefined, points: { show: false }, gaps: (plot, _, from, to, gaps) => gaps.filter(([start, end]) => plot.posToVal(end, "x", true) - plot.posToVal(start, "x", true) > this.gap) }))],
       cursor: { sync: { key: "charts" }, drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
       hooks: {
         setCursor: [(plot) => this.tell(plot.cursor.idx ?? null)],

@@ -21,7 +21,7 @@ export function count(value) {
   if (size >= 999_950) return `${(value / 1e6).toFixed(1)} M`;
   if (size >= 99_950) return `${Math.round(value / 1e3)} k`;
   if (size >= 100 || Number.isInteger(value)) return Math.round(value).toLocaleString("en");
-  return size >= 10 ? value.toFixed(1) : value.toFixed(2);
+  return value.toFixed(size >= 10 ? 1 : size >= 0.1 ? 2 : 3);
 }
 
 export const rate = (value) => (known(value) ? `${count(value)}/s` : UNKNOWN);

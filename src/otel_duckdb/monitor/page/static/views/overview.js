@@ -118,7 +118,7 @@ export function create(parameters) {
     for (const { chart, names } of charts) {
       const data = [series.times, ...names.map((name) => series.values[name])];
       if (compare) data.push(...names.map((name) => series.aligned(earlier, name)));
-      chart.set(data, { min: from, max: to });
+      chart.set(data, { min: from, max: to }, 2.5 * (status.monitor?.interval_seconds ?? 1));
     }
     const last = (name) => series.values[name].findLast((value, index) => value !== null && series.times[index] > now - 30);
     tell("latency", milliseconds(last("p95")), `p50 ${milliseconds(last("p50"))}, p99 ${milliseconds(last("p99"))}`);

@@ -1,4 +1,6 @@
-"""The view of the sync beside a real one, which copies to ClickHouse's engine in the same process as the monitor."""
+"""The page of a monitor of the test's own: beside a real sync to ClickHouse's engine, and with samples far apart."""
+
+import time
 
 import duckdb
 import pytest
@@ -43,3 +45,29 @@ def test_a_sync_that_copies_fails_and_recovers_is_seen(browser, serve, tmp_path)
             page.click("nav a:has-text('Overview')")
             expect(page.locator(".tile", has_text="Sync waiting")).to_contain_text("0", timeout=60 * SECOND)
             page.close()
+
+
+COLOURED = """() => {
+  const canvas = document.querySelector(".chart canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let found = 0;
+  for (let at = 0; at < data.length; at += 4) found += data[at] < 60 && data[at + 2] > 150 && data[at + 3] > 100;
+  return found;
+}"""
+"""How much of the first chart has the colour of the first line."""
+
+
+def test_samples_that_are_far_apart_make_a_line(browser, serve):
+    api = serve(interval_ms=30_000)
+    now = time.time()
+    times = [now - 900 + 2 * step for step in range(451)]
+    memory = [1e6 if step % 15 == 0 and step > 225 else None for step in range(451)]
+    memory[-15:] = [None] * 15  # closed a while ago, but not long
+    used = {"metric": "duckdb_memory_used_bytes", "labels": {}, "mean": memory}
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.route("**/api/metrics?*", lambda route: route.fulfill(json={"times": times, "step": 2, "series": [used]}))
+    page.goto(f"http://127.0.0.1:{api.port}/")
+    expect(page.locator(".chart .legend b").first).to_have_text("977 KiB")
+
+    page.wait_for_function(f"({COLOURED})() > 100")
+    page.close()
