@@ -6,14 +6,16 @@
     python benchmarks/sync_throughput.py --dlt              # beside dlt as well
 
 Rounds of both kinds alternate, so that what else the machine does falls on both; the first is not counted, the ratios
-are medians of the ratios of each round. The batches of the bare inserts are in memory beforehand, and go one after the
-other: with reading in between, the server would merge its parts in pauses that nobody counts. `dlt` is installed into
-an environment of its own, and given a destination that calls `insert_arrow` on the same server.
+are medians of the ratios of each round. The processor's seconds are those of this process and of the server. The
+batches of the bare inserts are in memory beforehand, and go one after the other: with reading in between, the server
+would merge its parts in pauses that nobody counts. `dlt` is installed into an environment of its own, and given a
+destination that calls `insert_arrow` on the same server.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import subprocess
 import sys
@@ -21,10 +23,11 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import clickhouse_connect
 import duckdb
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 from clickhouse_standin import StandIn
@@ -44,15 +47,28 @@ def make_buffer(path: Path, rows: int) -> None:
         connection.execute(f"INSERT INTO ticks {ROWS.format(rows)}")
 
 
-def synced(path: Path, target: Target, limits: Limits) -> float:
+class Seconds(NamedTuple):
+    """What a round took."""
+
+    clock: float
+    processor: float
+
+
+def processor_seconds() -> float:
+    """The seconds of the processor that this process and those that it started took so far."""
+    times = [one.cpu_times() for one in psutil.Process().children(recursive=True)]
+    return time.process_time() + sum(one.user + one.system for one in times)
+
+
+def synced(path: Path, target: Target, limits: Limits) -> Seconds:
     """Seconds the sync takes for the whole table: it opens the journal, connects, reads and sends."""
-    begin = time.perf_counter()
+    begin, processor = time.perf_counter(), processor_seconds()
     with Sync(path, ["ticks"], target, batch=limits) as sync:
         sync.reset("ticks")
         (report,) = sync.run_once()
         if report.error:
             raise report.error
-        return time.perf_counter() - begin
+        return Seconds(time.perf_counter() - begin, processor_seconds() - processor)
 
 
 def batches(path: Path, sizes: list[int]) -> list[Any]:
@@ -66,12 +82,12 @@ def batches(path: Path, sizes: list[int]) -> list[Any]:
     return tables
 
 
-def bare(client: Any, tables: list[Any]) -> float:
+def bare(client: Any, tables: list[Any]) -> Seconds:
     """Seconds that `insert_arrow` takes for all batches."""
-    begin = time.perf_counter()
+    begin, processor = time.perf_counter(), processor_seconds()
     for table in tables:
         client.insert_arrow("bare", table, settings={"async_insert": 0, "min_insert_block_size_bytes": 0})
-    return time.perf_counter() - begin
+    return Seconds(time.perf_counter() - begin, processor_seconds() - processor)
 
 
 def compare(folder: Path, target: Target, client: Any, options: argparse.Namespace) -> None:
@@ -85,7 +101,7 @@ def compare(folder: Path, target: Target, client: Any, options: argparse.Namespa
         "ENGINE = MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 10000"
     )
     others = {"insert_arrow of the same batches": bare_round} | ({"dlt": dlt_round} if options.dlt else {})
-    seconds: dict[str, list[float]] = {name: [] for name in ("sync", *others)}
+    seconds: dict[str, list[Seconds]] = {name: [] for name in ("sync", *others)}
     for _ in range(options.rounds + 1):
         seconds["sync"].append(synced(path, target, limits))
         found = client.query("SELECT count() FROM ticks GROUP BY _sync_batch ORDER BY _sync_batch")
@@ -97,11 +113,13 @@ def compare(folder: Path, target: Target, client: Any, options: argparse.Namespa
     for name, figures in seconds.items():
         report(name, figures[1:], options.rows)
     for name in others:
-        ratios = [other / ours for other, ours in zip(seconds[name], seconds["sync"], strict=True)][1:]
-        print(f"throughput of the sync over {name}: {statistics.median(ratios):.2f} ({spread(ratios)})")
+        for kind, what in enumerate(("throughput of the sync over", "the same by seconds of the processor, over")):
+            pairs = zip(seconds[name], seconds["sync"], strict=True)
+            ratios = [other[kind] / ours[kind] for other, ours in pairs][1:]
+            print(f"{what} {name}: {statistics.median(ratios):.2f} ({spread(ratios)})")
 
 
-def bare_round(_: Path, path: Path, __: Target, client: Any, sizes: list[int]) -> float:
+def bare_round(_: Path, path: Path, __: Target, client: Any, sizes: list[int]) -> Seconds:
     """Seconds of a round of bare inserts."""
     return bare(client, batches(path, sizes))
 
@@ -111,10 +129,14 @@ def spread(figures: list[float]) -> str:
     return ", ".join(f"{figure:.2f}" for figure in figures)
 
 
-def report(name: str, seconds: list[float], rows: int) -> None:
+def report(name: str, seconds: list[Seconds], rows: int) -> None:
     """Print a line of figures."""
-    median = statistics.median(seconds)
-    print(f"{name}: {median:.2f} s, {rows / median / 1e6:.2f} M rows/s ({spread(seconds)})")
+    clock, processor = ([one[kind] for one in seconds] for kind in (0, 1))
+    median = statistics.median(clock)
+    print(
+        f"{name}: {median:.2f} s, {rows / median / 1e6:.2f} M rows/s ({spread(clock)}); processor "
+        f"{statistics.median(processor):.2f} s ({spread(processor)})"
+    )
 
 
 DLT = """
@@ -141,8 +163,8 @@ print(time.perf_counter() - begin)
 """
 
 
-def dlt_round(folder: Path, path: Path, target: Target, _: Any, sizes: list[int]) -> float:
-    """Seconds that dlt takes for the whole table, without the start of its process."""
+def dlt_round(folder: Path, path: Path, target: Target, _: Any, sizes: list[int]) -> Seconds:
+    """Seconds that dlt takes for the whole table, without the start of its process, and of the processor unknown."""
     script = folder / "with_dlt.py"
     script.write_text(DLT)
     packages = [part for name in ("dlt", "pyarrow", "clickhouse-connect", "duckdb==2.0.*") for part in ("--with", name)]
@@ -156,7 +178,7 @@ def dlt_round(folder: Path, path: Path, target: Target, _: Any, sizes: list[int]
             stdout=subprocess.PIPE,
             text=True,
         )
-    return float(done.stdout.split()[-1])
+    return Seconds(float(done.stdout.split()[-1]), math.nan)
 
 
 MEMORY = """

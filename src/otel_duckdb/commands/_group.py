@@ -85,17 +85,24 @@ def run(arguments: Sequence[str]) -> int:
     _prepare_output()
     try:
         result = group.main(list(arguments) or ["--help"], prog_name="otel-duckdb", standalone_mode=False)
-        sys.stdout.flush()
+        flush_output()
     except click.exceptions.Exit as end:
         return end.exit_code
     except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (Exception, KeyboardInterrupt) as error:
         message, code = _failure(error)
         click.echo(f"otel-duckdb: {printable(message)}", err=True)
         return code
     return result if isinstance(result, int) else 0
+
+
+def flush_output() -> None:
+    """Let what was printed out; who starts a program may have closed its standard output."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _failure(error: BaseException) -> tuple[str, int]:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from otel_duckdb import sync
 from otel_duckdb.commands import _telemetry
-from otel_duckdb.commands._group import CommandError, console_handlers, echo_json
+from otel_duckdb.commands._group import CommandError, console_handlers, echo_json, flush_output
 from otel_duckdb.commands._sync_table import LastWord, view
 from otel_duckdb.sync.errors import SyncError
 from otel_duckdb.telemetry.locks import make_event
@@ -117,23 +117,33 @@ def watch(config: Config) -> int:
         signal.signal(number, lambda *_: ending.set())
     with _telemetry.exported(), opened(config) as one:
         one.start(config.interval)
-        _tell(one, ending)
-        if not one.stop(_GRACE_SECONDS):
-            one.abort()
-            if not one.stop(_ABORT_SECONDS):  # something that nobody can break off, as the resolver of names
-                click.echo(
-                    "otel-duckdb: ended while a batch was under way; the next start finds out about it", err=True
-                )
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(1)
+        try:
+            _tell(one, ending)
+        finally:
+            _end(one)
         return int(any(report.error for report in one.reports.values()))
 
 
+def _end(one: Sync) -> None:
+    """Stop, however the watching ended: at most for seconds, whatever the target does."""
+    if one.stop(_GRACE_SECONDS):
+        return
+    one.abort()
+    if not one.stop(_ABORT_SECONDS):  # something that nobody can break off, as the resolver of names
+        with suppress(OSError):
+            click.echo("otel-duckdb: ended while a batch was under way; the next start finds out about it", err=True)
+        with suppress(OSError):
+            flush_output()
+        os._exit(1)
+
+
 def _tell(one: Sync, ending: threading.Event) -> None:
-    """Show life until the end: a table on a terminal, a line a minute elsewhere, and each new failure at once."""
+    """Show life until the end: a table on a terminal, a line a minute elsewhere, and each new failure at once.
+
+    Who sends the output elsewhere means the lines, also where the errors still go to a terminal.
+    """
     console = Console(stderr=True)
-    if console.is_terminal:
+    if console.is_terminal and sys.stdout is not None and sys.stdout.isatty():
         _show_table(one, ending, console)
     else:
         _print_lines(one, ending)
@@ -180,10 +190,20 @@ def _print_lines(one: Sync, ending: threading.Event) -> None:
             failure = _text(report)
             if failure != told.get(name):
                 told[name] = failure
-                click.echo(_stamped(f"{name}: FAILING: {failure}" if failure else f"{name}: works again"))
+                _say(f"{name}: FAILING: {failure}" if failure else f"{name}: works again")
         if time.monotonic() >= due:
             due = time.monotonic() + _WORD_SECONDS
-            click.echo(_stamped(_word(_status(one))))
+            _say(_word(_status(one)))
+
+
+def _say(text: str) -> None:
+    """Print a line; a disk that is full of such lines keeps no row from being sent, but who reads no more ends it."""
+    try:
+        click.echo(_stamped(text))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        logging.getLogger(_PACKAGE).warning("the sync goes on, but a line cannot be printed: %s", error.strerror)
 
 
 def _status(one: Sync) -> list[TableStatus]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from otel_duckdb.commands._console import console
-from otel_duckdb.commands._group import CommandError, echo_json
+from otel_duckdb.commands._group import CommandError, echo_json, flush_output
 from otel_duckdb.commands._systemd import ServiceManager
 from otel_duckdb.commands.status import draw
 from otel_duckdb.telemetry.locks import make_event
@@ -87,7 +87,7 @@ def _watch(
                 echo_json(status)
             else:
                 draw(status, out)
-            sys.stdout.flush()
+            flush_output()
         if time.monotonic() - seen_at < _MISSED * interval + 1:  # else it hangs, and gives no sign of life
             manager.alive(_word(status))
         pause = due - time.monotonic()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-_MEMORY_LIMIT: Final = "96MB"
+_MEMORY_LIMIT: Final = "64MB"
 """DuckDB's memory limit where the sync alone has the database open: its cache would else grow with the table."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,7 @@ class Observer:
         self._worker = worker
         self._load = load
         self._pools = pools
+        self._process = os.getpid()
         self._lock = make_reentrant_lock()
         self._last: tuple[int, float] | None = None
         self._due = 0.0
@@ -39,6 +41,8 @@ class Observer:
 
     def __call__(self) -> tuple[int, float] | None:
         """How many rows wait, and since when at most, in seconds of the wall clock; None where that cannot be told."""
+        if os.getpid() != self._process:  # a forked child: the database, and the sync, are its parent's
+            return None
         if self._lock.acquire(blocking=False):  # another reader looks at this moment, and what it finds will do
             try:
                 begin = time.monotonic()

@@ -128,7 +128,8 @@ class Sync:
         self._passing = threading.local()
         self._pauses = {worker.options.name: Pause(self._stopping) for worker in self._workers}
         self._threads: list[Future[None]] = []
-        self._at_exit = partial(_end, weakref.ref(self), os.getpid())
+        self._process = os.getpid()
+        self._at_exit = partial(_end, weakref.ref(self))
         atexit.register(self._at_exit)
 
     def __enter__(self) -> Self:
@@ -239,7 +240,9 @@ class Sync:
         A table that did not end in time is told as such. It does nothing where the sync does not run in threads.
         """
         until = monotonic() + timeout
-        waiting = {name: pause.hurry() for name, pause in self._pauses.items()} if self._threads else {}
+        waiting = (
+            {name: pause.hurry() for name, pause in self._pauses.items()} if self._threads and not self._forked else {}
+        )
         told = []
         for name, number in waiting.items():
             in_time = self._pauses[name].reached(number, until - monotonic())
@@ -254,8 +257,11 @@ class Sync:
         """End the threads after the batch they are at; whether they have ended within `timeout` seconds.
 
         It takes as long as the batches under way, at most the target's `timeout`, however many tables there are. A call
-        from `progress` only gives the word: the pass it is called in goes on until it returns.
+        from `progress` only gives the word: the pass it is called in goes on until it returns. In a forked child there
+        is nothing to end.
         """
+        if self._forked:
+            return True
         self._stop_passes()
         if getattr(self._passing, "now", False):
             return not self._threads
@@ -271,8 +277,9 @@ class Sync:
 
     def abort(self) -> None:
         """Stop, and break off what is under way over the network; the next start finds out what became of it."""
-        self._stop_passes()
-        self._pools.abort()
+        if not self._forked:
+            self._stop_passes()
+            self._pools.abort()
 
     def _stop_passes(self) -> None:
         self._stopping.set()
@@ -280,14 +287,25 @@ class Sync:
             pause.end()
 
     def _refuse_closed(self) -> None:
-        """Refuse to go on without the journal, which another sync may have by now."""
+        """Refuse to go on without the journal, which another sync, or the process that this one forked from, has."""
+        if self._forked:
+            raise SyncError(
+                f"this sync is that of process {self._process}, which this one forked from; it goes on there"
+            )
         if self._closed:
             raise SyncError("this sync is closed; make another one")
 
+    @property
+    def _forked(self) -> bool:
+        """Whether this is a child's copy: the threads are not here; sockets and the database are the parent's."""
+        return os.getpid() != self._process
+
     def close(self) -> None:
-        """Stop, and let others have the buffer."""
+        """Stop, and let others have the buffer; a forked child closes nothing of its parent's."""
         self._closed = True
         atexit.unregister(self._at_exit)
+        if self._forked:
+            return
         self.stop()
         for worker, observer in zip(self._workers, self._observers, strict=True):
             worker.signals.observe_no_more(observer)
@@ -370,9 +388,9 @@ class Sync:
         return True
 
 
-def _end(reference: weakref.ref[Sync], process: int) -> None:
-    """Stop a sync that still runs when its program ends; a forked child has no thread of it, and shares its sockets."""
-    sync = reference() if os.getpid() == process else None
+def _end(reference: weakref.ref[Sync]) -> None:
+    """Stop a sync that still runs when its program ends."""
+    sync = reference()
     if sync is not None and not sync.stop(_EXIT_SECONDS):
         sync.abort()
         sync.stop(_EXIT_SECONDS)
