@@ -36,9 +36,9 @@ class ObservedDatabase(Protocol):
     """
 
     @property
-    def name(self) -> str: ...  # noqa: D102 - told above
+    def name(self) -> str: ...  # noqa: D102 - among the attributes
     @property
-    def path(self) -> str | None: ...  # noqa: D102 - told above
+    def path(self) -> str | None: ...  # noqa: D102 - among the attributes
 
     def open_cursor(self) -> Cursor | None:
         """Return a new cursor, to be closed soon; None where the database is closed by now."""

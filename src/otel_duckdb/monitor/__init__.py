@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
     """Import `Monitor`."""
     if name != "Monitor":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from otel_duckdb.monitor.monitor import Monitor  # noqa: PLC0415 - told above
+    from otel_duckdb.monitor.monitor import Monitor  # noqa: PLC0415 - it brings the server and the alerts
 
     globals()[name] = Monitor
     return Monitor

@@ -62,9 +62,8 @@ class SQLAlchemyPools:
             self._try(self._remove.pop())
 
     def _install(self) -> None:
-        # They were just imported, and are no dependency of ours.
-        from sqlalchemy import engine, event, exc, pool  # noqa: PLC0415
-        from sqlalchemy.pool.base import _ConnectionRecord  # noqa: PLC0415
+        from sqlalchemy import engine, event, exc, pool  # noqa: PLC0415 - it is no dependency of ours
+        from sqlalchemy.pool.base import _ConnectionRecord  # noqa: PLC0415 - it is no dependency of ours
 
         for target, name, listener in (
             (pool.Pool, "checkout", self._checkout),

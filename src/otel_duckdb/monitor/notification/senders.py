@@ -140,7 +140,7 @@ class Apprise:
         """Send one message."""
         if self._service is None:
             try:
-                import apprise  # noqa: PLC0415 - told above
+                import apprise  # noqa: PLC0415 - it costs 15 MB
             except ImportError:
                 raise Undeliverable(f"apprise is not installed; run: {install_command('monitor')}") from None
             service = apprise.Apprise()
