@@ -3,6 +3,10 @@
 Run it for as many seconds as wanted: `python tests/intercept/stress.py 600`. In between the instrumentation is switched
 off and on. It exits with 1 if anything went wrong, and with the stacks of all threads if it hangs. With `--bare`
 nothing is instrumented, to see what DuckDB does by itself.
+
+A collection of garbage may last for long, with nothing instrumented too: DuckDB 1 trims the memory of the whole process
+with each database that is closed, and eight threads fill what one collects. So a thread hangs where nothing is done in
+it any more, the end of another connection included.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 
 import duckdb
 from opentelemetry import trace
@@ -50,6 +55,22 @@ class Stress:
         self.reader = InMemoryMetricReader()
         self.tracers, self.meters = TracerProvider(), MeterProvider([self.reader])
         self.of_signals, self.of_hooks = duckdb.connect(), {}
+        self.main, self.seen, self.live = threading.get_ident(), time.monotonic(), set()
+        self.numbers, self.joining = {}, False
+
+    def main_goes_on(self):
+        """Give the main thread another while."""
+        self.seen = time.monotonic()
+        faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+
+    def gone(self, reference):
+        """A connection has ended, maybe in the middle of a collection."""
+        self.live.discard(reference)
+        thread = threading.get_ident()
+        if thread in self.numbers:
+            self.alive[self.numbers[thread]] = time.monotonic()
+        if (thread == self.main or self.joining) and time.monotonic() > self.seen + 1:
+            self.main_goes_on()
 
     def hook(self, span, operation):
         """Look something up in DuckDB, as a hook may."""
@@ -86,6 +107,7 @@ class Stress:
 
     def work(self, number):
         chance, held = random.Random(number), []
+        self.numbers[threading.get_ident()] = number
         try:
             while time.monotonic() < self.until:
                 if self.pause.is_set():
@@ -99,12 +121,14 @@ class Stress:
         except Exception as error:
             self.errors.append(f"thread {number}: {error!r}")
         finally:
+            del self.numbers[threading.get_ident()]
             self.alive[number] = float("inf")
             self.paused.abort()  # who has left is waited for no more
             self.resumed.abort()
 
     def step(self, chance, held):
         connection = duckdb.connect()
+        self.live.add(weakref.ref(connection, self.gone))
         with trace.get_tracer("stress").start_as_current_span("step"):
             connection.execute("create table t as from range(3000)")
             for _ in range(4):
@@ -150,12 +174,11 @@ class Stress:
         threads = [threading.Thread(target=self.work, args=(number,)) for number in range(THREADS)]
         for thread in threads:
             thread.start()
-        main = threading.get_ident()
-        sender = threading.Thread(target=self.send, args=(main,), daemon=True)
+        sender = threading.Thread(target=self.send, daemon=True)
         sender.start()
         chance = random.Random(0)
         while time.monotonic() < self.until - 1:
-            faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+            self.main_goes_on()
             action = chance.choice([self.again, self.fork, gc.collect, self.collect, self.collect, self.query])
             action()
             if min(self.alive[:THREADS]) < time.monotonic() - HANG_SECONDS:
@@ -164,7 +187,8 @@ class Stress:
                 break
         self.resumed.abort()
         self.paused.abort()
-        faulthandler.dump_traceback_later(2 * HANG_SECONDS, exit=True)
+        self.joining = True
+        self.main_goes_on()
         for thread in threads:
             thread.join()
         self.until = 0
@@ -191,10 +215,10 @@ class Stress:
                 if metric.name == contract.INTERNAL_ERRORS.name and any(p.value for p in metric.data.data_points):
                     self.errors.append("a fault inside the instrumentation was counted; the log has it")
 
-    def send(self, main):
+    def send(self):
         chance = random.Random(1)
         while time.monotonic() < self.until:
-            signal.pthread_kill(main, signal.SIGUSR1)
+            signal.pthread_kill(self.main, signal.SIGUSR1)
             time.sleep(chance.random() / 100)
 
 
