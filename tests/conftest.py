@@ -1,4 +1,7 @@
-"""What every test of the instrumentation needs: DuckDB instrumented into memory, and DuckDB as it was afterwards."""
+"""What every test of the instrumentation needs: DuckDB instrumented into memory, and DuckDB as it was afterwards.
+
+Tests of spans and latencies take `telemetry` or `heard`; tests of metrics by their labels take `instrumented`.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +56,52 @@ def heard(telemetry):
     telemetry.instrument()
     yield telemetry
     assert telemetry.faults() == 0
+
+
+class Instrumented(RecordedTelemetry):
+    """A program that is instrumented with DuckDB's own figures, too, and the one who reads its metrics."""
+
+    def __init__(self, **options):
+        super().__init__({"service.instance.id": "gateway-1"})
+        self.instrument(**options)
+
+    def by_labels(self, metric):
+        """The points of a metric by their labels."""
+        return {tuple(sorted(point.attributes.items())): point for point in self.points(metric.name)}
+
+    def read(self, metric, **labels):
+        """The value of the point with these labels, and `instance_id`, which all of them carry; None without one."""
+        wanted = tuple(sorted({contract.INSTANCE_ID: "gateway-1", **labels}.items()))
+        point = self.by_labels(metric).get(wanted)
+        return None if point is None else point.value
+
+
+@pytest.fixture
+def instrument():
+    """Instruments DuckDB when the test calls it, for what was there before."""
+    made = []
+
+    def make(**options):
+        made.append(Instrumented(**options))
+        return made[-1]
+
+    yield make
+    for instrumented in made:
+        instrumented.close()
+
+
+@pytest.fixture
+def instrumented(instrument):
+    """DuckDB instrumented from the test's beginning on; no fault of ours may have been counted at the end."""
+    instrumented = instrument()
+    yield instrumented
+    assert instrumented.internal_errors() == 0
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file for a database, which is called `trades` in labels."""
+    return tmp_path / "trades.db"
 
 
 @pytest.fixture(autouse=True)

@@ -139,6 +139,44 @@ def test_every_metric_with_the_label_has_the_same_instance_id(told):
     assert {labels[contract.INSTANCE_ID] for _, labels in told if contract.INSTANCE_ID in labels} == {"gateway-1"}
 
 
+def test_every_point_of_the_catalogue_carries_only_labels_of_the_contract(instrumented, path):
+    connection = duckdb.connect(path)
+    connection.execute("create table kept (key integer primary key)")
+    connection.execute("insert into kept values (1)")
+    data = instrumented.reader.get_metrics_data()
+    connection.close()
+    allowed = {metric.name: set(metric.labels) for metric in contract.METRICS}
+    seen = set()
+    for resource in data.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                seen.add(metric.name)
+                for point in metric.data.data_points:
+                    assert set(point.attributes) <= allowed[metric.name], metric.name
+    produced = {
+        contract.MEMORY_USED,
+        contract.MEMORY_LIMIT,
+        contract.MEMORY_FRAGMENTATION,
+        contract.MEMORY_BY_TAG,
+        contract.DISK_USAGE,
+        contract.MAX_DISK_USAGE,
+        contract.WAL_SIZE,
+        contract.TEMPORARY_FILES,
+        contract.TEMPORARY_STORAGE,
+        contract.ACTIVE_CONNECTIONS,
+        contract.ACTIVE_QUERIES,
+        contract.FAILED_CONNECTIONS,
+        contract.TRANSACTION_SUCCESS,
+        contract.TRANSACTION_FAILURE,
+        contract.TRANSACTION_LATENCY,
+        contract.PROCESS_CPU_TIME,
+        contract.PROCESS_MEMORY,
+        contract.QUERIES_PER_SECOND,
+        contract.INSERT_PER_SECOND,
+    }
+    assert {metric.name for metric in produced} <= seen
+
+
 def metered(resource=None):
     return MeterProvider([InMemoryMetricReader()], Resource(resource or {}))
 

@@ -12,7 +12,7 @@ import sqlalchemy
 from sqlalchemy.pool import AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool
 from sqlalchemy.pool.base import _ConnectionRecord
 
-from otel_duckdb import contract
+from otel_duckdb import DuckDBInstrumentor, contract
 from otel_duckdb.pools.pools import Pools
 from otel_duckdb.pools.sqlalchemy import SQLAlchemyPools
 from otel_duckdb.settings import Settings
@@ -277,3 +277,13 @@ def test_a_pool_may_be_shown_before_duckdb_is_instrumented_and_again_after(telem
         telemetry.instrumentor.uninstrument()
     with pytest.raises(TypeError, match="has no method"):
         telemetry.instrumentor.observe_pool("early", object())
+
+
+def test_a_pool_is_shown_to_the_instrumentor(instrumented):
+    pool = OwnPool()
+    DuckDBInstrumentor().observe_pool("orders", pool)
+    states = {
+        dict(labels)[contract.DB_CONNECTION_STATE]: point.value
+        for labels, point in instrumented.by_labels(contract.POOL_CONNECTIONS).items()
+    }
+    assert states == {"idle": 3, "used": 4}

@@ -3,7 +3,6 @@
 import gc
 import multiprocessing
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -24,16 +23,6 @@ METHODS = Methods.of(duckdb.DuckDBPyConnection)
 
 def observe(connection, path=None):
     return Database("observed", path, PrivateCursor.into(connection, METHODS))
-
-
-def opens_elsewhere(path):
-    program = f"import duckdb; duckdb.connect({str(path)!r}).close()"
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "observed.db"
 
 
 @pytest.fixture
@@ -104,7 +93,7 @@ def test_disk_is_the_size_of_the_files(connection, database, path):
     assert seen.disk_free > 0
 
 
-def test_attached_files_count_until_they_are_detached(connection, database, tmp_path):
+def test_attached_files_count_until_they_are_detached(connection, database, tmp_path, opens_elsewhere):
     connection.execute("checkpoint")
     before = database.read_state()
     other = tmp_path / "other.db"
@@ -221,7 +210,7 @@ def run_until_interrupted(connection, rows):
         connection.execute(f"select count(*) from range({rows}) where hash(range::varchar) % 7 = 3").fetchall()
 
 
-def test_the_file_is_free_once_both_are_closed(connection, database, path):
+def test_the_file_is_free_once_both_are_closed(connection, database, path, opens_elsewhere):
     database.read_state()
     connection.close()
     assert not opens_elsewhere(path)
@@ -244,7 +233,7 @@ def test_a_closed_database_reads_as_gone_and_closes_again(database):
     assert database.read_state() is None
 
 
-def test_a_weak_reference_frees_the_file_when_the_connection_is_collected(path):
+def test_a_weak_reference_frees_the_file_when_the_connection_is_collected(path, opens_elsewhere):
     connection = duckdb.connect(path)
     database = observe(connection, str(path))
     weakref.finalize(connection, database.close)
@@ -256,7 +245,9 @@ def test_a_weak_reference_frees_the_file_when_the_connection_is_collected(path):
     assert opens_elsewhere(path)
 
 
-def test_a_close_in_the_middle_of_a_read_in_the_same_thread_waits_for_the_reads_end(connection, database, path):
+def test_a_close_in_the_middle_of_a_read_in_the_same_thread_waits_for_the_reads_end(
+    connection, database, path, opens_elsewhere
+):
     genuine = METHODS.execute
     closed_in_between = []
 

@@ -90,6 +90,46 @@ def test_the_age_of_the_oldest_call_is_told_while_it_runs_and_is_0_after(heard):
     assert after.value == 0
 
 
+def test_a_running_query_is_active_and_delays_no_collection(instrumented, path):
+    connection = duckdb.connect(path)
+
+    def run():
+        with pytest.raises(duckdb.InterruptException):
+            connection.execute("select count(*) from range(100000000000) where hash(range) % 7 = 3").fetchall()
+
+    query = threading.Thread(target=run)
+    query.start()
+    try:
+        time.sleep(0.3)
+        start = time.perf_counter()
+        assert instrumented.read(contract.ACTIVE_QUERIES, database="trades") == 1
+        assert time.perf_counter() - start < 0.5  # the benchmark holds the tighter goal
+    finally:
+        connection.interrupt()
+        query.join()
+    assert instrumented.read(contract.ACTIVE_QUERIES, database="trades") == 0
+    connection.close()
+
+
+def test_a_relation_that_runs_is_an_active_query(instrumented):
+    connection = duckdb.connect()
+    relation = connection.sql("select count(*) from range(100000000000) where hash(range) % 7 = 3")
+
+    def run():
+        with pytest.raises(duckdb.Error):
+            relation.fetchall()
+
+    query = threading.Thread(target=run)
+    query.start()
+    time.sleep(0.3)
+    try:
+        assert instrumented.read(contract.ACTIVE_QUERIES, database="memory") == 1
+    finally:
+        connection.interrupt()
+        query.join()
+        connection.close()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("given", ["gateway", None], ids=["given", "of the resource"])
 def test_a_forked_child_has_an_instance_id_of_its_own(given):

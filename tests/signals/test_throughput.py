@@ -207,3 +207,19 @@ def test_two_readers_of_one_program_see_the_same_and_the_end_of_one_changes_noth
     DuckDBInstrumentor().uninstrument()
     assert read(second) == {}
     provider.shutdown()
+
+
+def test_throughput_is_told_by_type_and_by_table(instrumented):
+    with duckdb.connect() as connection:
+        connection.execute("create table kept (key integer primary key)")
+        for key in range(10):
+            connection.execute("insert into kept values (?)", [key])
+            connection.execute("select * from kept").fetchall()
+        by_type = {
+            dict(labels)[contract.QUERY_TYPE]: point.value
+            for labels, point in instrumented.by_labels(contract.QUERIES_PER_SECOND).items()
+        }
+        assert by_type["INSERT"] == by_type["SELECT"] > 0
+        for metric in (contract.INSERT_PER_SECOND, contract.SELECT_PER_SECOND):
+            ((labels, point),) = instrumented.by_labels(metric).items()
+            assert (labels, point.value > 0) == (((contract.TABLE_NAME, "kept"),), True)
