@@ -1,10 +1,14 @@
-"""However long or hostile a text is, it is read in no time; and one that comes again is read once."""
+"""However long, hostile or random a text is, it is read, and in no time; and one that comes again is read once."""
 
+import string
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from otel_duckdb.statement import STATEMENT_LIMIT, TEXT_LIMIT, parse
+from otel_duckdb.statement import STATEMENT_LIMIT, SUMMARY_LIMIT, TEXT_LIMIT, parse
+from statement_cases import SCRIPTS
 
 
 @pytest.mark.parametrize(
@@ -82,3 +86,12 @@ def test_forgotten_texts_are_read_again():
         parse(f"select {number}")
     assert parse("select 'forgotten'") == first
     assert parse("select 'forgotten'") is not first
+
+
+@given(st.one_of(st.text(), st.text(alphabet="'\"$/*-eExX\\;()a1 \n.?:_"), st.text(alphabet=string.printable), SCRIPTS))
+@settings(max_examples=750, deadline=None)
+def test_no_text_makes_it_raise_and_no_summary_is_too_long(text):
+    statement = parse(text)
+    assert len(statement.summary) <= SUMMARY_LIMIT
+    assert len(statement.transactions) == statement.count
+    f"{statement.redacted}{statement.safe}".encode()

@@ -1,18 +1,19 @@
-"""What is read from SQL text, case by case, against DuckDB's own parser, and against random texts."""
+"""SQL texts and what is to be read of them: a case that stands here is judged by DuckDB's own parser, too.
 
-import string
+`tests/statement` takes them: each test of one reading, and random texts made of them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
 
 import duckdb
-import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_duckdb.statement import SUMMARY_LIMIT, parse
-
-PIVOT = "SELECT" if duckdb.__version__.startswith("1.") else "MULTI"
+PIVOT: Final = "SELECT" if duckdb.__version__.startswith("1.") else "MULTI"
 """The kind of a PIVOT that does not list its columns."""
 
-KINDS_AND_SUMMARIES = [
+KINDS_AND_SUMMARIES: Final[list[tuple[str, str, str, str]]] = [
     # Queries and their tables.
     ("select * from t", "SELECT", "t", "SELECT t"),
     ("FROM t SELECT a", "SELECT", "t", "SELECT t"),
@@ -188,15 +189,9 @@ KINDS_AND_SUMMARIES = [
     ("", "OTHER", "", ""),
     (" \n -- only a comment", "OTHER", "", ""),
 ]
+"""Texts with their kind, their tables and their summary."""
 
-
-@pytest.mark.parametrize(("text", "kind", "targets", "summary"), KINDS_AND_SUMMARIES)
-def test_a_statement_tells_its_kind_its_tables_and_its_summary(text, kind, targets, summary):
-    statement = parse(text)
-    assert (statement.kind, " ".join(statement.targets), statement.summary) == (kind, targets, summary)
-
-
-REDACTED = [
+REDACTED: Final[list[tuple[str, str | None]]] = [
     ("select * from t where id = 42 and n = 'a''b' limit 10", "select * from t where id = ? and n = ? limit ?"),
     ("select -1, - 2, 0xFF, 1_000, 1e5, .5, 1.5e-3, a-1", "select -?, - ?, ?, ?, ?, ?, ?, a-?"),
     ("values (-1, +2)", "values (?, ?)"),
@@ -250,14 +245,9 @@ REDACTED = [
     ("from `x.csv`, `https://h/x`, ` 'hidden' `", "from ?, ?, ?"),
     ("select `it's`, 'hidden'", "select ?, ?"),
 ]
+"""Texts as they are redacted; None where nothing is to be hidden."""
 
-
-@pytest.mark.parametrize(("text", "redacted"), REDACTED)
-def test_the_redacted_text_has_no_literal_and_no_comment(text, redacted):
-    assert parse(text).redacted == (redacted or text)
-
-
-SECRETS = [
+SECRETS: Final = [
     "create secret s (type s3, key_id 'MARKER', secret 'x')",
     "create or replace persistent secret s in local_file (type s3, secret MARKER)",
     'create secret (type s3, secret "MARKER")',
@@ -310,166 +300,12 @@ SECRETS = [
     "install x from 'MARKER'",
     "call set_something('MARKER')",
 ]
+"""Texts whose secret is MARKER."""
 
+MARKER: Final = "qz7Xmarker"
+"""What stands in each literal of a random script once its `{}` are filled; no word of SQL has it."""
 
-@pytest.mark.parametrize("text", SECRETS)
-def test_a_secret_is_shown_neither_redacted_nor_raw(text):
-    statement = parse(text)
-    assert "MARKER" not in f"{statement.redacted} {statement.safe} {statement.summary} {statement.targets}"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "select * from t where a = 'x' and b = 5 -- note",
-        "select * from users where id = ? and email = 'a@b.c'",
-        "create table secret (a int)",
-        "copy t to 'x.parquet' (format parquet)",
-        "from 'https://host/x.parquet'",
-        "select * from sales_asia where continent = 'Africa'",
-    ],
-)
-def test_a_text_without_a_secret_is_shown_as_it_is(text):
-    assert parse(text).safe == text
-
-
-def test_a_secret_hides_nothing_of_the_statements_beside_it():
-    text = "select * from t where a = 'x'; attach 'y' as z"
-    assert parse(text).safe == "select * from t where a = 'x'; attach ? as z"
-
-
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [
-        ("BEGIN", "BEGIN"),
-        ("/* c */ begin transaction read only;", "BEGIN"),
-        ("Start\nTransaction", "BEGIN"),
-        ("commit work", "COMMIT"),
-        ("end", "COMMIT"),
-        ("-- c\nrollback", "ROLLBACK"),
-        ("abort;", "ROLLBACK"),
-        ("select 1", ""),
-        ("select case when a then b end", ""),
-    ],
-)
-def test_a_transaction_statement_is_known_in_any_spelling(text, word):
-    assert parse(text).transaction == word
-    assert parse(text).transactions == (word,)
-
-
-def test_a_script_tells_of_each_transaction_statement_and_names_the_last():
-    statement = parse("begin; insert into t values (1);; commit; select ';' from u;")
-    assert (statement.count, statement.kind, statement.transaction) == (4, "SELECT", "COMMIT")
-    assert statement.transactions == ("BEGIN", "", "COMMIT", "")
-    assert statement.targets == ("t", "u")
-
-
-def test_a_script_is_summarised_as_a_batch():
-    assert parse("select * from t; select * from t where a = 1").summary == "BATCH SELECT t"
-    assert parse("select * from t; select * from u").summary == "BATCH"
-
-
-def test_the_table_name_is_unquoted_sorted_and_distinct_in_any_case():
-    assert parse('from b, "A ""x""", T, t, s."q"').table_name == 'A "x",T,b,s.q'
-
-
-def test_a_long_summary_ends_at_a_whole_name():
-    names = [f"a_rather_long_table_name_{number}" for number in range(20)]
-    summary = parse("from " + ", ".join(names)).summary
-    assert SUMMARY_LIMIT - 30 < len(summary) <= SUMMARY_LIMIT
-    assert summary.split()[-1] in names
-
-
-@pytest.mark.parametrize(
-    ("text", "returns_rows"),
-    [
-        ("from t", True),
-        ("insert into t values (1) returning *", True),
-        ("insert into t select a as returning_ from u", False),
-        ("update t set a = 1", False),
-        ("delete from t returning a", True),
-        ("create table t (a int)", False),
-        ("copy t to 'x'", False),
-        ("copy t to 'x' (return_files)", True),
-        ("select 1; set threads = 1", False),
-        ("set threads = 1; select 1", True),
-        ("pragma version", True),
-        ("execute p", True),
-        ("explain insert into t values (1)", True),
-        ("unknown", True),
-    ],
-)
-def test_a_statement_tells_whether_rows_may_be_fetched(text, returns_rows):
-    assert parse(text).returns_rows is returns_rows
-
-
-@pytest.mark.parametrize(
-    ("text", "profiling"),
-    [
-        ("pragma enable_profiling", True),
-        ("PRAGMA disable_profiling", True),
-        ("select 1; set profiling_mode = 'detailed'", True),
-        ("set session custom_profiling_settings = '{}'", True),
-        ("reset enable_profiling", True),
-        ("set tracked_metrics = ['query.*']", True),
-        ("select profiling from t", False),
-        ("set threads = 1 -- profiling", False),
-    ],
-)
-def test_a_text_that_sets_profiling_is_known(text, profiling):
-    assert parse(text).profiling is profiling
-
-
-# DuckDB's own parser as the judge. Where we differ on purpose: DuckDB calls CHECKPOINT a CALL, and PIVOT a MULTI (2.0)
-# or two statements (1.x); PRAGMA x = y is a SET, and on 1.x any other PRAGMA that gives rows a SELECT; COPY FROM
-# DATABASE is a PRAGMA (2.0) or several statements (1.x); UPDATE EXTENSIONS has no name in the client.
-DIFFERENT = ("pivot t", "(pivot t", "checkpoint", "pragma ", "from database", "update extensions")
-CORPUS = [
-    *(text for text, *_ in KINDS_AND_SUMMARIES),
-    *(text for text, *_ in REDACTED),
-    *SECRETS,
-    "select 1;; select 2; -- end",
-    "; ;select ';' as \";\" /* ; */",
-    "begin; insert into t values (1); commit",
-    "select $$;$$; select $a$;$$;$a$; select E'\\';'",
-    "set threads = 1; from t",
-    "create table t as from u; drop table t; abort",
-    "create type m as enum ('a', 'b')",
-    "create schema s",
-    "drop secret s",
-    "insert into t default values",
-    "update t set a = 1 returning *",
-    "select * from t qualify row_number() over (partition by a order by b) = 1",
-    "select count(*) filter (where a > 1) from t window w as (order by x)",
-    "select * exclude (a) replace (b as c) from t",
-    "with x as (values (1)) table x",
-    "select 'a'\n'b'",
-    "select 1 as a$b, 2 as é",
-    "show memory_limit",
-    "desc t",
-    "start transaction; end",
-    "alter table t rename to u",
-    "select columns('a.*')::int from t order by all limit 5 offset 3",
-]
-
-
-def duckdbs_view(text):
-    try:
-        statements = duckdb.extract_statements(text)
-        return len(statements), statements[-1].type.name if statements else "OTHER"
-    except (duckdb.Error, ValueError):  # this line of DuckDB does not know the statement
-        return None
-
-
-def test_duckdb_agrees_on_the_number_of_statements_and_the_kind_of_the_last():
-    same = [text for text in CORPUS if not any(part in text for part in DIFFERENT)]
-    known = {text: view for text in same if (view := duckdbs_view(text)) is not None}
-    assert len(known) > 140
-    assert {text: (parse(text).count, parse(text).kind) for text in known} == known
-
-
-MARKER = "qz7Xmarker"
-LITERALS = [
+_LITERALS: Final = [
     "'{}'",
     "'a''{}'",
     "E'\\'{}'",
@@ -482,85 +318,12 @@ LITERALS = [
     "/* ' /* {} */ {} */",
     "-- ' {}\n",
 ]
-PIECES = [
-    "`",
-    *("select", "from", "join", "with", "as", "(", ")", ",", ";", "insert into", "values", "update", "set", "in", "["),
-    *(
-        "]",
-        "{",
-        "}",
-        ".",
-        "t",
-        '"q"',
-        "*",
-        "=",
-        "-",
-        "+",
-        "/",
-        ":",
-        "?",
-        "$1",
-        "$",
-        "1",
-        "0x",
-        "1e",
-        "e",
-        "union",
-        "using",
-    ),
-    *(
-        "delete from",
-        "merge into",
-        "copy",
-        "attach",
-        "create secret",
-        "pragma",
-        "explain",
-        "returning",
-        "true",
-        "\\",
-        "\n",
-    ),
-    *(
-        "create table",
-        "pivot",
-        "describe",
-        "recursive",
-        "table",
-        "on",
-        "begin",
-        "lateral",
-        "distinct",
-        "é",
-        "\x00",
-        "🦆",
-    ),
+_PIECES: Final = [
+    *("`", "select", "from", "join", "with", "as", "(", ")", ",", ";", "insert into", "values", "update", "set", "in"),
+    *("[", "]", "{", "}", ".", "t", '"q"', "*", "=", "-", "+", "/", ":", "?", "$1", "$", "1", "0x", "1e", "e", "union"),
+    *("using", "delete from", "merge into", "copy", "attach", "create secret", "pragma", "explain", "returning"),
+    *("true", "\\", "\n", "create table", "pivot", "describe", "recursive", "table", "on", "begin", "lateral"),
+    *("distinct", "é", "\x00", "🦆"),
 ]
-SCRIPTS = st.lists(st.sampled_from(PIECES + LITERALS), max_size=40).map(" ".join)
-
-
-@given(st.one_of(st.text(), st.text(alphabet="'\"$/*-eExX\\;()a1 \n.?:_"), st.text(alphabet=string.printable), SCRIPTS))
-@settings(max_examples=750, deadline=None)
-def test_no_text_makes_it_raise_and_no_summary_is_too_long(text):
-    statement = parse(text)
-    assert len(statement.summary) <= SUMMARY_LIMIT
-    assert len(statement.transactions) == statement.count
-    f"{statement.redacted}{statement.safe}".encode()
-
-
-@given(SCRIPTS)
-@settings(max_examples=750, deadline=None)
-def test_a_literal_never_shows_in_the_redacted_text(script):
-    statement = parse(script.replace("{}", MARKER))
-    shown = f"{statement.redacted} {statement.summary} {statement.table_name} {statement.targets}"
-    assert MARKER not in shown
-
-
-@given(st.sampled_from([text for text in SECRETS if "never" not in text]), SCRIPTS, SCRIPTS)
-@settings(max_examples=500, deadline=None)
-def test_a_secret_never_shows_whatever_statements_stand_around_it(secret, before, after):
-    before = before.replace("{}", "x")
-    if parse(before + ";").count == parse(before + "; select 1").count:
-        return  # what stands before leaves a quote or a comment open: the secret is no statement
-    text = f"{before};{secret.replace('MARKER', MARKER)};{after}"
-    assert MARKER not in parse(text).safe + parse(text).redacted
+SCRIPTS: Final = st.lists(st.sampled_from(_PIECES + _LITERALS), max_size=40).map(" ".join)
+"""Scripts at random, most of which are no SQL, with `{}` inside every literal and comment."""
