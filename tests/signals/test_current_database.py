@@ -2,6 +2,9 @@
 
 import duckdb
 import pytest
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+from otel_duckdb.core import current_database
 
 NAMES = "attach ':memory:' as other; attach ':memory:' as \"We.ird\"; create schema mine; create schema other.theirs"
 CURRENT = "select current_database()"
@@ -56,12 +59,47 @@ def test_a_use_is_followed(con, heard, statements, way):
     assert said == told
 
 
-def test_a_use_that_fails_is_not_followed(con, heard):
-    for statement in ("use nosuch", "use nosuch.main", "set schema = 'nosuch'", "select 1; use other; select nosuch"):
-        with pytest.raises(duckdb.Error):
-            con.execute(statement)
-        con.execute("use memory")
-        assert current(con, heard) == ("memory", "memory")
+@pytest.mark.parametrize("statement", ["use nosuch", "use nosuch.main", "set schema = 'nosuch'", "use other.nosuch"])
+def test_a_use_that_fails_is_not_followed(con, heard, statement):
+    with pytest.raises(duckdb.Error):
+        con.execute(statement)
+    assert current(con, heard) == ("memory", "memory")
+
+
+def test_the_next_use_is_followed_after_a_script_that_failed_beyond_its_own(con, heard):
+    with pytest.raises(duckdb.Error):
+        con.execute("select 1; use other; select nosuch")
+    con.execute("use memory")
+    assert current(con, heard) == ("memory", "memory")
+
+
+@pytest.mark.parametrize("file", ["shop.db", ":memory:shop"])
+def test_the_way_back_to_the_database_that_was_opened_is_followed(heard, tmp_path, file):
+    own = "memory" if file.startswith(":") else "shop"
+    with duckdb.connect(file if file.startswith(":") else tmp_path / file) as con:
+        con.execute("attach ':memory:' as other")
+        for name in ("other", own):
+            con.execute(f"use {name}")
+        con.execute("select 42").fetchall()
+        assert heard.spans()[-1].attributes["db.namespace"] == "shop"
+
+
+def test_a_database_whose_attaching_was_not_heard_is_followed_where_its_schema_is_named_too(heard):
+    with duckdb.connect() as con:
+        with suppress_instrumentation():
+            con.execute("attach ':memory:' as unseen")
+        con.execute("use unseen.main")
+        assert current(con, heard) == ("unseen", "unseen")
+
+
+def test_the_names_that_are_remembered_are_bounded(monkeypatch, con, heard):
+    monkeypatch.setattr(current_database, "_MOST", 2)
+    for number in range(3):
+        con.execute(f"attach ':memory:' as late{number}")
+    con.execute("use late2")
+    assert current(con, heard) == ("late2", "late2")
+    con.execute("use late0")  # forgotten, and it may be a schema
+    assert current(con, heard) == ("late0", "late2")
 
 
 def test_each_connection_and_cursor_has_its_own(con, heard):

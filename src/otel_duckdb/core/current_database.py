@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.statement.current_database import ATTACH, USE
-from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from otel_duckdb.core.operation import Connection
@@ -44,4 +43,4 @@ class CurrentDatabases:
         if folded in ("", own.name.casefold()) or (folded == _IN_MEMORY and own.path is None):
             connection.namespace = own.name
         elif step.is_certain or key in self._attached:
-            connection.namespace = encodable(self._attached.get(key, step.name))
+            connection.namespace = self._attached.get(key, step.name)
