@@ -104,7 +104,7 @@ class Transaction:
         self._aborted_ns: int | None = None
         self._wrote = False
         self._is_of_script = False
-        """Whether it was begun in a script that failed: it may not have come to the BEGIN, or got past the COMMIT."""
+        """Whether it was begun in a script that failed: that may not have come to the BEGIN, or got past the COMMIT."""
         self.prepared: dict[str, bool] = {}
         """Whether each statement that was prepared on the connection changes the database, by its name."""
 
@@ -199,4 +199,3 @@ class Transaction:
         if self._begun_ns is not None:
             yield Outcome(success, (now_ns - self._begun_ns) / 1e6)
         self._begun_ns = self._aborted_ns = None
-        self._is_of_script = False
