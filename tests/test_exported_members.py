@@ -23,12 +23,14 @@ def test_the_exported_names_are_exactly_these():
         assert getattr(otel_duckdb, name).__module__.startswith("otel_duckdb.")
 
 
-def test_nothing_else_is_public():
+def test_nothing_else_is_public(monkeypatch):
+    for name in otel_duckdb.__all__:
+        monkeypatch.delitem(vars(otel_duckdb), name, raising=False)
+    assert set(otel_duckdb.__all__) <= set(dir(otel_duckdb))
     for name in otel_duckdb.__all__:
         getattr(otel_duckdb, name)
     members = {name for name, value in vars(otel_duckdb).items() if not isinstance(value, ModuleType)}
     assert {name for name in members if not name.startswith("_")} - {"annotations"} == set(otel_duckdb.__all__)
-    assert set(otel_duckdb.__all__) <= set(dir(otel_duckdb))
     with pytest.raises(AttributeError, match="module 'otel_duckdb' has no attribute 'Nothing'"):
         _ = otel_duckdb.Nothing
 

@@ -191,6 +191,17 @@ def test_any_pool_may_be_shown_and_is_told_as_long_as_it_lives(setup):
     assert states(setup.collect(), "own") == {}
 
 
+def test_of_one_name_the_newest_pool_is_told(setup):
+    class NewPool(OwnPool):
+        def checkedout(self):
+            return 1
+
+    pools = [OwnPool(), NewPool()]
+    for pool in pools:
+        setup.pools.observe("own", pool)
+    assert states(setup.collect(), "own") == {"idle": 3, "used": 1}
+
+
 def test_names_of_pools_are_bounded_and_the_pools_beyond_are_added_up(setup):
     pools = [OwnPool() for _ in range(205)]
     for number, pool in enumerate(pools):

@@ -55,6 +55,13 @@ class Somewhere:
         raise RuntimeError("asked")
 
 
+class Index:
+    """What DuckDB takes for a number, and cannot be compared with one."""
+
+    def __index__(self):
+        return 1
+
+
 INSERT = "insert into t values (?)"
 CALLS = {
     "half a character in a path": lambda _: duckdb.connect(Path("/nosuch/\ud800.db")),
@@ -95,6 +102,7 @@ CALLS = {
     "a batch that does not say how many": lambda con: con.executemany(INSERT, Values([[1]])),
     "a set of a batch that does not say how many": lambda con: con.executemany(INSERT, [Values([1])]),
     "a table of an odd text": lambda con: con.append(Text("t"), None),
+    "a size that is no int": lambda con: con.execute("select 1").fetchmany(Index()),
     "no size": lambda con: con.execute("select 1").fetchmany(Unsure()),
 }
 

@@ -289,14 +289,15 @@ class TestNamesImportedBefore:
 import logging, sys, types
 logging.basicConfig(format="%(message)s")
 import duckdb
-program = types.ModuleType("program")
-sys.modules["program"] = program
+program, program_late = types.ModuleType("program"), types.ModuleType("program_late")
+sys.modules.update(program=program, program_late=program_late)
 exec("from duckdb import execute, sql, connect", vars(program))
 from otel_duckdb import DuckDBInstrumentor
 for _ in range(3):
     DuckDBInstrumentor().instrument()
     DuckDBInstrumentor().uninstrument()
 exec("from duckdb import execute as run", vars(program))
+exec("from duckdb import execute", vars(program_late))
 DuckDBInstrumentor().instrument()
 """
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
@@ -304,6 +305,7 @@ DuckDBInstrumentor().instrument()
         assert len(lines) == 2, done.stderr
         assert "program.execute" in lines[0]
         assert "program.run" in lines[1]
+        assert "program_late.execute" in lines[1]
         assert "program.execute" not in lines[1]
         assert "instrument()" in lines[0]
 

@@ -55,7 +55,9 @@ def test_no_expression_holds_the_thread_that_matches_it(silences):
     assert time.thread_time() - began < 20
 
 
-@pytest.mark.parametrize("expression", ["(", "[a-", "*", "(?!a)b", r"(a)\1", "(a{1000}){1000}", "\x1b[2J("])
+@pytest.mark.parametrize(
+    "expression", ["(", "[a-", "*", "(?!a)b", r"(a)\1", "(a{1000}){1000}", "\x1b[2J(", "[\x1b-\x01]"]
+)
 def test_what_is_no_expression_of_re2_is_refused_in_one_line(silences, expression):
     with pytest.raises(SettingError, match="is no regular expression of RE2") as refused:
         silences.add(0, 60, database=expression)
