@@ -164,6 +164,14 @@ class Operation:
         return "" if self.connection is None else self.connection.namespace
 
     @property
+    def has_values(self) -> bool:
+        """Whether its parameters hold any value; asks an array, too, and never takes from an iterator."""
+        try:
+            return self.parameters is not None and len(self.parameters) > 0
+        except Exception:  # an iterator, which DuckDB takes for a batch, or an object that it does not take
+            return True
+
+    @property
     def duration_ns(self) -> int:
         """Nanoseconds spent inside DuckDB: the call and its fetches, without the caller's time between them."""
         return self.execute_ns + self.fetch_ns

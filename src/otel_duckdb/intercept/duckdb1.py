@@ -52,7 +52,7 @@ class SQLCall:
         text = sql_text(arguments[1] if len(arguments) > 1 else keywords.get("query"))
         statement = parse(text)
         started = StartedSQLCall(connection, Operation(text, statement, connection, keywords.get("params")))
-        if statement.kind != "SELECT" or statement.count > 1 or _is_given(keywords.get("params")):
+        if statement.kind != "SELECT" or statement.count > 1 or started.operation.has_values:
             started.call = gate.dispatcher.begin(started.operation, connection, thread)
         return started
 
@@ -65,7 +65,7 @@ class SQLCall:
         if isinstance(result, self._relation_type):
             state = self._relations.add(result, started.connection)
             state.text = started.operation.text if started.operation.statement.count == 1 else ""
-            lazy = started.operation.statement.kind == "SELECT" and not _is_given(started.operation.parameters)
+            lazy = started.operation.statement.kind == "SELECT" and not started.operation.has_values
             if call is not None and not lazy:
                 state.operation = started.operation
                 state.executed = True
@@ -81,13 +81,6 @@ class SQLCall:
         call.leave()
         started.operation.execute_ns = started.operation.last_call_ns - started.operation.start_ns
         gate.end(started.operation, error)
-
-
-def _is_given(parameters: Any) -> bool:
-    try:
-        return bool(parameters)
-    except Exception:  # an array, or an object that DuckDB does not take
-        return True
 
 
 class StartedSQLCall:

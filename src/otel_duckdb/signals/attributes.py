@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from otel_duckdb import contract
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.operation import OperationAttributes
-from otel_duckdb.signals.parameters import has_values
 from otel_duckdb.statement import BATCH, SUMMARY_LIMIT
 from otel_duckdb.statement.text import bounded
 from otel_duckdb.telemetry.cardinality import CardinalityLimit
@@ -45,7 +44,7 @@ class AttributeCache(Listener):
             operation.text,
             "" if connection is None else connection.namespace,
             operation.name and f"{operation.name} {operation.collection}",
-            self._keeps_parameterized and has_values(operation.parameters),
+            self._keeps_parameterized and operation.has_values,
             operation.is_batch and operation.batch_size != 1,
         )
         attributes = self._attributes.get(key)
@@ -105,7 +104,7 @@ class AttributeCache(Listener):
             return ""
         statement = operation.statement
         keeps_literals = self._settings.raw_query_text or (
-            self._settings.parameterized_query_text and statement.has_placeholders and has_values(operation.parameters)
+            self._settings.parameterized_query_text and statement.has_placeholders and operation.has_values
         )
         return bounded(statement.safe if keeps_literals else statement.redacted, self._settings.query_text_limit)
 

@@ -23,14 +23,6 @@ _short.maxlist = _short.maxtuple = _short.maxset = _short.maxfrozenset = _short.
 _short.maxstring = _short.maxlong = _short.maxother = _LIMIT
 
 
-def has_values(parameters: Any) -> bool:
-    """Whether a call's parameters hold any value; asks an array, too, and never takes from an iterator."""
-    try:
-        return parameters is not None and len(parameters) > 0
-    except Exception:  # an iterator, which DuckDB takes for a batch, or an object that it does not take
-        return True
-
-
 def captured(operation: Operation) -> dict[str, str]:
     """The parameters of an operation that ran once, by the names of their attributes."""
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb.sync.types import Form
+from otel_duckdb.sync.types import Form, quoted_text
 
 if TYPE_CHECKING:
     from otel_duckdb.sync.types import Kind
@@ -27,7 +27,7 @@ def hash_arguments(kind: Kind, value: str, depth: int = 0) -> str:
         case Form.LIST:
             return f"{value} IS NULL, len({value}), {_hashes(kind.children[0], value, depth)}"
         case Form.STRUCT:
-            fields = (f"struct_extract({value}, {_literal(name)})" for name in kind.fields)
+            fields = (f"struct_extract({value}, {quoted_text(name)})" for name in kind.fields)
             parts = (hash_arguments(child, one, depth) for child, one in zip(kind.children, fields, strict=True))
             return ", ".join((f"{value} IS NULL", *parts))
         case Form.MAP:
@@ -43,7 +43,3 @@ def _hashes(kind: Kind, values: str, depth: int) -> str:
     """The list of the hashes of a list's values."""
     one = f"otel_duckdb_{depth}"
     return f"list_transform({values}, lambda {one}: hash({hash_arguments(kind, one, depth + 1)}))"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from otel_duckdb.sync.journal import rollback
 from otel_duckdb.sync.state import now
+from otel_duckdb.sync.types import quoted_text
 from otel_duckdb.telemetry.locks import make_lock
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class IdleQuery:
     @property
     def columns(self) -> str:
         """A query for the columns of the table."""
-        name = self.schema.reference.replace("'", "''")
-        return f"SELECT name, type, NOT \"notnull\" AS optional, cid FROM pragma_table_info('{name}')"
+        name = quoted_text(self.schema.reference)
+        return f'SELECT name, type, NOT "notnull" AS optional, cid FROM pragma_table_info({name})'
 
 
 class Idle(Protocol):
