@@ -9,14 +9,33 @@ import pytest
 PROGRAM = """
 import json, os, signal, sys, time
 import duckdb
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from otel_duckdb.sync import Limits, Sync, SyncError, Table, Target
+from otel_duckdb.sync.signals import SyncSignals
 
 path, port, database = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 connection = duckdb.connect(path)
 connection.execute("CREATE TABLE ticks AS SELECT range AS id FROM range(20000)")
 connection.execute("CREATE TABLE orders AS SELECT range AS id FROM range(2000)")
 target = Target(host="127.0.0.1", port=port, database=database)
-sync = Sync(connection, ["ticks", Table(name="orders", key=["id"])], target, batch=Limits(rows=500))
+reader = InMemoryMetricReader()
+sync = Sync(
+    connection,
+    ["ticks", Table(name="orders", key=["id"])],
+    target,
+    batch=Limits(rows=500),
+    signals=SyncSignals(meter_provider=MeterProvider([reader], shutdown_on_exit=False)),
+)
+
+
+def waiting():
+    # Whether metrics tell how many rows wait.
+    data = json.loads(reader.get_metrics_data().to_json())
+    found = [one for scope in data["resource_metrics"][0]["scope_metrics"] for one in scope["metrics"]]
+    return any(one["name"] == "duckdb_sync_pending_rows" and one["data"]["data_points"] for one in found)
+
+
 sync.start(0.02)
 children = []
 for number in range(4):
@@ -24,7 +43,7 @@ for number in range(4):
     child = os.fork()
     if child == 0:
         signal.alarm(30)
-        refused = 0
+        refused = int(waiting())
         for call in (sync.run_once, sync.status, sync.start):
             try:
                 call()
@@ -36,6 +55,7 @@ for number in range(4):
         sync.close()
         os._exit(0 if (refused, ended, told) == (3, True, []) else 9)
     children.append(child)
+assert waiting()
 codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 connection.execute("INSERT INTO ticks SELECT range + 20000 FROM range(1000)")
 until = time.monotonic() + 60
