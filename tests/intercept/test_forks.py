@@ -65,6 +65,13 @@ def test_the_end_of_a_child_ends_no_operation_and_fails_no_transaction_of_its_pa
     assert telemetry.value("duckdb_transaction_failure_count", database="memory") == failed
 
 
+def test_a_forked_child_works(heard):
+    def query():
+        return duckdb.connect().execute("select 42").fetchall(), len(heard.spans())
+
+    assert in_child(query) == [[[42]], 1]
+
+
 def test_a_child_records_its_own_queries(telemetry):
     telemetry.instrument()
     held = duckdb.connect()

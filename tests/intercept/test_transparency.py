@@ -9,6 +9,7 @@ import subprocess
 import sys
 import traceback
 import warnings
+import weakref
 from pathlib import Path
 
 import duckdb
@@ -164,125 +165,6 @@ class TestTracebacks:
         assert "otel_duckdb" not in str(caught.value)
 
 
-class TestReplacementScans:
-    def test_a_function_in_a_table_function_s_arguments_runs_once(self, connection):
-        calls = []
-
-        def charge(amount: int) -> int:
-            calls.append(amount)
-            return amount
-
-        connection.create_function("charge", charge, [int], int, side_effects=True)
-        with pytest.raises(duckdb.Error):
-            connection.execute("select * from range(charge(2)), missing")
-        assert len(calls) == 1
-        frame = pd.DataFrame({"i": [1]})
-        connection.execute("select * from range(charge(2)), frame").fetchall()
-        assert len(calls) == 2
-        del frame
-
-    def test_a_function_made_before_we_listened_runs_once_too(self, telemetry):
-        calls = []
-
-        def charge(amount: int) -> int:
-            calls.append(amount)
-            return amount
-
-        def number_of_calls(connection):
-            calls.clear()
-            frame = pd.DataFrame({"i": [1]})
-            connection.execute("select * from range(charge(2)), frame").fetchall()
-            connection.sql("select * from frame, range(charge(2))").fetchall()
-            del frame
-            return len(calls)
-
-        connection = duckdb.connect()
-        connection.create_function("charge", charge, [int], int, side_effects=True)
-        before = number_of_calls(connection)
-        telemetry.instrument()
-        assert number_of_calls(connection) == before
-
-    def test_a_sequence_in_a_table_function_s_arguments_moves_once(self, telemetry):
-        def moves():
-            connection = duckdb.connect()
-            connection.execute("create sequence s")
-            frame = pd.DataFrame({"i": [1]})
-            connection.execute("select * from range(nextval('s')), frame").fetchall()
-            del frame
-            return connection.execute("select nextval('s')").fetchone()
-
-        before = moves()
-        telemetry.instrument()
-        assert moves() == before
-
-    @pytest.mark.parametrize(
-        "query",
-        [
-            "with frame as (select i + 1 as i from frame) select * from frame",
-            "select * from frame",
-            'select * from "frame"',
-            "from frame select i",
-            "summarize frame",
-            "describe frame",
-            "pivot frame on i using count(*)",
-            "select * from query_table('frame')",
-            "select * from query_table(['frame'])",
-            "select * from query('select * from frame')",
-            "select (select max(i) from frame)",
-            "with x as (select * from frame) select * from x",
-            "insert into t select i from frame",
-            "update t set i = frame.i from frame",
-            "delete from t using frame where t.i = frame.i",
-            "explain select * from frame",
-            "create or replace table made as from frame",
-            "select * from t where i in (from frame)",
-            "select * from t semi join frame using (i)",
-            "copy (from frame) to '/dev/null' (format csv)",
-            "copy frame to '/dev/null' (format csv)",
-            "prepare p as select * from frame",
-        ],
-    )
-    def test_find_the_caller_s_variables_wherever_duckdb_looks(self, telemetry, query):
-        def outcome():
-            frame = pd.DataFrame({"i": [1, 2]})
-            connection = duckdb.connect()
-            connection.execute("create table t as select 1 as i")
-            try:
-                return connection.execute(query).fetchall() if "explain" not in query else "plan"
-            except Exception as error:
-                return type(error), str(error)
-            finally:
-                del frame
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            before = outcome()
-            telemetry.instrument()
-            assert outcome() == before
-
-    def test_find_variables_that_only_the_locals_of_evaluated_code_hold(self, connection):
-        names = {"connection": connection, "only_here": pd.DataFrame({"i": [5]})}
-        code = "found = connection.execute('select i from only_here').fetchall()"
-        exec(code, {}, names)
-        assert names["found"] == [(5,)]
-
-    def test_of_a_view_over_a_variable_find_it(self, telemetry):
-        def outcome():
-            frame = pd.DataFrame({"i": [1, 2]})
-            connection = duckdb.connect()
-            try:
-                connection.execute("create view v as select * from frame")
-                return connection.execute("select * from v").fetchall()
-            except Exception as error:
-                return type(error), str(error)
-            finally:
-                del frame
-
-        before = outcome()
-        telemetry.instrument()
-        assert outcome() == before
-
-
 class TestNamesImportedBefore:
     def test_are_told_of_once(self):
         code = """
@@ -369,6 +251,38 @@ class TestWarningsAsErrors:
                 except (DeprecationWarning, UserWarning, SystemError, duckdb.Error):
                     continue
         assert heard.faults() == 0
+
+
+class TestInstrumenting:
+    def test_leaves_signatures_names_and_documentation(self, telemetry):
+        methods = [
+            (owner, name)
+            for owner in (duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation, duckdb)
+            for name in vars(owner)
+            if not name.startswith("_") and inspect.isroutine(getattr(owner, name))
+        ]
+
+        def told():
+            found = {}
+            for owner, name in methods:
+                value = getattr(owner, name)
+                try:
+                    signature = str(inspect.signature(value))
+                except ValueError:
+                    signature = "none"
+                found[owner.__name__, name] = (value.__name__, value.__doc__, signature)
+            return found
+
+        before = told()
+        telemetry.instrument()
+        assert told() == before
+
+    def test_leaves_classes_weak_references_and_hashes(self, heard, connection):
+        assert type(connection) is duckdb.DuckDBPyConnection
+        assert isinstance(connection.sql("select 1"), duckdb.DuckDBPyRelation)
+        assert weakref.ref(connection)() is connection
+        assert hash(connection) == hash(connection.execute("select 1"))
+        assert connection.execute("select 1") is connection
 
 
 class TestUninstrument:
