@@ -38,6 +38,17 @@ def buffer(tmp_path):
         yield connection
 
 
+@pytest.fixture
+def ticks(buffer):
+    """An empty table `ticks` in the buffer, and a function that inserts rows with numbers into it."""
+    buffer.execute("CREATE TABLE ticks (a BIGINT, s VARCHAR)")
+
+    def insert(low, high):
+        buffer.execute("INSERT INTO ticks SELECT range, 'n' || range FROM range($1, $2)", [low, high])
+
+    return insert
+
+
 def _real(database):
     """An empty database of the real server."""
     parts = urlsplit(_SERVER)

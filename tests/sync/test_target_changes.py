@@ -3,6 +3,7 @@
 import pytest
 
 from otel_duckdb.sync import Sync, Table, TargetChangedError
+from sync_passes import failure, fine
 
 KEYED = Table(name="ticks", key=["a"])
 
@@ -40,6 +41,14 @@ def test_rows_that_are_gone_from_the_target_are_told_at_the_next_pass(buffer, sy
     assert query(
         "SELECT uniqExact(a) FROM {}.ticks FINAL" if table is KEYED else "SELECT uniqExact(a) FROM {}.ticks"
     ) == [(10,)]
+
+
+def test_a_target_that_is_gone_is_not_made_anew(sync, ticks, query):
+    one = sync()
+    fine(one.run_once())
+    one.close()
+    query("DROP TABLE {}.ticks SYNC")
+    assert "is gone" in str(failure(sync().run_once()))
 
 
 def test_an_older_version_of_a_row_in_the_target_is_told(buffer, sync, ticks, query):

@@ -3,6 +3,7 @@
 import pytest
 
 from otel_duckdb.sync import Config, Sync, Table, Target, TargetError, read_plan
+from sync_passes import failure, fine
 
 COLUMNS = "`i` Int32, `j` Int32, v Nullable(String), _sync_version UInt64, _sync_deleted UInt8"
 REPLACING = "ReplacingMergeTree(_sync_version, _sync_deleted)"
@@ -119,3 +120,42 @@ def test_odd_names_are_synced(buffer, sync, query, target):
     assert keyed.status()[0].pending_rows == 0
     rows = query(f"SELECT total_rows FROM system.tables WHERE database = '{target.database}' ORDER BY name")
     assert rows == [(2,), (2,)]
+
+
+def test_rows_in_a_target_are_sorted_and_parted_as_asked(sync, ticks, query, target):
+    ticks(0, 100)
+    fine(sync([Table(name="ticks", order_by=["a"], partition_by="a % 4", target="other")]).run_once())
+    ((key, partition, count),) = query(
+        f"SELECT sorting_key, partition_key, total_rows FROM system.tables WHERE database = '{target.database}'"
+    )
+    assert (key.strip("()"), partition, count) == ("a", "a % 4", 100)
+
+
+def test_null_in_a_column_the_target_sorts_by_is_refused_with_its_row(buffer, sync, ticks):
+    ticks(0, 5)
+    buffer.execute("INSERT INTO ticks VALUES (NULL, 'x')")
+    error = str(failure(sync([Table(name="ticks", order_by=["a"])]).run_once()))
+    assert "column 'a'" in error
+    assert "rowid 5" in error
+
+
+def test_a_target_that_does_not_deduplicate_is_refused_with_the_remedy(sync, ticks, query, target):
+    query(f"CREATE DATABASE {target.database}")
+    query(
+        "CREATE TABLE {}.ticks (a Nullable(Int64), s Nullable(String), _sync_source UInt64, _sync_batch UInt64) "
+        "ENGINE = MergeTree ORDER BY tuple()"
+    )
+    ticks(0, 10)
+    one = sync()
+    error = str(failure(one.run_once()))
+    assert "MODIFY SETTING non_replicated_deduplication_window" in error
+    query("ALTER TABLE {}.ticks MODIFY SETTING non_replicated_deduplication_window = 100")
+    assert fine(one.run_once()) == 10
+
+
+@pytest.mark.parametrize("engine", ["SummingMergeTree", "AggregatingMergeTree", "ReplacingMergeTree"])
+def test_an_engine_that_merges_rows_is_refused(sync, ticks, engine):
+    ticks(0, 3)
+    assert "does not keep every row" in str(
+        failure(sync([Table(name="ticks", order_by=["a"], engine=engine)]).run_once())
+    )
