@@ -9,7 +9,8 @@ from otel_duckdb.core.errors import safe_message
 from otel_duckdb.error_messages.kinds import CLASSES
 from otel_duckdb.error_messages.table import _lines, template
 from otel_duckdb.statement import parse
-from planted.statements import filled, prepare, texts
+from planted.database import prepare
+from planted.statements import filled, texts
 
 USEFUL = 0.9
 

@@ -6,7 +6,8 @@ import logging
 import duckdb
 import pytest
 
-from planted.statements import filled, prepare, texts
+from planted.database import prepare
+from planted.statements import filled, texts
 
 MARKER = "q7hunterq7"
 VALUES = {
