@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -34,10 +34,21 @@ def folder(tmp_path):
     return tmp_path
 
 
-def watching(folder, output, errors=subprocess.PIPE):
-    return subprocess.Popen(
-        [sys.executable, "-c", WATCH], cwd=folder, stdout=output, stderr=errors, env={**os.environ, "TERM": "xterm"}
-    )
+@contextmanager
+def watching(folder, output, errors=subprocess.PIPE, command=(sys.executable, "-c", WATCH)):
+    environment = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen(command, cwd=folder, stdout=output, stderr=errors, env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # what a test that fails leaves running would be waited for
+
+
+def wait_for_word(process):
+    for line in process.stdout:
+        if WORD in line.decode():
+            return
+    raise AssertionError("it ended without a word")
 
 
 def shown_on(leader):
@@ -52,8 +63,7 @@ def shown_on(leader):
 
 def test_it_ends_in_silence_once_nobody_reads_its_lines(folder):
     with watching(folder, subprocess.PIPE) as process:
-        while WORD not in process.stdout.readline().decode():
-            pass
+        wait_for_word(process)
         process.stdout.close()
         assert process.wait(30) == 1
         assert process.stderr.read() == b""
@@ -66,12 +76,16 @@ def test_a_disk_full_of_its_lines_keeps_no_row_from_being_sent(folder):
             assert line == "otel-duckdb: the sync goes on, but a line cannot be printed: No space left on device\n"
         process.send_signal(signal.SIGTERM)
         assert "Traceback" not in process.communicate(timeout=30)[1].decode()
+    assert process.returncode == 0
+    with duckdb.connect(str(folder / "buffer.duckdb")) as connection:
+        rows = connection.execute("SELECT state ->> '$.acknowledged_rows' FROM otel_duckdb_sync.tables").fetchall()
+    assert rows == [("100",)]
 
 
 def test_it_runs_without_a_standard_output(folder):
     leader, terminal = os.openpty()
     shell = f"exec {sys.executable} -c '{WATCH}' >&-"
-    with subprocess.Popen(["sh", "-c", shell], cwd=folder, stderr=terminal) as process:
+    with watching(folder, None, terminal, ["sh", "-c", shell]) as process:
         os.close(terminal)
         eventually((folder / "buffer.duckdb.chdb").exists)
         time.sleep(1)
@@ -83,8 +97,7 @@ def test_who_sends_the_lines_to_a_file_gets_them_though_a_terminal_is_there(fold
     leader, terminal = os.openpty()
     with watching(folder, subprocess.PIPE, terminal) as process:
         os.close(terminal)
-        while WORD not in process.stdout.readline().decode():
-            pass
+        wait_for_word(process)
         process.send_signal(signal.SIGINT)
         process.stdout.read()
         assert process.wait(30) == 0
