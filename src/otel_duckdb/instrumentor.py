@@ -141,7 +141,7 @@ class _Running:
 
     def listen(self, *listeners: Listener) -> None:
         """Tell these listeners of connections and operations from now on, after the signals."""
-        self.gate.dormant = False  # somebody listens, whether an SDK is set up or not
+        self.gate.wake()
         with self._beside_lock:
             self._beside += listeners
             self._dispatcher.listen(*listeners)

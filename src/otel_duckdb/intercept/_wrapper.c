@@ -10,7 +10,10 @@
 
 typedef struct {
     PyObject_HEAD
+    vectorcallfunc vectorcall;
     PyObject *original; /* DuckDB's own function */
+    PyObject *absent; /* pairs of a dictionary and a name; while each of them is None, a call passes if `dormant` */
+    char dormant;     /* until `wake`, nothing can have begun that a call belongs to */
     PyObject *begin;    /* called with (arguments, keywords) before it; None if the call is not to be recorded */
     PyObject *succeed;  /* called with (what `begin` returned, result) after it; returns what the caller gets */
     PyObject *fail;     /* called with (what `begin` returned, error) after it raised */
@@ -123,20 +126,57 @@ is_inside(Wrapper *self)
     return inside;
 }
 
-static PyObject *
-wrapper_call(Wrapper *self, PyObject *arguments, PyObject *keywords)
+/* Whether nobody would hear of a call. No Python code runs for that: it would cost more than the answer is worth. */
+static int
+is_dormant(Wrapper *self)
 {
+    if (!self->dormant) {
+        return 0;
+    }
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(self->absent); at++) {
+        PyObject *pair = PyTuple_GET_ITEM(self->absent, at);
+        if (PyDict_GetItemWithError(PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)) != Py_None) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* What `begin` returns for these arguments. */
+static PyObject *
+call_begin(Wrapper *self, PyObject *const *given, Py_ssize_t number, PyObject *names)
+{
+    PyObject *entered = NULL;
+    PyObject *arguments = PyTuple_New(number);
+    PyObject *keywords = PyDict_New();
+    if (arguments == NULL || keywords == NULL) {
+        goto done;
+    }
+    for (Py_ssize_t at = 0; at < number; at++) {
+        PyTuple_SET_ITEM(arguments, at, Py_NewRef(given[at]));
+    }
+    for (Py_ssize_t at = 0; names != NULL && at < PyTuple_GET_SIZE(names); at++) {
+        if (PyDict_SetItem(keywords, PyTuple_GET_ITEM(names, at), given[number + at]) < 0) {
+            goto done;
+        }
+    }
+    entered = call_inside(self, self->begin, arguments, keywords);
+done:
+    Py_XDECREF(arguments);
+    Py_XDECREF(keywords);
+    return entered;
+}
+
+static PyObject *
+wrapper_call(PyObject *callable, PyObject *const *given, size_t flags, PyObject *names)
+{
+    Wrapper *self = (Wrapper *)callable;
     /* DuckDB 1.5 calls on after a warning that was made an error: no Python code may run then. */
-    int alone = PyErr_Occurred() ? 1 : is_inside(self);
+    int alone = PyErr_Occurred() || is_dormant(self) ? 1 : is_inside(self);
     if (alone) {
-        return alone < 0 ? NULL : PyObject_Call(self->original, arguments, keywords);
+        return alone < 0 ? NULL : PyObject_Vectorcall(self->original, given, flags, names);
     }
-    PyObject *given = keywords == NULL ? PyDict_New() : Py_NewRef(keywords);
-    if (given == NULL) {
-        return NULL;
-    }
-    PyObject *entered = call_inside(self, self->begin, arguments, given);
-    Py_DECREF(given);
+    PyObject *entered = call_begin(self, given, PyVectorcall_NARGS(flags), names);
     if (entered == NULL) {
         if (!report_fault(self)) {
             tell_interruption(self, Py_None);
@@ -144,7 +184,7 @@ wrapper_call(Wrapper *self, PyObject *arguments, PyObject *keywords)
         }
         entered = Py_NewRef(Py_None);
     }
-    PyObject *result = PyObject_Call(self->original, arguments, keywords);
+    PyObject *result = PyObject_Vectorcall(self->original, given, flags, names);
     if (entered != Py_None) {
         if (result == NULL) {
             tell_failure(self, entered);
@@ -219,6 +259,7 @@ wrapper_traverse(Wrapper *self, visitproc visit, void *arg)
     Py_VISIT(self->report);
     Py_VISIT(self->interrupted);
     Py_VISIT(self->inside);
+    Py_VISIT(self->absent);
     Py_VISIT(self->dict);
     return 0;
 }
@@ -233,6 +274,7 @@ wrapper_clear(Wrapper *self)
     Py_CLEAR(self->report);
     Py_CLEAR(self->interrupted);
     Py_CLEAR(self->inside);
+    Py_CLEAR(self->absent);
     Py_CLEAR(self->dict);
     return 0;
 }
@@ -253,15 +295,25 @@ wrapper_dealloc(Wrapper *self)
 static PyObject *
 wrapper_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keywords))
 {
-    PyObject *original, *begin, *succeed, *fail, *report, *interrupted, *inside;
-    if (!PyArg_ParseTuple(
-            arguments, "OOOOOOO", &original, &begin, &succeed, &fail, &report, &interrupted, &inside)) {
+    PyObject *original, *begin, *succeed, *fail, *report, *interrupted, *inside, *absent;
+    int dormant;
+    if (!PyArg_ParseTuple(arguments, "OOOOOOOO!p", &original, &begin, &succeed, &fail, &report, &interrupted, &inside,
+                          &PyTuple_Type, &absent, &dormant)) {
         return NULL;
+    }
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(absent); at++) {
+        PyObject *pair = PyTuple_GET_ITEM(absent, at);
+        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2 || !PyDict_Check(PyTuple_GET_ITEM(pair, 0))) {
+            PyErr_SetString(PyExc_TypeError, "what is absent must be told by pairs of a dictionary and a name");
+            return NULL;
+        }
     }
     Wrapper *self = (Wrapper *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
+    self->vectorcall = wrapper_call;
+    self->dormant = (char)dormant;
     self->original = Py_NewRef(original);
     self->begin = Py_NewRef(begin);
     self->succeed = Py_NewRef(succeed);
@@ -269,6 +321,7 @@ wrapper_new(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(keyword
     self->report = Py_NewRef(report);
     self->interrupted = Py_NewRef(interrupted);
     self->inside = Py_NewRef(inside);
+    self->absent = Py_NewRef(absent);
     return (PyObject *)self;
 }
 
@@ -278,6 +331,7 @@ static PyMethodDef wrapper_methods[] = {
 };
 
 static PyMemberDef wrapper_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Wrapper, vectorcall), READONLY, NULL},
     {"__dictoffset__", T_PYSSIZET, offsetof(Wrapper, dict), READONLY, NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Wrapper, weak_references), READONLY, NULL},
     {NULL},
@@ -291,7 +345,7 @@ static PyGetSetDef wrapper_getset[] = {
 #define WRAPPER_SLOTS \
     {Py_tp_doc, "A function that calls another between two of Python."}, {Py_tp_new, wrapper_new}, \
         {Py_tp_dealloc, wrapper_dealloc}, {Py_tp_traverse, wrapper_traverse}, {Py_tp_clear, wrapper_clear}, \
-        {Py_tp_call, wrapper_call}, {Py_tp_repr, wrapper_repr}, {Py_tp_methods, wrapper_methods}, \
+        {Py_tp_call, PyVectorcall_Call}, {Py_tp_repr, wrapper_repr}, {Py_tp_methods, wrapper_methods}, \
         {Py_tp_members, wrapper_members}, {Py_tp_getset, wrapper_getset}
 
 static PyType_Slot wrapper_slots[] = {WRAPPER_SLOTS, {Py_tp_descr_get, wrapper_get}, {0, NULL}};
@@ -300,7 +354,7 @@ static PyType_Slot function_slots[] = {WRAPPER_SLOTS, {Py_tp_descr_get, function
 static PyType_Spec wrapper_spec = {
     .name = "otel_duckdb.intercept._wrapper.Wrapper",
     .basicsize = sizeof(Wrapper),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
     .slots = wrapper_slots,
 };
 
@@ -308,12 +362,29 @@ static PyType_Spec wrapper_spec = {
 static PyType_Spec function_spec = {
     .name = "otel_duckdb.intercept._wrapper.FunctionWrapper",
     .basicsize = sizeof(Wrapper),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .slots = function_slots,
 };
 
+/* No method of it: what stands in DuckDB's place has no attribute that DuckDB's own has not. */
+static PyObject *
+wake(PyObject *Py_UNUSED(module), PyObject *wrapper)
+{
+    if (Py_TYPE(wrapper)->tp_dealloc != (destructor)wrapper_dealloc) {
+        PyErr_SetString(PyExc_TypeError, "wake() takes a wrapper");
+        return NULL;
+    }
+    ((Wrapper *)wrapper)->dormant = 0;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"wake", wake, METH_O, "Let no call of this wrapper pass unheard any more."},
+    {NULL},
+};
+
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "otel_duckdb.intercept._wrapper", "Wraps DuckDB's functions without a frame.", -1, NULL,
+    PyModuleDef_HEAD_INIT, "otel_duckdb.intercept._wrapper", "Wraps DuckDB's functions without a frame.", -1, functions,
 };
 
 PyMODINIT_FUNC

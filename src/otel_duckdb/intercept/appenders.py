@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_duckdb.intercept.connection_methods import ExecuteCall
 from otel_duckdb.intercept.relations import HeldStates, RelationState
+from otel_duckdb.intercept.wrappers import GoingOn
 
 if TYPE_CHECKING:
     from otel_duckdb.core.dispatcher import Call
@@ -37,7 +38,7 @@ class NewAppenderCall(ExecuteCall):
         return result
 
 
-class AppenderCall:
+class AppenderCall(GoingOn):
     """`append_row`, `append_rows`, `flush` and the end of a `with` block."""
 
     def __init__(self, gate: Gate, appenders: Appenders, *, last: bool = False) -> None:

@@ -11,7 +11,7 @@ from otel_duckdb.core.operation import Operation, settle_sampled_run
 from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.fetchone import Fetchone, SampledRun
 from otel_duckdb.intercept.rows import VECTOR_SIZE, one_row
-from otel_duckdb.intercept.wrappers import likened, wrapped
+from otel_duckdb.intercept.wrappers import GoingOn, likened, wrapped
 from otel_duckdb.telemetry.section import in_section
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _affected_rows(connection: Any) -> int | None:
     return count if count >= 0 else None
 
 
-class FetchCall:
+class FetchCall(GoingOn):
     """A method that takes rows of the open result."""
 
     def __init__(self, gate: Gate, count: Count) -> None:
@@ -132,7 +132,7 @@ class FetchCall:
             gate.finish(call.holder, call.operation, error)
 
 
-class FetchOneCall(Listener):
+class FetchOneCall(Listener, GoingOn):
     """`fetchone`, whose calls cost less than two readings of the clock: in a long loop only some are measured.
 
     Measured are the first calls, the first of each chunk DuckDB hands over, and one between sampled runs; the time of
@@ -148,7 +148,7 @@ class FetchOneCall(Listener):
 
     def method(self, original: Any, faults: Faults) -> Any:
         """What stands in the place of DuckDB's `fetchone`."""
-        wrapped_one = wrapped(original, self, faults)
+        wrapped_one = wrapped(original, self, faults, self._gate.dormancy)
         # DuckDB 1 wraps its C function in an instancemethod, which takes as long as the counting.
         function = getattr(original, "__func__", original)
         self._method = likened(Fetchone(function, wrapped_one, in_section(self.over)), original)

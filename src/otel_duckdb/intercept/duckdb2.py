@@ -19,6 +19,7 @@ from otel_duckdb.intercept.gate import forget_profile
 from otel_duckdb.intercept.relation_texts import rendered
 from otel_duckdb.intercept.relations import RelationState
 from otel_duckdb.intercept.rows import WHOLE_RESULT, all_rows, some_rows
+from otel_duckdb.intercept.wrappers import GoingOn
 from otel_duckdb.statement import parse
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class SubmitCall:
         return scope
 
 
-class ResultFetchCall:
+class ResultFetchCall(GoingOn):
     """`fetchmany` of a result that was submitted outside any scope, as the generator `iter_rows` does."""
 
     def __init__(self, gate: Gate, relations: Relations) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import trace
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
-from opentelemetry.metrics import _internal as metrics_api
 
 from otel_duckdb.core.dispatcher import Call
 from otel_duckdb.core.operation import settle_sampled_run, unregistered
+from otel_duckdb.intercept.dormancy import Dormancy, no_sdk
 from otel_duckdb.intercept.locate import locate
 from otel_duckdb.telemetry.section import inside_the_sdk
 
@@ -44,6 +43,7 @@ class Gate:
     Attributes:
         active: False after `uninstrument()`: live wrappers then only pass calls on.
         dormant: Whether no SDK was set up when last looked, so that there is nobody to tell.
+        dormancy: The same from the start until it first ended, for the wrappers, which then call no hook.
         everything: Whether connections nobody has registered are recorded too.
         python_inside: Whether Python code of the user may run inside DuckDB, as a function or a file system.
         woken: Called when an SDK was set up after all.
@@ -61,6 +61,7 @@ class Gate:
     ) -> None:
         self.active = True
         self.dormant = dormant
+        self.dormancy = Dormancy(dormant=dormant)
         self.everything = True
         self.connections = connections
         self._live = connections.live
@@ -118,12 +119,17 @@ class Gate:
             return False
         return not _is_suppressed(get_current()) and not inside_the_sdk()
 
+    def wake(self) -> None:
+        """Somebody listens, whether an SDK is set up or not."""
+        self.dormancy.end()
+        self.dormant = False
+
     def _nobody_listens(self) -> bool:
-        # The public getters read the environment each time.
-        self.dormant = trace._TRACER_PROVIDER is None and metrics_api._METER_PROVIDER is None
-        if not self.dormant:
-            self.woken()
-        return self.dormant
+        if no_sdk():
+            return True
+        self.wake()
+        self.woken()
+        return False
 
     def resume(self, holder: ResultHolder, thread: int) -> Call | None:
         """Enter a DuckDB call that serves the operation whose result is open."""

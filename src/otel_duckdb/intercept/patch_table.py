@@ -250,12 +250,14 @@ class PatchTable:
         if name in LIBRARIES:
             hook = LibraryCall(self._gate, hook, LIBRARIES[name])
         faults = self._faults
+        # What connections there are, and what the user does for ever, must be known when somebody listens later.
+        dormancy = None if isinstance(inner, BeginOnly | CloseCall | ConnectCall) else self._gate.dormancy
         if self._generation == 1 and has_frame(original):
             if name in _WARNING:
-                return wrapped_warning(original, hook, faults)
+                return wrapped_warning(original, hook, faults, dormancy)
             if isinstance(inner, ExecuteCall | SQLCall | one.TerminalCall):
-                return wrapped_scanning(original, hook, faults, scan)
-        return wrapped(original, hook, faults)
+                return wrapped_scanning(original, hook, faults, dormancy, scan)
+        return wrapped(original, hook, faults, dormancy)
 
     def _connection_hooks(self) -> dict[str, CallHook]:
         gate = self._gate

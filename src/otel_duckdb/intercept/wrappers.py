@@ -25,6 +25,7 @@ import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from otel_duckdb.intercept.dormancy import PROVIDERS, no_sdk
 from otel_duckdb.telemetry.section import INSIDE, in_section, unless_inside
 
 try:
@@ -35,6 +36,10 @@ except ImportError:
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+
+    from otel_duckdb.intercept.dormancy import Dormancy
+
+    Begin = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 _GLOBALS = {"__name__": "duckdb._relation", "__builtins__": builtins}
 CALL = compile("_otel_original(*_otel_arguments, **_otel_keywords)", "<otel_duckdb>", "eval")
@@ -71,6 +76,10 @@ class CallHook(Protocol):
         """After the call raised."""
 
 
+class GoingOn:
+    """Base of hooks that only go on with an operation, and begin none: an SDK set up since is nothing to them."""
+
+
 class BeginOnly:
     """Base of hooks that act before the call alone: their `begin` returns None, so nothing comes after it."""
 
@@ -85,11 +94,20 @@ class BeginOnly:
 class SectionedHook:
     """A hook whose code is marked while it runs, and that passes calls on which are made inside such code."""
 
-    def __init__(self, hook: CallHook) -> None:
-        """Mark the methods of `hook`; the C module does it by itself."""
-        self.begin = unless_inside(hook.begin)
+    def __init__(self, hook: CallHook, dormancy: Dormancy | None) -> None:
+        """Mark the methods of `hook`, which begins nothing in a dormancy; the C module does both by itself."""
+        self.begin: Begin = unless_inside(hook.begin)
+        if dormancy is not None and dormancy.lasts:
+            self.begin = _unless_dormant(self.begin, dormancy)
         self.succeed = in_section(hook.succeed)
         self.fail = in_section(hook.fail)
+
+
+def _unless_dormant(begin: Begin, dormancy: Dormancy) -> Begin:
+    def begin_heard(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        return None if dormancy.lasts and no_sdk() else begin(arguments, keywords)
+
+    return begin_heard
 
 
 class Scan(Protocol):
@@ -135,14 +153,20 @@ def has_frame(original: Any) -> bool:
     return Wrapper is None or isinstance(original, FunctionType)
 
 
-def wrapped(original: Any, hook: CallHook, faults: Faults) -> Any:
-    """A function that calls the original with `hook` around it; what the hook raises goes to `faults`."""
+def wrapped(original: Any, hook: CallHook, faults: Faults, dormancy: Dormancy | None = None) -> Any:
+    """A function that calls the original with `hook` around it; what the hook raises goes to `faults`.
+
+    With a `dormancy` the hook is not asked while that lasts.
+    """
     if has_frame(original):
-        return _closure(original, SectionedHook(hook), faults)
+        return _closure(original, SectionedHook(hook, dormancy), faults)
     # DuckDB 1 wraps its C functions in an instancemethod, which is one call more.
     function = getattr(original, "__func__", original)
     kind = Wrapper if hasattr(type(original), "__get__") else FunctionWrapper
-    wrapper = kind(function, hook.begin, hook.succeed, hook.fail, faults.report, faults.interrupted, INSIDE)
+    told = hook.begin, hook.succeed, hook.fail, faults.report, faults.interrupted
+    wrapper = kind(function, *told, INSIDE, () if isinstance(hook, GoingOn) else PROVIDERS, dormancy is not None)
+    if dormancy is not None:
+        dormancy.add(wrapper)
     return likened(wrapper, original)
 
 
@@ -193,10 +217,10 @@ def _closure(_otel_original: Callable[..., Any], hook: CallHook, _otel_faults: F
 
 
 def wrapped_scanning(  # noqa: C901 - a helper would cost every call a frame, and come between DuckDB and the caller's
-    _otel_original: Callable[..., Any], hook: CallHook, _otel_faults: Faults, scan: Scan
+    _otel_original: Callable[..., Any], hook: CallHook, _otel_faults: Faults, dormancy: Dormancy | None, scan: Scan
 ) -> Any:
     """The closure for DuckDB 1, where a query may mean variables of the caller."""
-    hook = SectionedHook(hook)
+    hook = SectionedHook(hook, dormancy)
     _otel_begin, _otel_succeed, _otel_fail = hook.begin, hook.succeed, hook.fail
     _otel_first, _otel_missed, _otel_again = scan.first, scan.missed, scan.again
     _otel_frame, _otel_take_off, _otel_safely = sys._getframe, _take_off, _safely
@@ -244,7 +268,9 @@ def wrapped_scanning(  # noqa: C901 - a helper would cost every call a frame, an
     return _placed(call, _otel_original)
 
 
-def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook, faults: Faults) -> Any:
+def wrapped_warning(
+    _otel_original: Callable[..., Any], hook: CallHook, faults: Faults, dormancy: Dormancy | None
+) -> Any:
     """The closure for a method of DuckDB 1 that warns: its warning names the caller's file and line.
 
     DuckDB warns of the innermost Python frame; the call is made from code that says it stands where the caller stands.
@@ -254,7 +280,8 @@ def wrapped_warning(_otel_original: Callable[..., Any], hook: CallHook, faults: 
     def original(*_otel_arguments: Any, **_otel_keywords: Any) -> Any:
         return _otel_there(_otel_frame(2), _otel_original, _otel_arguments, _otel_keywords)
 
-    return likened(_closure(_placed(original, _otel_original), SectionedHook(hook), faults, 4), _otel_original)
+    sectioned = SectionedHook(hook, dormancy)
+    return likened(_closure(_placed(original, _otel_original), sectioned, faults, 4), _otel_original)
 
 
 def call_from(
