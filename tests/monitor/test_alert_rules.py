@@ -62,14 +62,27 @@ def test_thresholds_set_for_prometheus_move_the_levels():
         ({"DuckDBMemoryLow": {"warning": 1}}, "no alert is called 'DuckDBMemoryLow'"),
         ({"DuckDBMemoryHigh": {"bad": 1}}, "no level 'bad'"),
         ({"DuckDBMemoryHigh": {"warning": 0.95}}, "contradict each other: warning 0.95, critical 0.9"),
-        ({"DuckDBMemoryHigh": {"warning": -1}}, "contradict each other"),
-        ({"DuckDBMemoryHigh": {"warning": float("nan")}}, "contradict each other"),
+        ({"DuckDBMemoryHigh": {"warning": -1}}, "DuckDBMemoryHigh.warning is -1; allowed is a number from 0"),
+        ({"DuckDBMemoryHigh": {"warning": float("nan")}}, "DuckDBMemoryHigh.warning is nan; allowed is a number"),
+        (
+            {"DuckDBCpuHigh": {"warning": 75, "critical": 90}},
+            "DuckDBCpuHigh.warning is 75; it is a share: 75 %",
+        ),
     ],
 )
 def test_thresholds_that_mean_nothing_are_one_error_that_names_them(levels, said):
     with pytest.raises(SettingError, match=re.escape(said)) as raised:
         make_rules(levels=levels)
     assert "\n" not in str(raised.value)
+
+
+def test_a_level_is_its_word_and_ordered_by_how_bad_it_is():
+    assert Level.CRITICAL == "critical"
+    assert f"{Level.CRITICAL}" == Level.CRITICAL.word == "critical"
+    assert Level.WARNING < Level.CRITICAL < Level.EMERGENCY
+    assert max(Level) is Level.EMERGENCY
+    assert Level.EMERGENCY >= "critical" > Level.WARNING  # by how bad it is, and not by the alphabet
+    assert (Level.WARNING <= Level.WARNING) is (Level.CRITICAL > Level.WARNING) is True
 
 
 def test_every_rule_has_a_sentence_and_every_unit_is_written():

@@ -31,7 +31,7 @@ _QUEUED: Final = 50
 _REST: Final = 60.0
 """Seconds before the same actions answer the same alert again."""
 _STOPPING: Final = 2.0
-_EMERGENCY: Final = int(Level.EMERGENCY)
+_EMERGENCY: Final = Level.EMERGENCY.rank
 _RESTING: Final = 1_000
 """How many are remembered of what was asked for; an Alertmanager may name databases without end."""
 
@@ -116,7 +116,7 @@ class Responder(Part):
         if not alert.silenced:
             note = partial(self._log().acted, alert)
             over = partial(_is_over, alert)
-            level = int(alert.level)
+            level = alert.level.rank
             self._ask(
                 _Asked(alert.name, alert.database, level, steps(alert), alert.id, level == _EMERGENCY, note, over)
             )

@@ -51,7 +51,7 @@ class _State:
         self.above: dict[Level, float] = {}
         self.below_since: float | None = None
         self.alert: Alert | None = None
-        self.told_level = 0
+        self.told_level: Level | None = None
         self.told_until = 0.0
         self.seen = 0.0
 
@@ -206,7 +206,8 @@ class AlertEngine(Part):
         alert.silenced = self.silences.cover(alert, sample.unix_seconds)
         if not worse:
             return
-        cooling = level <= state.told_level and sample.monotonic < state.told_until
+        told = state.told_level
+        cooling = told is not None and level <= told and sample.monotonic < state.told_until
         tell = not alert.silenced and not cooling and self.leads()
         if tell:
             state.told_level, state.told_until = level, sample.monotonic + self._cool_down
@@ -220,7 +221,7 @@ class AlertEngine(Part):
     def _end(self, alert: Alert, state: _State, sample: Sample) -> None:
         alert.ended = alert.changed = sample.unix_seconds
         state.alert = None
-        if state.told_level:
+        if state.told_level is not None:
             state.told_until = sample.monotonic + self._cool_down
         self.log.resolved(alert)
         for follower in self._followers:

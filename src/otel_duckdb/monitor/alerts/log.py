@@ -53,7 +53,7 @@ class AlertLog:
     def open_alerts(self) -> list[Alert]:
         """Those that last, the worst first."""
         with self._lock:
-            return sorted(self._open.values(), key=lambda alert: (-alert.level, alert.started))
+            return sorted(self._open.values(), key=lambda alert: (-alert.level.rank, alert.started))
 
     def as_json(self) -> dict[str, Any]:
         """Open and resolved alerts as the API shows them, the newest of the resolved first."""

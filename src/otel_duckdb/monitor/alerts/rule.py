@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb import rules
@@ -31,6 +32,8 @@ _ISSUES: Final = {
 }
 _LEAVE: Final = 0.9
 """An alert leaves a level where its value is below this part of the threshold."""
+_PERCENT: Final = 10.0
+"""A share above this was meant in percent; what is above 1 switches a level off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +151,13 @@ def _changed(rule: Rule, own: Mapping[str, float]) -> dict[Level, float]:
     for word, value in own.items():
         if word.upper() not in Level.__members__:
             raise SettingError(f"{rule.name} has no level {word!r}; known are warning, critical, emergency")
+        if not value >= 0:  # NaN is no number either
+            raise SettingError(f"{rule.name}.{word} is {value:g}; allowed is a number from 0")
+        if rule.unit == "share" and _PERCENT < value < inf:
+            raise SettingError(f"{rule.name}.{word} is {value:g}; it is a share: {value:g} % is {value / 100:g}")
         levels[Level[word.upper()]] = float(value)
     ordered = [levels[level] for level in sorted(levels)]
-    if ordered != sorted(ordered) or not all(value >= 0 for value in ordered):
+    if ordered != sorted(ordered):
         told = ", ".join(f"{level.word} {levels[level]:g}" for level in sorted(levels))
         raise SettingError(f"the thresholds of {rule.name} contradict each other: {told}; each level must be above")
     return levels
