@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -20,7 +21,8 @@ import sys, duckdb
 from otel_duckdb import DuckDBInstrumentor
 from otel_duckdb.monitor import Monitor
 DuckDBInstrumentor().instrument()
-con = duckdb.connect("shop.duckdb", read_only="read" in sys.argv)
+file = "elsewhere.duckdb" if "elsewhere.duckdb" in sys.argv else "shop.duckdb"
+con = duckdb.connect(file, read_only="read" in sys.argv)
 if "monitored" in sys.argv:
     monitor = Monitor(interval_ms=100, port=0, alerting=False)
     monitor.start()
@@ -66,6 +68,10 @@ def test_a_file_that_nobody_has_open_is_told_so(otel, tmp_path):
     assert done.returncode == 1
     assert "no process has shop.duckdb open; `otel-duckdb monitor shop.duckdb` watches it" in done.stdout
     assert json.loads(otel("shop.duckdb", "--json").stdout) == {"file": "shop.duckdb", "held_by": []}
+    tmp_path.joinpath("shop.duckdb").rename(tmp_path / "my shop's.duckdb")
+    assert """`otel-duckdb monitor 'my shop'"'"'s.duckdb'` watches it""" in otel("my shop's.duckdb").stdout
+    tmp_path.joinpath("notes.txt").write_text("a text, and no database")
+    assert "it is no database of DuckDB" in otel("notes.txt").stdout
 
 
 def test_whoever_has_it_open_without_a_monitor_is_told_how_to_start_one(otel, program):
@@ -88,17 +94,29 @@ def test_the_monitor_of_whoever_has_it_open_says_how_it_is(otel, program):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="a process cannot be stopped here")
 @pytest.mark.slow
-def test_a_monitor_that_gives_no_answer_hides_nobody(otel, program):
-    process = program("monitored")
+def test_a_process_that_is_stopped_hides_nobody_and_keeps_no_command_waiting(environment, otel, program, tmp_path):
+    process, other = program("monitored"), program("monitored", "elsewhere.duckdb")
     process.send_signal(signal.SIGSTOP)
     try:
         done = otel("shop.duckdb")
+        began = time.monotonic()
+        further = {
+            words: otel_duckdb(*words.split(), folder=tmp_path, environment=environment)
+            for words in ("status", "health", "cleanup --dry-run")
+        }
+        took = time.monotonic() - began
     finally:
         process.send_signal(signal.SIGCONT)
     assert done.returncode == 1
     assert f"shop.duckdb is open in process {process.pid}: " in done.stdout
-    assert "gives no answer" in done.stderr
+    assert f"process {process.pid} is stopped" in done.stderr
     assert "it has no monitor" not in done.stdout
+    assert took < 30, "a clean-up waited a minute for its answer"
+    for words, answer in further.items():
+        assert answer.returncode == 1, words
+        assert f"process {process.pid} is stopped" in answer.stdout + answer.stderr, words
+    assert f"(process {other.pid})" in further["status"].stdout
+    assert f"(process {other.pid})" in further["cleanup --dry-run"].stdout
 
 
 def test_several_readers_are_all_told(otel, program):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
@@ -18,6 +20,8 @@ _TRAILING: Final = re.compile(r"[ \t]+(?=\n)")
 def console(*, width: int | None = None, highlight: bool = False) -> Console:
     """The terminal, or a page where the output is none, whose lines end with their last character."""
     if sys.stdout.isatty():
+        if os.environ.get("TERM") == "dumb":  # rich takes it for one of 80 columns
+            width = width or shutil.get_terminal_size().columns
         return Console(width=width, highlight=highlight)
     return Console(width=width or _WIDTH, highlight=highlight, file=cast("IO[str]", _Trimmed(sys.stdout)))
 

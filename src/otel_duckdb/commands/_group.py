@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pkgutil
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _WRONG_USAGE: Final = 2
+_CLICKS_LEAST: Final = 52
 _LIBRARIES: Final = ("clickhouse_connect", "urllib3", "opentelemetry")
 """What they log of an error is told by the error itself, in our words."""
 
@@ -65,9 +67,15 @@ class Commands(click.Group):
         return command
 
 
+def _narrow() -> int | None:
+    """The columns that help is written in where there are few; click itself takes 50 at least."""
+    columns = shutil.get_terminal_size().columns
+    return columns - 2 if columns < _CLICKS_LEAST else None
+
+
 @click.command(
     cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _narrow()},
     help="Watch DuckDB from the command line, and sync it to ClickHouse.",
 )
 @click.version_option(version(), prog_name="otel-duckdb")
@@ -136,8 +144,24 @@ def console_handlers() -> list[logging.Handler]:
     return [one for one in logging.getLogger("otel_duckdb").handlers if isinstance(one, _Printing)]
 
 
+def _open_what_is_closed() -> None:
+    """Whoever starts a program may have closed its output: what is printed is lost then, and harms no file.
+
+    The next file that is opened would have the number of the closed one, and what is printed in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as the process
+
+
 def _prepare_output() -> None:
     """Print what the terminal does not know as its code, and warnings as lines like our errors."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,9 +14,11 @@ from otel_duckdb.monitor.discovery import Announcement, running
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-_NONE = (
+_STATUS_SECONDS: Final = 3.0
+"""Less than what Docker and systemd give a check of health."""
+_NONE: Final = (
     "no monitor runs; start one in your program with OTEL_DUCKDB_MONITOR=true, or for a file with"
     " `otel-duckdb monitor FILE`"
 )
@@ -63,6 +66,25 @@ def asked(monitor: Announcement, path: str, **query: Any) -> dict[str, Any]:
         return ask(monitor, path, **query)
     except MonitorError as error:
         raise CommandError(str(error)) from error
+
+
+def statuses(found: Sequence[Announcement]) -> list[dict[str, Any] | CommandError]:
+    """What each monitor says of its program, or why it says nothing; all are asked at once, and none for long."""
+    with ThreadPoolExecutor(max_workers=len(found) or 1) as pool:
+        return list(pool.map(_status, found))
+
+
+def _status(monitor: Announcement) -> dict[str, Any] | CommandError:
+    try:
+        return asked(monitor, "/api/status", within=_STATUS_SECONDS)
+    except CommandError as error:
+        return error
+
+
+def tell(failures: Iterable[CommandError]) -> None:
+    """Print a line on stderr for each."""
+    for failure in failures:
+        click.echo(f"otel-duckdb: {failure.format_message()}", err=True)
 
 
 def same_file(path: str | None, wanted: Path) -> bool:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
+from rich.cells import cell_len
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import monitors, with_monitor
+from otel_duckdb.commands._monitors import monitors, tell, with_monitor
 from otel_duckdb.monitor.client import MonitorError, act
 from otel_duckdb.monitor.figures import bytes_text, duration_text
 from otel_duckdb.text import printable
+
+_DETAIL: Final = 20
+"""Columns for what was done; where fewer are left, it stands below its action."""
 
 
 @click.command("cleanup", short_help="Give memory and disk back, as far as it is switched on.")
@@ -28,12 +33,13 @@ def command(force: bool, dry_run: bool, as_json: bool, pid: int | None) -> int:
     switched on.
     """
     code = 0
-    results = []
+    results, failures = [], []
     for monitor in monitors(pid):
         try:
             answer = act(monitor, "/api/cleanup", {"emergency": force, "dry_run": dry_run})
-        except MonitorError as error:
-            raise CommandError(str(error)) from error
+        except MonitorError as error:  # the others are cleaned up all the same
+            failures.append(CommandError(str(error)))
+            continue
         title = f"{printable(monitor.program)} (process {monitor.pid})"
         results.append({"pid": monitor.pid, "dry_run": dry_run, **answer})
         code = max(code, _code(answer["results"]))
@@ -41,7 +47,8 @@ def command(force: bool, dry_run: bool, as_json: bool, pid: int | None) -> int:
             _draw(title, answer["results"], dry_run=dry_run)
     if as_json:
         echo_json(results)
-    return code
+    tell(failures)
+    return 1 if failures else code
 
 
 def _code(actions: list[dict[str, Any]]) -> int:
@@ -55,13 +62,22 @@ def _draw(title: str, actions: list[dict[str, Any]], *, dry_run: bool) -> None:
             " (OTEL_DUCKDB_MONITOR_ACTIONS of the program)"
         )
         return
-    table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("action", "database", "outcome", "detail"):
-        table.add_column(name, no_wrap=name in {"action", "outcome"}, overflow="fold")
-    for action in actions:
-        cells = (action["action"], action["database"], action["outcome"], action["detail"] + _figures(action))
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    console().print(table)
+    rows = [
+        [printable(cell) for cell in (one["action"], one["database"], one["outcome"], one["detail"] + _figures(one))]
+        for one in actions
+    ]
+    out = console()
+    if out.width - sum(max(cell_len(row[column]) + 2 for row in rows) for column in range(3)) < _DETAIL:
+        click.echo(title)
+        for action, database, outcome, detail in rows:
+            out.print(Text(f"{action} {database}: {outcome}"), Padding(Text(detail), (0, 0, 0, 2)))
+    else:
+        table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for name in ("action", "database", "outcome", "detail"):
+            table.add_column(name, no_wrap=name in {"action", "outcome"}, overflow="fold")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        out.print(table)
     if not dry_run:
         click.echo(f"freed: {bytes_text(sum(action['freed_bytes'] for action in actions))}")
 

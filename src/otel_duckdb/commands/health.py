@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import asked, monitors, with_monitor
+from otel_duckdb.commands._monitors import asked, monitors, statuses, with_monitor
+from otel_duckdb.commands._options import Number
 from otel_duckdb.monitor.client import MonitorError, act
 from otel_duckdb.monitor.figures import bytes_text
 from otel_duckdb.text import printable
@@ -22,20 +23,20 @@ _SEVERE: Final = ("critical", "emergency")
 @click.command("health", short_help="Exit 0 if all is well, 1 if not, with one line.")
 @click.option(
     "--memory-percent",
-    type=click.FloatRange(0, 100),
+    type=Number(0, 100),
     default=85.0,
     show_default=True,
     help="Part of DuckDB's memory limit that may be used; 100 does not ask.",
 )
 @click.option(
     "--oldest-seconds",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=0.0,
     help="Seconds that the oldest query may have run; 0 does not ask.",
 )
 @click.option(
     "--critical-hours",
-    type=click.FloatRange(0, 24),
+    type=Number(0, 24),
     default=0.0,
     help="Hours in which no alert may have been critical, though it is over; 0 asks for open ones alone.",
 )
@@ -60,14 +61,17 @@ def command(
     below its limit.
     """
     try:
-        found = {monitor: asked(monitor, "/api/status") for monitor in monitors(pid)}
+        found = monitors(pid)
     except CommandError as error:
         if as_json:
             echo_json({"healthy": False, "reasons": [error.format_message()]})
             return 1
         raise
     reasons = []
-    for monitor, status in found.items():
+    for monitor, status in zip(found, statuses(found), strict=True):
+        if isinstance(status, CommandError):
+            reasons.append(status.format_message())
+            continue
         told = _reasons(status, memory_percent, oldest_seconds)
         if critical_hours:
             told += _past(asked(monitor, "/api/alerts")["resolved"], critical_hours)

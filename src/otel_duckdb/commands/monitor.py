@@ -5,33 +5,35 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json, flush_output
+from otel_duckdb.commands._options import DatabaseFile, Number
 from otel_duckdb.commands._systemd import ServiceManager
 from otel_duckdb.commands.status import draw
+from otel_duckdb.monitor.discovery import running
+from otel_duckdb.monitor.holders import holders
 from otel_duckdb.telemetry.locks import make_event
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
     import threading
+    from pathlib import Path
     from types import FrameType
 
     from otel_duckdb.monitor import Monitor
 
+_THERE: Final = "set OTEL_DUCKDB_MONITOR=true there, then run otel-duckdb status"
 _MISSED: Final = 3
 """Samples that may be missing before a monitor is taken to hang."""
 
 
 @click.command("monitor", short_help="Watch a database file that no other process has open.")
-@click.argument("database", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--interval", type=click.FloatRange(0.1, 3600), default=30.0, show_default=True, help="Seconds between two looks."
-)
+@click.argument("database", type=DatabaseFile())
+@click.option("--interval", type=Number(0.1, 3600), default=30.0, show_default=True, help="Seconds between two looks.")
 @click.option("--web/--no-web", "serve", default=True, show_default=True, help="Serve the API.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port of the API; else 3001, or the next free one.")
 @click.option("--read-only", is_flag=True, help="Open the file so that others may read it, too.")
@@ -41,6 +43,7 @@ def command(database: Path, interval: float, serve: bool, port: int | None, read
 
     A file that a program has open is watched inside that program: set OTEL_DUCKDB_MONITOR=true there.
     """
+    _refuse_what_is_held(database, reading=read_only)
     import duckdb  # noqa: PLC0415 - a wrong option is told without it
 
     from otel_duckdb.instrumentor import DuckDBInstrumentor  # noqa: PLC0415 - a wrong option is told without it
@@ -110,10 +113,24 @@ def _end_by_signal(ending: threading.Event) -> None:
         signal.signal(number, end)
 
 
+def _refuse_what_is_held(database: Path, *, reading: bool) -> None:
+    """Say who has the file open, before DuckDB is imported to be told the same."""
+    if sys.platform != "linux":  # DuckDB itself is asked there
+        return
+    monitored = {monitor.pid for monitor in running()}
+    for holder in holders(database):
+        if holder.writes or not reading:
+            process = "" if holder.pid is None else f"process {holder.pid}: "
+            way = f"its monitor runs: otel-duckdb status --pid {holder.pid}" if holder.pid in monitored else _THERE
+            raise CommandError(f"{printable(str(database))} is open in {process}{holder.program}; {way}")
+
+
 def _opening(database: Path, error: Any) -> str:
-    text = printable(str(error))
+    text, name = printable(str(error)), printable(str(database))
     if "Conflicting lock" in text or "being used by another process" in text:
         holder = text.partition("held in ")[2].partition(". See")[0]
         where = f"process {holder}" if holder else "another process"
-        return f"{database} is open in {where}; set OTEL_DUCKDB_MONITOR=true there, then run otel-duckdb status"
-    return f"{database} cannot be opened: {text}"
+        return f"{name} is open in {where}; {_THERE}"
+    if "encrypted database" in text:
+        return f"{name} is encrypted, and its key is not known here; watch it in the program that has it: {_THERE}"
+    return f"{name} cannot be opened: {text}"

@@ -9,6 +9,7 @@ import click
 
 from otel_duckdb.commands._group import CommandError
 from otel_duckdb.commands._monitors import asked, one_monitor, with_monitor
+from otel_duckdb.commands._options import Number
 from otel_duckdb.monitor.exports import post_report, write_privately
 from otel_duckdb.monitor.report import FORMATS, render
 from otel_duckdb.settings import SettingError
@@ -20,7 +21,7 @@ _BY_SUFFIX = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
 @click.command("report", short_help="Make a report of the last hours: JSON, HTML or Markdown.")
 @click.option(
     "--period",
-    type=click.FloatRange(0, 8784, min_open=True),
+    type=Number(0, 8784, min_open=True),
     default=24.0,
     show_default=True,
     metavar="HOURS",
@@ -48,7 +49,7 @@ def command(period: float, shape: str | None, output: Path | None, no_webhook: b
     else:
         write_privately(output, text)
         click.echo(f"{output}: {len(text.encode())} bytes", err=True)
-    url = os.environ.get(_WEBHOOK)
+    url = os.environ.get(_WEBHOOK, "").strip()
     if not url or no_webhook:
         return
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,13 +12,16 @@ from rich.text import Text
 
 from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import asked, monitors, one_monitor, with_monitor
+from otel_duckdb.commands._monitors import monitors, one_monitor, statuses, tell, with_monitor
+from otel_duckdb.commands._options import DatabaseFile
 from otel_duckdb.monitor.discovery import running
 from otel_duckdb.monitor.figures import bytes_text, duration_text, shown_time
-from otel_duckdb.monitor.holders import holders
+from otel_duckdb.monitor.holders import holders, is_database
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from otel_duckdb.monitor.holders import Holder
@@ -27,7 +30,7 @@ _STYLES = {"healthy": "green", "warning": "yellow", "critical": "bold red", "eme
 
 
 @click.command("status", short_help="Tell how the programs that run with a monitor are.")
-@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", required=False, type=DatabaseFile())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object, or a list of them where several run.")
 @click.option("--token", is_flag=True, help="Print only the token that lets you act, on the page too.")
 @with_monitor
@@ -41,13 +44,11 @@ def command(file: Path | None, as_json: bool, token: bool, pid: int | None) -> i
         return 0
     if file is not None:
         return _of_file(file, as_json)
-    found, failures = [], []
-    for monitor in monitors(pid):
-        try:
-            found.append(asked(monitor, "/api/status"))
-        except CommandError as error:
-            failures.append(error)
+    told = statuses(monitors(pid))
+    found = [each for each in told if not isinstance(each, CommandError)]
+    failures = [each for each in told if isinstance(each, CommandError)]
     if not found:
+        tell(failures[1:])
         raise failures[0]
     if as_json:
         echo_json(found[0] if len(found) == 1 else found)
@@ -55,8 +56,7 @@ def command(file: Path | None, as_json: bool, token: bool, pid: int | None) -> i
         out = console()
         for status in found:
             draw(status, out)
-    for failure in failures:
-        click.echo(f"otel-duckdb: {failure.format_message()}", err=True)
+    tell(failures)
     return 0 if all(map(_is_well, found)) and not failures else 1
 
 
@@ -69,12 +69,11 @@ def _of_file(file: Path, as_json: bool) -> int:
     known = {monitor.pid: monitor for monitor in running()}
     told: list[tuple[Holder, dict[str, Any] | None, bool]] = []
     for holder in holders(file):
-        monitor, status = known.get(holder.pid or 0), None
-        try:
-            status = None if monitor is None else asked(monitor, "/api/status")
-        except CommandError as error:  # who holds the file is told all the same
-            click.echo(f"otel-duckdb: {error.format_message()}", err=True)
-        told.append((holder, status, monitor is not None))
+        monitor = known.get(holder.pid or 0)
+        (answer,) = statuses([monitor]) if monitor else (None,)
+        if isinstance(answer, CommandError):  # who holds the file is told all the same
+            tell([answer])
+        told.append((holder, None if isinstance(answer, CommandError) else answer, monitor is not None))
     if as_json:
         echo_json({"file": str(file), "held_by": [{**asdict(holder), "status": status} for holder, status, _ in told]})
     else:
@@ -85,11 +84,12 @@ def _of_file(file: Path, as_json: bool) -> int:
 def _draw_holders(file: Path, told: list[tuple[Holder, dict[str, Any] | None, bool]]) -> None:
     name, out = printable(str(file)), console()
     if not told:
-        out.print(Text(f"no process has {name} open; `otel-duckdb monitor {name}` watches it"))
+        way = f"`otel-duckdb monitor {printable(quote(str(file)))}` watches it"
+        click.echo(f"no process has {name} open; {way if is_database(file) else 'it is no database of DuckDB'}")
     for holder, status, monitored in told:
         process = "" if holder.pid is None else f"process {holder.pid}: "
         way = "" if holder.writes else ", for reading alone"
-        out.print(Text(f"{name} is open in {process}{holder.program}{way}"))
+        click.echo(f"{name} is open in {process}{holder.program}{way}")
         if status is not None:
             draw(status, out)
         elif not monitored:
@@ -115,13 +115,15 @@ def draw(status: dict[str, Any], out: Console) -> None:
     table.add_column()
     where = " in the fullest database" if len(status["databases"]) > 1 else ""
     limit = f"{memory['duckdb_memory_percent']:.1f} % of the limit of {bytes_text(memory['duckdb_memory_limit_bytes'])}"
+    used = f"{bytes_text(memory['duckdb_memory_bytes'])}, {limit}{where}"
     resident = bytes_text(memory["resident_bytes"])
-    table.add_row("  memory", f"{bytes_text(memory['duckdb_memory_bytes'])}, {limit}{where}; process {resident}")
+    table.add_row("  memory", f"{used if status['databases'] else 'no database is open'}; process {resident}")
     table.add_row("  processors", f"{metrics['system']['cpu_usage_percent']:.0f} % of the machine")
     oldest = f", oldest {duration_text(queries['oldest_seconds'] * 1e3)}" if queries["active_queries"] else ""
     table.add_row("  queries", f"{queries['active_queries']} active{oldest}, {queries['per_second']:.1f} a second")
     spilled = f", temporary {bytes_text(disk['temporary_bytes'])}" if disk["temporary_bytes"] else ""
-    table.add_row("  disk", f"{bytes_text(disk['used_bytes'])}, WAL {bytes_text(disk['wal_bytes'])}{spilled}")
+    if status["databases"]:
+        table.add_row("  disk", f"{bytes_text(disk['used_bytes'])}, WAL {bytes_text(disk['wal_bytes'])}{spilled}")
     transactions = metrics["transactions"]
     table.add_row(
         "  connections",

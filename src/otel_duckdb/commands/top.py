@@ -14,6 +14,7 @@ from rich.text import Text
 from otel_duckdb.commands._console import console, cut_off
 from otel_duckdb.commands._group import CommandError, echo_json
 from otel_duckdb.commands._monitors import asked, one_monitor, with_monitor
+from otel_duckdb.commands._options import Number
 from otel_duckdb.monitor.figures import bytes_text, duration_text, shown_time
 from otel_duckdb.monitor.statements.statistics import SORTS
 from otel_duckdb.text import printable
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from otel_duckdb.monitor.discovery import Announcement
 
 _MOST = 1000
+_STATEMENT = 20
+"""Columns that a statement has at least."""
+_LESS = ("rows", "p95", "share", "mean", "calls")
+"""Figures that are left out where it has not, the least first."""
 
 
 @click.command("top", short_help="Show live which statements take the time.")
@@ -35,9 +40,7 @@ _MOST = 1000
 @click.option(
     "--limit", type=click.IntRange(1, _MOST), default=20, show_default=True, help="Statements that are shown."
 )
-@click.option(
-    "--interval", type=click.FloatRange(0.2), default=2.0, show_default=True, help="Seconds between two looks."
-)
+@click.option("--interval", type=Number(0.2), default=2.0, show_default=True, help="Seconds between two looks.")
 @click.option("--once", is_flag=True, help="Print one table, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and end.")
 @with_monitor
@@ -62,13 +65,13 @@ def command(
         echo_json(found)
         return 0
     out = console()
-    if once or not out.is_terminal:
-        out.print(_table(found, sort))
+    if once or not out.is_terminal or out.is_dumb_terminal:
+        out.print(_table(found, sort, out.width))
         return 0
     try:
         with Live(console=out, auto_refresh=False, screen=True) as live:
             while True:
-                live.update(_screen(monitor, found, asked(monitor, "/api/running"), sort), refresh=True)
+                live.update(_screen(monitor, found, asked(monitor, "/api/running"), sort, out.width), refresh=True)
                 time.sleep(interval)
                 found = _look(monitor, asking, word, limit)
     except KeyboardInterrupt:
@@ -85,7 +88,9 @@ def _look(monitor: Announcement, asking: dict[str, Any], word: str | None, limit
     return found
 
 
-def _screen(monitor: Announcement, found: dict[str, Any], running: dict[str, Any], sort: str) -> RenderableType:
+def _screen(
+    monitor: Announcement, found: dict[str, Any], running: dict[str, Any], sort: str, width: int
+) -> RenderableType:
     title = Text(
         f"{printable(monitor.program)} (process {monitor.pid}), since {shown_time(found['since'])}; Ctrl-C ends",
         style="dim",
@@ -96,7 +101,7 @@ def _screen(monitor: Announcement, found: dict[str, Any], running: dict[str, Any
     for each in running["pool_requests"][:5]:
         waited = duration_text(each["seconds"] * 1e3)
         parts.append(Text(f"{printable(each['thread'])} waits for a connection of the pool {each['pool']}, {waited}"))
-    return Group(*parts, Text(), _table(found, sort))
+    return Group(*parts, Text(), _table(found, sort, width))
 
 
 def _running(operations: list[dict[str, Any]]) -> Table:
@@ -111,7 +116,7 @@ def _running(operations: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _table(found: dict[str, Any], sort: str) -> Table:
+def _table(found: dict[str, Any], sort: str, width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "total": lambda each: duration_text(each["total_ms"]),
@@ -128,7 +133,13 @@ def _table(found: dict[str, Any], sort: str) -> Table:
         "memory": lambda each: bytes_text(each["peak_memory_bytes"]),
         "last": lambda each: each["last_seen"][11:19],
     }
+    each_row = [*found["statements"], *([found["remainder"]] if found["remainder"] is not None else [])]
     shown = [*columns.items(), *((name, tell) for name, tell in further.items() if name == sort)]
+    widths = {name: max(len(name), *(len(tell(each)) for each in each_row), 0) + 2 for name, tell in shown}
+    for name in _LESS:  # on a narrow terminal the statement is worth more than its further figures
+        if name != sort and sum(widths.values()) > width - _STATEMENT:
+            del widths[name]
+    shown = [(name, tell) for name, tell in shown if name in widths]
     for name, _ in shown:
         table.add_column(name, justify="right", no_wrap=True, style="bold" if name == sort else None)
     table.add_column("statement", no_wrap=True, overflow=cut_off(), ratio=1)

@@ -1,0 +1,86 @@
+"""The commands of the monitor at narrow and dumb terminals, with closed outputs, odd numbers and odd files."""
+
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+from rich.console import Console
+
+from otel_duckdb.commands import cleanup, top
+from otel_duckdb.commands._group import group
+
+STATEMENT = {
+    **dict.fromkeys(("total_ms", "mean_ms", "p95_ms", "max_ms"), 1234.5),
+    **dict.fromkeys(("calls", "rows"), 123456),
+    "share": 0.5,
+    "plan_regression": None,
+    "errors": 0,
+    "text": "select sum(a) from t where a > ? group by b",
+}
+FOUND = {"since": "2026-11-26T14:00:00.000Z", "statements": [STATEMENT], "remainder": None, "dropped": 0}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("health --memory-percent nan", "health --critical-hours nan", "health --oldest-seconds inf"),
+        *("top --interval nan", "top --interval inf", "report --period nan", "monitor FILE --interval nan"),
+    ],
+)
+def test_what_is_no_finite_number_is_wrong_usage(arguments, tmp_path):
+    file = tmp_path / "a.duckdb"
+    file.touch()
+    with pytest.raises(click.UsageError, match="is not a finite number"):
+        group.main([str(file) if word == "FILE" else word for word in arguments.split()], standalone_mode=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+@pytest.mark.parametrize("command", ["status", "monitor"])
+def test_a_pipe_or_a_device_is_not_waited_for(command, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(click.UsageError, match="is not a regular file"):
+            group.main([command, str(path)], standalone_mode=False)
+
+
+def shown(width, *printed):
+    console = Console(width=width, file=None, record=True, quiet=False, force_terminal=False)
+    with console.capture() as captured:
+        console.print(*printed)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+@pytest.mark.parametrize(("width", "columns"), [(120, 7), (80, 7), (40, 3)])
+def test_a_narrow_terminal_sees_the_statement_and_whole_figures(width, columns):
+    head, row = shown(width, top._table(FOUND, "total", width))
+    assert len(head.split()) == columns
+    assert "select sum(a) from" in row
+    assert "1.23 s" in row
+
+
+def test_the_figure_that_is_sorted_by_is_never_left_out():
+    head, _ = shown(40, top._table({**FOUND, "statements": [{**STATEMENT, "errors": 123_456}]}, "errors", 40))
+    assert head.split() == ["total", "errors", "statement"]
+
+
+def test_a_narrow_terminal_sees_what_a_clean_up_did(monkeypatch, capsys):
+    action = {"action": "remove_temporary_files", "database": "shop", "outcome": "nothing to do", "seconds": 0.0}
+    action |= {"detail": "there is no folder of temporary files", "before": {}, "after": {}, "freed_bytes": 0}
+    monkeypatch.setattr(cleanup, "console", lambda: Console(width=40, file=sys.stdout))
+    cleanup._draw("app.py (process 1)", [action], dry_run=True)
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "app.py (process 1)",
+        *("remove_temporary_files shop: nothing to", "do", "  there is no folder of temporary files"),
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes an output with other words")
+def test_a_closed_output_is_no_error_and_is_no_files_number():
+    program = "import os, sys; from otel_duckdb.commands._group import run; run(['--help'])"
+    program += "; sys.exit(os.fstat(1).st_rdev != os.stat(os.devnull).st_rdev or sys.stdout is None)"
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" >&-', sys.executable, program], stderr=subprocess.PIPE, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
