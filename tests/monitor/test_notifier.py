@@ -4,11 +4,13 @@ import json
 import socketserver
 import threading
 import time
+from base64 import b64encode
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from command_line import otel_duckdb
 from eventually import eventually
 from otel_duckdb.core import source
 from otel_duckdb.monitor.alerts.alert import Alert
@@ -38,7 +40,7 @@ class Receiver:
     """A webhook that answers as it is told, and keeps what was posted."""
 
     def __init__(self):
-        self.posted, self.answers = [], []
+        self.posted, self.answers, self.asked = [], [], []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -49,6 +51,7 @@ class Receiver:
                     time.sleep(1.5)
                     return
                 receiver.posted.append((answer, json.loads(body)))
+                receiver.asked.append((self.path, self.headers["Authorization"]))
                 self.send_response(answer)
                 self.send_header("Location", "/elsewhere")
                 self.end_headers()
@@ -226,17 +229,21 @@ def test_what_fails_for_a_moment_is_sent_again_and_the_log_has_every_attempt(rec
     assert [(note["attempt"], note["result"]) for note in told.notifications] == [
         *((1, "trying again"), (2, "trying again"), (3, "sent")),
     ]
+    assert [note.get("error") for note in told.notifications] == ["HTTP 500", "HTTP 429", None]
     assert faults.counted == [("notification", "HTTPError")] * 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 302])
-def test_what_is_refused_is_not_sent_for_ever(receiver, start, faults, status):
+def test_what_is_refused_is_not_sent_for_ever_and_one_line_says_so(receiver, start, faults, status, caplog):
     receiver.answers += [status] * 9
     told = alert()
     start(Webhook(receiver.url)).alerted(told, tell=True)
     eventually(lambda: told.notifications and told.notifications[-1]["result"] == "failed")
-    assert len(receiver.posted) == (1 if status >= 400 else 3)
+    assert len(receiver.posted) == 1
     assert faults.counted
+    eventually(lambda: caplog.messages)
+    expected = f"otel_duckdb: webhook 127.0.0.1 was not told of DuckDBMemoryHigh (critical): HTTP {status}"
+    assert [message[: len(expected)] for message in caplog.messages] == [expected]
 
 
 def test_a_webhook_that_hangs_hinders_neither_the_monitor_nor_the_next(receiver, start):
@@ -250,9 +257,22 @@ def test_a_webhook_that_hangs_hinders_neither_the_monitor_nor_the_next(receiver,
 
 
 def test_one_that_is_away_does_not_keep_the_others_from_being_told(receiver, start):
-    told = alert()
-    start(Webhook("http://127.0.0.1:9/x", timeout=0.3), Webhook(receiver.url)).alerted(told, tell=True)
-    eventually(lambda: [note for note in told.notifications if note["result"] == "sent"])
+    told, next_one = alert(1), alert(2)
+    notifier = start(Webhook("http://127.0.0.1:9/x", timeout=0.3), Webhook(receiver.url), waits=(60, 60))
+    for one in (told, next_one):
+        notifier.alerted(one, tell=True)
+        eventually(lambda one=one: [note for note in one.notifications if note["result"] == "sent"])
+    first = told.notifications[0]
+    assert (first["result"], first["error"]) == ("trying again", "ConnectionRefusedError: Connection refused")
+
+
+def test_what_one_could_not_be_told_comes_in_its_order(receiver, start):
+    receiver.answers += [500, 500]
+    notifier = start(Webhook(receiver.url))
+    for number in range(3):
+        notifier.alerted(alert(number), tell=True)
+    wanted = ["a0", "a1", "a2"]
+    eventually(lambda: [one["id"] for _, body in receiver.posted[2:] for one in body["alerts"]] == wanted)
 
 
 def test_the_queue_is_bounded_and_what_is_dropped_is_told(start, faults):
@@ -326,7 +346,28 @@ def test_an_address_apprise_does_not_know_fails_without_being_shown(start):
     told = alert()
     start(Apprise("nonsense://secret/token")).alerted(told, tell=True)
     eventually(lambda: told.notifications, within=30)
-    assert told.notifications[0]["error"] == "apprise knows no address of this form: nonsense://…"
+    assert told.notifications[0]["error"].startswith("apprise takes no address of this form: nonsense://…; its parts")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_address_whose_parts_are_wrong_is_told_soon_after_the_start_and_not_shown(start, monkeypatch, caplog):
+    monkeypatch.setattr("otel_duckdb.monitor.notification.notifier._CHECKED_AFTER", 0.0)
+    urls = "slack://secret-token", "json://127.0.0.1:9", "discord://secret", "https://hooks.example.org/x"
+    start(*make_senders({"DUCKDB_ALERT_WEBHOOK_URL": "http://127.0.0.1:9/x"}, urls))
+    eventually(lambda: len(caplog.messages) == 3, within=30)
+    assert [message.split(" will not")[0] for message in caplog.messages] == [
+        *("otel_duckdb: apprise slack", "otel_duckdb: apprise discord", "otel_duckdb: apprise https"),
+    ]
+    assert "secret" not in caplog.text
+
+
+def test_a_stand_by_leaves_that_to_the_one_that_leads(start, monkeypatch, caplog):
+    monkeypatch.setattr("otel_duckdb.monitor.notification.notifier._CHECKED_AFTER", 0.0)
+    asked = []
+    monkeypatch.setattr(Apprise, "fault", asked.append)
+    start(Apprise("slack://x"), leads=lambda: False).alerted(alert(), tell=True)
+    monkeypatch.undo()
+    assert (asked, caplog.messages) == ([], [])
 
 
 @pytest.mark.slow
@@ -352,11 +393,25 @@ def test_the_guides_variables_make_the_senders():
     assert make_senders({}) == []
 
 
+def test_a_name_and_a_password_in_an_address_are_sent_as_a_header_and_other_letters_as_they_must_be(receiver, start):
+    told = alert()
+    sender = Webhook(receiver.url.replace("http://", "http://me:p%40ss@").replace("/secret", "/straße?käse=1#end"))
+    start(sender).alerted(told, tell=True)
+    eventually(lambda: receiver.asked)
+    assert receiver.asked == [("/stra%C3%9Fe?k%C3%A4se=1", f"Basic {b64encode(b'me:p@ss').decode()}")]
+    assert sender.name == "webhook 127.0.0.1"
+
+
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
         ({"DUCKDB_ALERT_WEBHOOK_URL": "hooks.example.org/token"}, "must begin with http"),
-        ({"DUCKDB_ALERT_WEBHOOK_URL": "file:///etc/passwd"}, "must begin with http"),
+        (
+            {"DUCKDB_ALERT_WEBHOOK_URL": "file:///etc/passwd"},
+            "^DUCKDB_ALERT_WEBHOOK_URL: the address of .* begin with http",
+        ),
+        ({"DUCKDB_ALERT_WEBHOOK_URL": "http://h:99999/token"}, "has a host or a port that cannot be one"),
+        ({"DUCKDB_ALERT_WEBHOOK_URL": "http://a host/token"}, "has a blank or a control character"),
         ({"ALERT_EMAIL": "a@example.org"}, "set SMTP_HOST"),
         ({"ALERT_EMAIL": "a@example.org", "SMTP_HOST": "h", "SMTP_PORT": "x"}, "SMTP_PORT is 'x'"),
         ({"ALERT_EMAIL": "nobody", "SMTP_HOST": "h"}, "'nobody' is no address"),
@@ -366,3 +421,26 @@ def test_a_variable_that_cannot_be_used_is_one_error(environment, said):
     with pytest.raises(SettingError, match=said) as raised:
         make_senders(environment)
     assert "token" not in str(raised.value)
+
+
+def test_the_command_tries_everybody_and_says_what_came_of_each(receiver):
+    receiver.answers += [200, 404]
+    named = {
+        "DUCKDB_ALERT_WEBHOOK_URL": receiver.url,
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": "9",
+        "ALERT_EMAIL": "a@b.c",
+    }
+    nobody = dict.fromkeys((*named, "OTEL_DUCKDB_MONITOR_NOTIFY"), "")
+    done = otel_duckdb("notify", environment={**nobody, **named})
+    assert (done.returncode, done.stdout) == (
+        1,
+        "webhook 127.0.0.1: sent\nmail 127.0.0.1: failed: ConnectionRefusedError: Connection refused\n",
+    )
+    assert "nothing is wrong" in receiver.posted[0][1]["attachments"][0]["fields"][2]["value"]
+    only = {**nobody, "DUCKDB_ALERT_WEBHOOK_URL": receiver.url}
+    assert json.loads(otel_duckdb("notify", "--json", environment=only).stdout) == [
+        {"to": "webhook 127.0.0.1", "result": "failed", "error": "HTTP 404"},
+    ]
+    assert otel_duckdb("notify", environment=only).returncode == 0
+    assert otel_duckdb("notify", environment=nobody).returncode == 2

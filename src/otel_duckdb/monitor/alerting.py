@@ -117,7 +117,13 @@ class Alerting:
         self.responder = Responder(runner, lambda: self.engine.log, self._emit, leads=self._leads)
         if senders is None:
             senders = make_senders(os.environ if environment is None else environment, notify)
-        self.notifier = Notifier(senders, lambda: self.engine.log, batch_seconds=batch_seconds, batch_size=batch_size)
+        self.notifier = Notifier(
+            senders,
+            lambda: self.engine.log,
+            batch_seconds=batch_seconds,
+            batch_size=batch_size,
+            leads=self._leads,
+        )
         self.engine = AlertEngine(
             make_rules(thresholds, levels, lasting=lasting, calming=calming),
             (self.audit, self.responder, self.notifier),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from otel_duckdb.settings import SettingError
 
 TIMEOUT: Final = 10.0
+_BLANK: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -27,10 +30,15 @@ def host_of(url: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.hostname if parts.scheme in {"http", "https"} else None
+        port = parts.port
     except ValueError:
-        host = None
-    if not host:
+        host = port = None
+        if url.startswith(("http://", "https://")):
+            raise SettingError("the address of the webhook has a host or a port that cannot be one") from None
+    if not host or port == 0:
         raise SettingError("the address of the webhook must begin with http:// or https://, and name a host")
+    if _BLANK.search(url):
+        raise SettingError("the address of the webhook has a blank or a control character in it")
     return host
 
 
@@ -42,6 +50,15 @@ def post_json(url: str, body: bytes, timeout: float = TIMEOUT) -> None:
         OSError: it could not be posted.
         ValueError: the address holds what no address may.
     """
-    request = Request(url, body, {"Content-Type": "application/json"}, method="POST")  # noqa: S310 - seen by host_of
-    with build_opener(_NoRedirect).open(request, timeout=timeout) as answer:
-        answer.read(1024)
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    headers = {"Content-Type": "application/json"}
+    if at:  # as curl does
+        headers["Authorization"] = f"Basic {b64encode(unquote_to_bytes(user)).decode()}"
+    url = urlunsplit(parts._replace(netloc=host, path=_ascii(parts.path), query=_ascii(parts.query), fragment=""))
+    request = Request(url, body, headers, method="POST")  # noqa: S310 - seen by host_of
+    build_opener(_NoRedirect).open(request, timeout=timeout).close()  # what it says beside its status is not waited for
+
+
+def _ascii(text: str) -> str:
+    return "".join(character if character.isascii() else quote(character) for character in text)

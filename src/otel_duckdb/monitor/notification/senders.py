@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import smtplib
 import ssl
+import threading
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from otel_duckdb.installation import install_command
 from otel_duckdb.monitor.notification.payload import html_text, plain_text, title, webhook_payload
+from otel_duckdb.monitor.notification.schemes import MANUAL
 from otel_duckdb.monitor.posting import TIMEOUT, host_of, post_json
 from otel_duckdb.settings import SettingError
+from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from otel_duckdb.monitor.alerts.alert import Alert
 
+_REDIRECTS: Final = range(300, 400)
 _REFUSED: Final = range(400, 500)
 _TRY_AGAIN: Final = {408, 425, 429}
 _SUBMISSION: Final = 587
 _TLS: Final = 465
 
 
-class Undeliverable(Exception):  # noqa: N818 - the word for what it is
-    """What was to be sent is refused for good: to try again is of no use."""
+class Undelivered(Exception):  # noqa: N818 - the word for what it is
+    """What was to be sent was not taken; the text says why, and holds no secret."""
+
+
+class Undeliverable(Undelivered):
+    """It is refused for good: to try again is of no use."""
+
+
+def cause(error: Exception) -> str:
+    """Why something was not sent, in few words: the message of a library's error may hold the address, and a secret."""
+    if isinstance(error, Undelivered):
+        return str(error)
+    if isinstance(error, HTTPError):
+        return f"HTTP {error.code}"
+    inner = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
+    name = type(inner).__name__
+    told = inner.strerror if isinstance(inner, OSError) and isinstance(inner.strerror, str) else ""
+    return printable(f"{name}: {told}") if told else name
 
 
 class Sender(Protocol):
@@ -45,6 +67,9 @@ class Sender(Protocol):
         Raises:
             Undeliverable: it is refused for good.
         """
+
+    def fault(self) -> str | None:
+        """Why it will never send, as far as that is known without sending; else None."""
 
 
 class Webhook:
@@ -67,9 +92,17 @@ class Webhook:
             post_json(self._url, body, self._timeout)
         except HTTPError as error:
             error.close()
+            if error.code in _REDIRECTS:
+                raise Undeliverable(
+                    f"HTTP {error.code}, a redirect, which is not followed; give the address it leads to"
+                ) from None
             if error.code in _REFUSED and error.code not in _TRY_AGAIN:
                 raise Undeliverable(f"HTTP {error.code}") from None
             raise
+
+    def fault(self) -> str | None:
+        """Its address was looked at when it was made."""
+        return None
 
 
 class Mail:
@@ -110,6 +143,10 @@ class Mail:
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
             raise Undeliverable(type(error).__name__) from None
 
+    def fault(self) -> str | None:
+        """Its options were looked at when it was made."""
+        return None
+
     def _connect(self) -> smtplib.SMTP:
         context = ssl.create_default_context()
         if self._port == _TLS:
@@ -128,8 +165,26 @@ class Mail:
         return server
 
 
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep what apprise logs in this thread out of the program's log: it writes out addresses, and tokens in them."""
+    logger, mine = logging.getLogger("apprise"), threading.get_ident()
+
+    def is_others(record: logging.LogRecord) -> bool:
+        return record.thread != mine
+
+    logger.addFilter(is_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_others)
+
+
 class Apprise:
-    """Tells whatever service apprise knows, by its address; imported at the first message, for it costs 15 MB."""
+    """Tells whatever service apprise knows, by its address.
+
+    It is imported when it is checked or used for the first time, never at the start: it takes a second and 42 MB.
+    """
 
     def __init__(self, url: str) -> None:
         self.name = f"apprise {urlsplit(url).scheme or '?'}"
@@ -138,17 +193,30 @@ class Apprise:
 
     def send(self, alerts: Sequence[Alert]) -> None:
         """Send one message."""
-        if self._service is None:
-            try:
-                import apprise  # noqa: PLC0415 - it costs 15 MB
-            except ImportError:
-                raise Undeliverable(f"apprise is not installed; run: {install_command('monitor')}") from None
-            service = apprise.Apprise()
-            if not service.add(self._url):
-                raise Undeliverable(f"apprise knows no address of this form: {self.name.removeprefix('apprise ')}://…")
-            self._service = service
-        if not self._service.notify(title=title(alerts), body=plain_text(alerts)):  # it does not raise
-            raise OSError("apprise could not deliver")
+        fault = self.fault()
+        if fault is not None:
+            raise Undeliverable(fault)
+        with _unlogged():
+            sent = self._service.notify(title=title(alerts), body=plain_text(alerts))  # it does not raise
+        if not sent:
+            raise Undelivered("apprise could not deliver it")
+
+    def fault(self) -> str | None:
+        """What apprise itself finds wrong with the address."""
+        if self._service is not None:
+            return None
+        try:
+            import apprise  # noqa: PLC0415 - it costs 42 MB
+        except ImportError:
+            return f"apprise is not installed; run: {install_command('monitor')}"
+        service = apprise.Apprise()
+        with _unlogged():
+            taken = service.add(self._url)
+        if not taken:
+            scheme = self.name.removeprefix("apprise ")
+            return f"apprise takes no address of this form: {scheme}://…; its parts are at {MANUAL}"
+        self._service = service
+        return None
 
 
 def _no_tls() -> Undeliverable:
@@ -164,7 +232,10 @@ def make_senders(environment: Mapping[str, str], urls: Sequence[str] = ()) -> li
     made: list[Sender] = []
     webhook = environment.get("DUCKDB_ALERT_WEBHOOK_URL", "").strip()
     if webhook:
-        made.append(Webhook(webhook))
+        try:
+            made.append(Webhook(webhook))
+        except SettingError as error:
+            raise SettingError(f"DUCKDB_ALERT_WEBHOOK_URL: {error}") from None
     host = environment.get("SMTP_HOST", "").strip()
     to = [one.strip() for one in environment.get("ALERT_EMAIL", "").split(",") if one.strip()]
     if host and to:
