@@ -1,6 +1,7 @@
 """The commands of the monitor at narrow and dumb terminals, with closed outputs, odd numbers and odd files."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -8,8 +9,10 @@ import click
 import pytest
 from rich.console import Console
 
-from otel_duckdb.commands import cleanup, top
+from command_line import otel_duckdb
+from otel_duckdb.commands import benchmark, cleanup, top
 from otel_duckdb.commands._group import group
+from otel_duckdb.commands._signals import ending_in_order
 
 STATEMENT = {
     **dict.fromkeys(("total_ms", "mean_ms", "p95_ms", "max_ms"), 1234.5),
@@ -84,3 +87,44 @@ def test_a_closed_output_is_no_error_and_is_no_files_number():
         ["sh", "-c", '"$0" -c "$1" >&-', sys.executable, program], stderr=subprocess.PIPE, check=False
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is ended in another way")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_a_command_made_is_put_away_where_it_is_ended_by_a_signal(name):
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_DFL)
+    put_away = []
+
+    @ending_in_order()
+    def work():
+        try:
+            signal.raise_signal(number)
+        finally:
+            put_away.append(name)
+
+    try:
+        with pytest.raises(SystemExit) as ended:
+            work()
+        assert (ended.value.code, put_away) == (128 + number, [name])
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_signal_that_whoever_starts_a_command_ignores_stays_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with ending_in_order():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_ctrl_c_in_the_middle_of_a_query_is_no_fault(monkeypatch):
+    def interrupted(*_):
+        raise RuntimeError("Query interrupted")  # as DuckDB says it
+
+    monkeypatch.setattr(benchmark, "run_test", interrupted)
+    done = otel_duckdb("benchmark", "--test-type", "query")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "otel-duckdb: interrupted")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _WRONG_USAGE: Final = 2
 _CLICKS_LEAST: Final = 52
+_DUCKDB_INTERRUPTED: Final = "Query interrupted"
+"""What DuckDB says in a RuntimeError where Ctrl-C comes in the middle of a query."""
 _LIBRARIES: Final = ("clickhouse_connect", "urllib3", "opentelemetry")
 """What they log of an error is told by the error itself, in our words."""
 
@@ -117,7 +119,7 @@ def _failure(error: BaseException) -> tuple[str, int]:
     """What is said of an error, and the exit code: the same for the same cause in every command."""
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
-    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+    if isinstance(error, (click.Abort, KeyboardInterrupt)) or str(error) == _DUCKDB_INTERRUPTED:
         return "interrupted", 1
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; {advice(error.name or '')}", _WRONG_USAGE

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import echo_json
+from otel_duckdb.commands._signals import ending_in_order
 from otel_duckdb.commands._sync_benchmark import LEFT_OUT, read_target, run_sync, with_target
 from otel_duckdb.monitor.benchmark import ROWS, TESTS, compare, machine, run_test
 from otel_duckdb.monitor.exports import write_privately
@@ -31,6 +32,7 @@ _SYNC: Final = "sync"
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Where files are made.")
 @with_target
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@ending_in_order()
 def command(
     test_type: str,
     rows: int,
@@ -60,6 +62,8 @@ def command(
             tests[name] = run_sync(target, folder, rows) if target and name == _SYNC else run_test(name, folder, rows)
             progress.advance(task)
     ratios = {} if before is None else compare(tests, before)
+    if before is not None and not ratios:
+        click.echo(f"otel-duckdb: {earlier} has no result of {' or '.join(tests)}; nothing is compared", err=True)
     result = {**machine(), "rows": rows, "tests": tests}
     if output is not None:
         write_privately(output, json.dumps(result, indent=2) + "\n")

@@ -15,6 +15,7 @@ from otel_duckdb.commands._console import console, cut_off
 from otel_duckdb.commands._group import CommandError, echo_json
 from otel_duckdb.commands._monitors import asked, one_monitor, with_monitor
 from otel_duckdb.commands._options import Number
+from otel_duckdb.commands._signals import ending_in_order
 from otel_duckdb.monitor.figures import bytes_text, duration_text, shown_time
 from otel_duckdb.monitor.statements.statistics import SORTS
 from otel_duckdb.text import printable
@@ -44,6 +45,7 @@ _LESS = ("rows", "p95", "share", "mean", "calls")
 @click.option("--once", is_flag=True, help="Print one table, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and end.")
 @with_monitor
+@ending_in_order()
 def command(
     sort: str,
     word: str | None,
