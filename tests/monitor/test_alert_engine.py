@@ -260,6 +260,7 @@ def test_processors_that_are_busy_for_a_minute_are_an_alert_and_a_peak_is_none(m
     (alert,) = firing("DuckDBCpuHigh", busy(0.95), 70)
     assert (alert.level, alert.message) == (Level.CRITICAL, "95.0% of the machine's processors are busy (above 90.0%)")
     assert alert.rule.issue == "cpu_high"
+    assert alert.metrics["system"] == {"cpu_usage_percent": 95.0}
     assert firing("DuckDBCpuHigh", busy(0.8), 70) == []
 
 

@@ -323,7 +323,7 @@ def test_the_commands_tell_of_a_program_in_another_process(program, tmp_path):
     code, _, err = run("monitor", str(tmp_path / "shop.duckdb"))
     assert code == 1
     assert "shop.duckdb is open in process " in err
-    assert "set OTEL_DUCKDB_MONITOR=true there" in err
+    assert "its monitor runs: otel-duckdb status --pid " in err
 
 
 @pytest.mark.parametrize("command", ["status", "top", "health"])

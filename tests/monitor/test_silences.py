@@ -113,3 +113,11 @@ def test_a_silence_can_be_asked_in_a_forked_child():
     """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 1, run.stderr
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), "60", None, True])
+def test_a_silence_without_an_end_in_the_future_is_one_error(silences, seconds):
+    with pytest.raises(SettingError, match=r"^a silence of .*; allowed is "):
+        silences.add(0, seconds)
+    with pytest.raises(SettingError, match=r"^a silence of 7; allowed is an expression"):
+        silences.add(0, 60, 7)

@@ -74,12 +74,16 @@ def test_a_file_that_nobody_has_open_is_told_so(otel, tmp_path):
     assert "it is no database of DuckDB" in otel("notes.txt").stdout
 
 
-def test_whoever_has_it_open_without_a_monitor_is_told_how_to_start_one(otel, program):
+def test_whoever_has_it_open_without_a_monitor_is_told_how_to_start_one(otel, program, environment, tmp_path):
     process = program()
     done = otel("shop.duckdb")
     assert done.returncode == 1
     assert f"shop.duckdb is open in process {process.pid}: " in done.stdout
     assert "it has no monitor; OTEL_DUCKDB_MONITOR=true there starts one" in done.stdout
+    done = otel_duckdb("monitor", "shop.duckdb", folder=tmp_path, environment=environment)
+    assert done.returncode == 1
+    assert f"is open in process {process.pid}: " in done.stderr
+    assert done.stderr.endswith("; set OTEL_DUCKDB_MONITOR=true there, then run otel-duckdb status\n")
 
 
 def test_the_monitor_of_whoever_has_it_open_says_how_it_is(otel, program):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.cells import cell_len
@@ -12,10 +12,13 @@ from rich.text import Text
 
 from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import monitors, tell, with_monitor
+from otel_duckdb.commands._monitors import monitors, statuses, tell, with_monitor
 from otel_duckdb.monitor.client import MonitorError, act
 from otel_duckdb.monitor.figures import bytes_text, duration_text
 from otel_duckdb.text import printable
+
+if TYPE_CHECKING:
+    from otel_duckdb.monitor.discovery import Announcement
 
 _DETAIL: Final = 20
 """Columns for what was done; where fewer are left, it stands below its action."""
@@ -43,8 +46,12 @@ def command(force: bool, dry_run: bool, as_json: bool, pid: int | None) -> int:
         title = f"{printable(monitor.program)} (process {monitor.pid})"
         results.append({"pid": monitor.pid, "dry_run": dry_run, **answer})
         code = max(code, _code(answer["results"]))
-        if not as_json:
+        if as_json:
+            continue
+        if answer["results"]:
             _draw(title, answer["results"], dry_run=dry_run)
+        else:
+            click.echo(f"{title}: nothing was done; {_why_nothing(monitor)}")
     if as_json:
         echo_json(results)
     tell(failures)
@@ -55,13 +62,14 @@ def _code(actions: list[dict[str, Any]]) -> int:
     return 1 if not actions or any(action["outcome"] == "failed" for action in actions) else 0
 
 
+def _why_nothing(monitor: Announcement) -> str:
+    (status,) = statuses([monitor])
+    if not isinstance(status, CommandError) and not status["databases"]:
+        return "no database is open"
+    return "no action is switched on, by OTEL_DUCKDB_MONITOR_ACTIONS of the program; --dry-run says what each would do"
+
+
 def _draw(title: str, actions: list[dict[str, Any]], *, dry_run: bool) -> None:
-    if not actions:
-        click.echo(
-            f"{title}: nothing was done; no database is open, or no action is switched on"
-            " (OTEL_DUCKDB_MONITOR_ACTIONS of the program)"
-        )
-        return
     rows = [
         [printable(cell) for cell in (one["action"], one["database"], one["outcome"], one["detail"] + _figures(one))]
         for one in actions

@@ -118,6 +118,7 @@ class AlertEngine(Part):
     def sampled(self, sample: Sample) -> None:
         """Judge every rule."""
         sample = self._measures.take(sample)
+        self._process.look()
         self._metrics = figures(sample, self._process.cpu_share)
         for rule in self._rules:
             for labels, value in self._measures.of(rule, sample).items():

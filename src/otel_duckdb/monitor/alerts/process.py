@@ -49,8 +49,11 @@ class ProcessMeasures:
         resident = sample.total(contract.PROCESS_MEMORY)
         return {} if resident is None else {(): resident / memory_total()}
 
-    def _processors(self, _: Sample) -> Values:
+    def look(self) -> None:
+        """Look at the processors, once a sample, so that an alert and the figures on it are of one moment."""
         self.cpu_share = self._cpu.look()
+
+    def _processors(self, _: Sample) -> Values:
         return {} if self.cpu_share is None else {(): self.cpu_share}
 
     @staticmethod

@@ -68,9 +68,13 @@ class Silences:
         Raises:
             SettingError: it has no end in the future, an expression is none of RE2, or there are too many.
         """
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise SettingError(f"a silence of {seconds!r}; allowed is a number of seconds")
         if not 0 < seconds <= 366 * 86_400:
             raise SettingError(f"a silence of {seconds:g} s; allowed is more than 0 s, up to 366 days")
         for pattern in (name, database):
+            if not isinstance(pattern, str):
+                raise SettingError(f"a silence of {pattern!r}; allowed is an expression of RE2, as a text")
             if len(pattern) > _LENGTH:
                 raise SettingError(f"an expression of {len(pattern)} characters; allowed are {_LENGTH}")
             self._expressions.check(pattern)
