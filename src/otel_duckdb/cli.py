@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import sys
 
-from otel_duckdb.installation import advice
-
 
 def main() -> int:
     """Run the command line; 2 with one line of advice where the `cli` extra is not installed."""
     try:
+        return _main()
+    except KeyboardInterrupt:  # while modules are imported; later `run` itself says so
+        sys.stderr.write("otel-duckdb: interrupted\n")
+        return 1
+
+
+def _main() -> int:
+    try:
         import click  # noqa: F401, PLC0415 - an extra is imported where used
     except ImportError:
+        from otel_duckdb.installation import advice  # noqa: PLC0415 - it takes longer than all the rest of this
+
         sys.stderr.write(f"otel-duckdb: the command line needs click, which is not installed; {advice('click')}\n")
         return 2
     from otel_duckdb.commands._group import run  # noqa: PLC0415 - needs click

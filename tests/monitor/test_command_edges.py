@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from command_line import otel_duckdb
+from otel_duckdb import cli
 from otel_duckdb.commands import benchmark, cleanup, top
 from otel_duckdb.commands._group import group
 from otel_duckdb.commands._signals import ending_in_order
@@ -128,3 +129,12 @@ def test_ctrl_c_in_the_middle_of_a_query_is_no_fault(monkeypatch):
     monkeypatch.setattr(benchmark, "run_test", interrupted)
     done = otel_duckdb("benchmark", "--test-type", "query")
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "otel-duckdb: interrupted")
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_line(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_main", interrupted)
+    assert cli.main() == 1
+    assert capsys.readouterr().err == "otel-duckdb: interrupted\n"
