@@ -137,6 +137,20 @@ def test_a_file_that_is_not_there_is_wrong_usage(otel):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
+def test_a_user_without_a_home_is_told_of_a_file_and_elsewhere_what_to_do(program, tmp_path):
+    process = program()
+    no_home = {"XDG_RUNTIME_DIR": "", "XDG_STATE_HOME": "/dev/null"}  # where nobody can make a folder, not even root
+    done = otel_duckdb("status", "shop.duckdb", folder=tmp_path, environment=no_home)
+    assert f"shop.duckdb is open in process {process.pid}: " in done.stdout
+    assert (
+        f"open in process {process.pid}: "
+        in otel_duckdb("monitor", tmp_path / "shop.duckdb", environment=no_home).stderr
+    )
+    done = otel_duckdb("status", environment=no_home)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "; set XDG_RUNTIME_DIR to a folder of this user's own" in done.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads what Linux tells")
 def test_a_lock_is_found_where_the_system_lists_it_under_another_device(program, tmp_path, monkeypatch):
     process = program()

@@ -10,7 +10,7 @@ import click
 
 from otel_duckdb.commands._group import CommandError
 from otel_duckdb.monitor.client import MonitorError, ask
-from otel_duckdb.monitor.discovery import Announcement, running
+from otel_duckdb.monitor.discovery import Announcement, FolderError, running
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
@@ -66,6 +66,14 @@ def asked(monitor: Announcement, path: str, **query: Any) -> dict[str, Any]:
         return ask(monitor, path, **query)
     except MonitorError as error:
         raise CommandError(str(error)) from error
+
+
+def monitored() -> dict[int, Announcement]:
+    """The monitors that run, by their process; none where that cannot be known, for a file can be told of without."""
+    try:
+        return {monitor.pid: monitor for monitor in running()}
+    except FolderError:
+        return {}
 
 
 def statuses(found: Sequence[Announcement]) -> list[dict[str, Any] | CommandError]:

@@ -11,10 +11,10 @@ import click
 
 from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json, flush_output
+from otel_duckdb.commands._monitors import monitored
 from otel_duckdb.commands._options import DatabaseFile, Number
 from otel_duckdb.commands._systemd import ServiceManager
 from otel_duckdb.commands.status import draw
-from otel_duckdb.monitor.discovery import running
 from otel_duckdb.monitor.holders import holders
 from otel_duckdb.telemetry.locks import make_event
 from otel_duckdb.text import printable
@@ -117,11 +117,11 @@ def _refuse_what_is_held(database: Path, *, reading: bool) -> None:
     """Say who has the file open, before DuckDB is imported to be told the same."""
     if sys.platform != "linux":  # DuckDB itself is asked there
         return
-    monitored = {monitor.pid for monitor in running()}
+    known = monitored()
     for holder in holders(database):
         if holder.writes or not reading:
             process = "" if holder.pid is None else f"process {holder.pid}: "
-            way = f"its monitor runs: otel-duckdb status --pid {holder.pid}" if holder.pid in monitored else _THERE
+            way = f"its monitor runs: otel-duckdb status --pid {holder.pid}" if holder.pid in known else _THERE
             raise CommandError(f"{printable(str(database))} is open in {process}{holder.program}; {way}")
 
 

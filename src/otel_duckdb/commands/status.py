@@ -12,9 +12,8 @@ from rich.text import Text
 
 from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json
-from otel_duckdb.commands._monitors import monitors, one_monitor, statuses, tell, with_monitor
+from otel_duckdb.commands._monitors import monitored, monitors, one_monitor, statuses, tell, with_monitor
 from otel_duckdb.commands._options import DatabaseFile
-from otel_duckdb.monitor.discovery import running
 from otel_duckdb.monitor.figures import bytes_text, duration_text, shown_time
 from otel_duckdb.monitor.holders import holders, is_database
 from otel_duckdb.text import printable
@@ -66,7 +65,7 @@ def _is_well(status: dict[str, Any]) -> bool:
 
 def _of_file(file: Path, as_json: bool) -> int:
     """Tell who has a database file open, and what its monitor says."""
-    known = {monitor.pid: monitor for monitor in running()}
+    known = monitored()
     told: list[tuple[Holder, dict[str, Any] | None, bool]] = []
     for holder in holders(file):
         monitor = known.get(holder.pid or 0)
@@ -86,13 +85,13 @@ def _draw_holders(file: Path, told: list[tuple[Holder, dict[str, Any] | None, bo
     if not told:
         way = f"`otel-duckdb monitor {printable(quote(str(file)))}` watches it"
         click.echo(f"no process has {name} open; {way if is_database(file) else 'it is no database of DuckDB'}")
-    for holder, status, monitored in told:
+    for holder, status, is_monitored in told:
         process = "" if holder.pid is None else f"process {holder.pid}: "
         way = "" if holder.writes else ", for reading alone"
         click.echo(f"{name} is open in {process}{holder.program}{way}")
         if status is not None:
             draw(status, out)
-        elif not monitored:
+        elif not is_monitored:
             out.print(Text("  it has no monitor; OTEL_DUCKDB_MONITOR=true there starts one"))
 
 

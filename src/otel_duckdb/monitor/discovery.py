@@ -23,7 +23,7 @@ KEY_HEADER: Final = "X-Monitoring-Key"
 
 
 class FolderError(OSError):
-    """The folder of the running monitors belongs to somebody else, or may be written by others."""
+    """The folder of the running monitors cannot be made, belongs to somebody else, or may be written by others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def folder() -> Path:
     It is below XDG_RUNTIME_DIR, or else in the user's state folder.
 
     Raises:
-        OSError: it cannot be made; FolderError where it is not the user's own.
+        FolderError: it cannot be made, or is not the user's own.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime and Path(runtime).is_dir():
@@ -97,9 +97,14 @@ def folder() -> Path:
         found = Path(os.environ.get("LOCALAPPDATA", "") or Path.home() / "AppData" / "Local") / "otel-duckdb" / "run"
     else:
         found = Path(os.environ.get("XDG_STATE_HOME", "") or Path.home() / ".local" / "state") / "otel-duckdb" / "run"
-    found.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if sys.platform != "win32":
+    try:
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
         seen = found.lstat()
+    except OSError as error:  # of a user without a home, or whose variables are another user's
+        raise FolderError(
+            f"{found} cannot be used: {error.strerror}; set XDG_RUNTIME_DIR to a folder of this user's own"
+        ) from error
+    if sys.platform != "win32":
         if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o022:
             raise FolderError(
                 f"{found} is not this user's alone; remove it, or set XDG_RUNTIME_DIR to a folder that is"
