@@ -337,3 +337,13 @@ def test_names_are_bounded_over_the_life_of_the_process_too():
 
 def test_a_database_called_other_is_not_taken_for_all_others():
     assert Names().take("_other", "/data/_other.db") == str(Path("data", "_other"))
+
+
+def test_no_reading_is_in_the_way_of_the_user_s_checkpoint(connection, path):
+    cursor = PrivateCursor.into(connection, METHODS)
+    cursor.run("begin")  # a transaction in the user's database would last until it ends
+    state.prepare(cursor)
+    assert state.read_state(cursor, str(path)).blocks_total > 0
+    connection.execute("create or replace table numbers as select 1 as a")
+    connection.execute("checkpoint")
+    cursor.close()

@@ -12,6 +12,9 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind, StatusCode
 
 from otel_duckdb import contract
+from otel_duckdb.core.location import Location
+from otel_duckdb.core.methods import Methods
+from otel_duckdb.intercept.locate import locate
 
 LEAVES_A_LOG = """
 import os, sys, duckdb
@@ -206,3 +209,21 @@ def test_an_object_of_somebody_else_s_that_holds_it_is_no_connection_and_no_faul
     assert telemetry.faults() == 0
     telemetry.instrumentor.uninstrument()
     monkeypatch.undo()
+
+
+def test_asking_where_a_connection_is_open_is_in_no_checkpoint_s_way(tmp_path):
+    bare = Methods.of(duckdb.DuckDBPyConnection)
+    cursors = []
+
+    def begun(connection):
+        cursors.append(bare.cursor(connection))
+        bare.execute(cursors[-1], "begin")
+        return cursors[-1]
+
+    with duckdb.connect(tmp_path / "x.db") as con:
+        con.execute("create table t as select 1 as a")
+        asking = Methods(begun, bare.execute, bare.fetchall, close=lambda _: None)
+        assert locate(con, asking) == Location("x", str(tmp_path / "x.db"))
+        con.execute("create or replace table t as select 1 as a")
+        con.execute("checkpoint")
+    cursors[0].close()

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from otel_duckdb.engine.cursor import PrivateCursor
 
-# Names are spelled in full, so that neither a macro of the user's answers nor his schemas are searched. Whoever reads
-# gives the interpreter away with every statement, and in a busy program waits for its turn: two of them do it all.
+# Names are spelled in full, so that neither a macro of the user's answers nor his database is searched: that would
+# begin a transaction there, and DuckDB refuses CHECKPOINT to those who write while one lasts. Whoever reads gives the interpreter away with every statement, and in a busy program waits for its turn: two of them do it all.
 _STATE: Final = """
     select 'memory', tag, null, memory_usage_bytes, temporary_storage_bytes from system.main.duckdb_memory()
     union all select 'temporary', null, null, size, 0 from system.main.duckdb_temporary_files()
@@ -71,6 +71,7 @@ class EngineState:
 def prepare(cursor: PrivateCursor) -> None:
     """Prepare the statements of `read_state`, which then cost a third."""
     with suppress(Exception):  # refused where the configuration is locked; the plans are the same without it
+        cursor.run("set search_path = 'system.main'")  # a PRAGMA's name cannot be spelled in full
         cursor.run("pragma disable_optimizer")
     cursor.run(f"prepare otel_duckdb_state as {_STATE}")
     cursor.run(f"prepare otel_duckdb_blocks as {_BLOCKS}")

@@ -9,11 +9,13 @@ from otel_duckdb.core.location import Location
 if TYPE_CHECKING:
     from otel_duckdb.core.methods import Methods
 
+# Spelled in full: looking for a name in the user's database would begin a transaction there, and DuckDB refuses his
+# CHECKPOINT while one lasts.
 _FIRST_DATABASE: Final = (
-    "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal ORDER BY database_oid LIMIT 1"
+    "SELECT database_name, path FROM system.main.duckdb_databases() WHERE NOT internal ORDER BY database_oid LIMIT 1"
 )
 
-_CURRENT_DATABASE: Final = "SELECT current_database()"
+_CURRENT_DATABASE: Final = "SELECT system.main.current_database()"
 
 
 def locate(target: Any, methods: Methods) -> Location:

@@ -147,7 +147,7 @@ def _bytes(cursor: Cursor, *names: Any) -> int | None:
 
 def _block_size(cursor: Cursor) -> int:
     with suppress(Exception):
-        return int(cursor.rows("select max(block_size) from system.main.pragma_database_size()")[0][0] or 0)
+        return int(cursor.rows("select system.main.max(block_size) from system.main.pragma_database_size()")[0][0] or 0)
     return 0
 
 

@@ -6,7 +6,10 @@ import time
 import duckdb
 import pytest
 
+from otel_duckdb.engine.cursor import PrivateCursor
+from otel_duckdb.engine.database import Database
 from otel_duckdb.monitor.actions.action import Outcome
+from otel_duckdb.monitor.actions.ladder import EMERGENCY
 
 
 def test_a_checkpoint_empties_the_log(runner, tmp_path):
@@ -46,3 +49,26 @@ def test_there_is_nothing_to_checkpoint_in_memory_or_where_nothing_is_written(ru
         con = duckdb.connect(path)
     assert runner.run_one("checkpoint").outcome is Outcome.NOTHING
     con.close()
+
+
+def test_what_actions_look_at_is_in_the_way_of_no_checkpoint_of_the_user_s(runner, tmp_path, monkeypatch):
+    cursors, open_cursor = [], Database.open_cursor
+
+    def within_a_transaction(database):
+        cursors.append(open_cursor(database))
+        cursors[-1].run("begin")
+        return cursors[-1]
+
+    monkeypatch.setattr(Database, "open_cursor", within_a_transaction)
+    monkeypatch.setattr(PrivateCursor, "close", lambda _: None)
+    with duckdb.connect(str(tmp_path / "x.db")) as con:
+        con.execute("create table t as select range i from range(1000)")
+        con.execute("set memory_limit = '1GB'")
+        results = [runner.run_one(name, dry_run=True) for name in EMERGENCY]
+        assert Outcome.FAILED not in {result.outcome for result in results}
+        con.execute("create or replace table t as select 1 as a")
+        con.execute("checkpoint")
+        monkeypatch.undo()
+        assert cursors
+        for cursor in cursors:
+            cursor.close()

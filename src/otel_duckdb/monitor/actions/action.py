@@ -139,7 +139,7 @@ class Action(Protocol):
         """Do it, and say what was done; raises as `plan` does, and what DuckDB raises."""
 
 
-_USED: Final = "select coalesce(sum(memory_usage_bytes), 0)::bigint from system.main.duckdb_memory()"
+_USED: Final = "select coalesce(system.main.sum(memory_usage_bytes), 0)::bigint from system.main.duckdb_memory()"
 
 
 def resident_bytes() -> int:

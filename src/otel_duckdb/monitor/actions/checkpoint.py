@@ -26,8 +26,8 @@ class Checkpoint:
         if target.database.path is None:
             raise NothingToDo("a database in memory has no write-ahead log")
         (read_only,) = target.cursor.rows(
-            "select coalesce(bool_or(readonly), false) from system.main.duckdb_databases()"
-            " where database_name = current_database()"
+            "select coalesce(system.main.bool_or(readonly), false) from system.main.duckdb_databases()"
+            " where database_name = system.main.current_database()"
         )[0]
         if read_only:
             raise NothingToDo("the database is open for reading alone")

@@ -148,7 +148,8 @@ class EmptyCache:
 
 def _cached_and_other(target: Target) -> tuple[int, int]:
     rows = target.cursor.rows(
-        f"select coalesce(sum(memory_usage_bytes) filter (tag in ({_CACHE})), 0)::bigint,"  # noqa: S608 - our own words
-        f" coalesce(sum(memory_usage_bytes) filter (tag not in ({_CACHE})), 0)::bigint from system.main.duckdb_memory()"
+        f"select coalesce(system.main.sum(memory_usage_bytes) filter (tag in ({_CACHE})), 0)::bigint,"  # noqa: S608 - our own words
+        f" coalesce(system.main.sum(memory_usage_bytes) filter (tag not in ({_CACHE})), 0)::bigint"
+        " from system.main.duckdb_memory()"
     )
     return int(rows[0][0]), int(rows[0][1])

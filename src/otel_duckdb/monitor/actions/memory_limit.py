@@ -61,7 +61,7 @@ class MemoryLimits(Listener):
         told = limit_text(target.cursor)
         for text in self._candidates(target):
             size = _size(text)
-            if size and target.cursor.rows(f"select format_bytes({size})")[0][0] == told:
+            if size and target.cursor.rows(f"select system.main.format_bytes({size})")[0][0] == told:
                 return size
         raise Refused(f"memory_limit is {told} to one decimal, and its bytes are not known; set it once by SET")
 

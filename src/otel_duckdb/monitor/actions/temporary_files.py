@@ -57,7 +57,8 @@ class RemoveTemporaryFiles:
         folder = Path(str(told or ""))
         if not told or not folder.is_dir() or folder.is_symlink():
             raise NothingToDo("there is no folder of temporary files")
-        own = {Path(path).name for (path,) in target.cursor.rows("select path from duckdb_temporary_files()")}
+        rows = target.cursor.rows("select path from system.main.duckdb_temporary_files()")
+        own = {Path(path).name for (path,) in rows}
         names = sorted(name for name in os.listdir(folder) if name not in own and _is_ours(folder / name))  # noqa: PTH208
         stale = [*_of_dead_owners(folder, names), *self._of_none(target, folder, names)]
         if not stale:
@@ -71,8 +72,8 @@ class RemoveTemporaryFiles:
         if path is None or folder.resolve() != Path(f"{path}.tmp").resolve():
             return []
         (read_only,) = target.cursor.rows(
-            "select coalesce(bool_or(readonly), true) from system.main.duckdb_databases()"
-            " where database_name = current_database()"
+            "select coalesce(system.main.bool_or(readonly), true) from system.main.duckdb_databases()"
+            " where database_name = system.main.current_database()"
         )[0]
         if read_only:  # then others may have it open as well
             return []
