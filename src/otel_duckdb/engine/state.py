@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from otel_duckdb.engine.cursor import PrivateCursor
 
 # Names are spelled in full, so that neither a macro of the user's answers nor his database is searched: that would
-# begin a transaction there, and DuckDB refuses CHECKPOINT to those who write while one lasts. Whoever reads gives the interpreter away with every statement, and in a busy program waits for its turn: two of them do it all.
+# begin a transaction there, and DuckDB refuses CHECKPOINT to those who write while one lasts. Whoever reads gives
+# the interpreter away with every statement, and in a busy program waits for its turn: two of them do it all.
 _STATE: Final = """
     select 'memory', tag, null, memory_usage_bytes, temporary_storage_bytes from system.main.duckdb_memory()
     union all select 'temporary', null, null, size, 0 from system.main.duckdb_temporary_files()
