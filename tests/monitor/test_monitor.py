@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from multiprocessing import get_context
@@ -154,9 +155,12 @@ def test_the_status_has_the_fields_of_the_guide(monitor, tmp_path):
         assert (database["name"], database["connections"]) == ("trades", 1)
 
 
-def test_it_says_so_where_nothing_is_instrumented():
+def test_it_says_so_where_nothing_is_instrumented(monkeypatch):
     with Monitor(interval_ms=100) as monitor:
         assert monitor.status()["summary"]["reasons"] == ["DuckDB is not instrumented in this process"]
+        with monkeypatch.context() as without:
+            without.delitem(sys.modules, "duckdb")
+            assert monitor.status()["summary"]["reasons"] == ["DuckDB is not imported in this process yet"]
         assert monitor.running() == {"operations": [], "transactions": [], "pool_requests": []}
 
 

@@ -194,7 +194,8 @@ class Monitor(AlertMethods):
         began = None if self._started is None else iso(self._started)
         summary = self._summary(began)
         if self.source is None:
-            summary["reasons"].append("DuckDB is not instrumented in this process")
+            why = "instrumented in this process" if "duckdb" in sys.modules else "imported in this process yet"
+            summary["reasons"].append(f"DuckDB is not {why}")
         return {
             "summary": summary,
             "metrics": metrics,

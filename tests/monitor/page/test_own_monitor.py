@@ -71,3 +71,30 @@ def test_samples_that_are_far_apart_make_a_line(browser, serve):
 
     page.wait_for_function(f"({COLOURED})() > 100")
     page.close()
+
+
+SIDEWAYS = """() => [...document.querySelectorAll('.scroll')].filter((each) => each.scrollWidth > each.clientWidth + 1)
+  .map((each) => each.getAttribute('aria-label'))"""
+"""The tables that are wider than what is seen of them."""
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_long_names_push_no_figure_out_of_sight(browser, serve, tmp_path, width):
+    api = serve(interval_ms=500)
+    name = "a" * 180 + "\N{RIGHT-TO-LEFT OVERRIDE}\"'<b>"
+    page = browser.new_page(
+        extra_http_headers={"X-Monitoring-Key": api.token}, viewport={"width": width, "height": 900}
+    )
+    with duckdb.connect(str(tmp_path / f"{name}.duckdb")) as connection:
+        connection.execute(f"CREATE TABLE {'t' * 300} (id INTEGER)")
+        with pytest.raises(duckdb.Error):
+            connection.execute("SELECT 'long'::INTEGER").fetchall()
+        for view in ("storage", "traces", "traces?kind=failed", "statements"):
+            page.goto(f"http://127.0.0.1:{api.port}/#/{view}")
+            expect(page.locator("tbody tr").first).to_be_visible(timeout=60 * SECOND)
+            if view == "storage":
+                page.click("button:has-text('Look at the tables')")
+                expect(page.locator("[aria-label=Tables] tbody tr")).to_have_count(1)
+            assert page.evaluate(SIDEWAYS) == []
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.close()

@@ -57,6 +57,10 @@ def test_statements_are_sorted_filtered_and_opened_and_the_address_tells_it(page
 
     expect(page.locator("tr.details")).to_contain_text("HASH_JOIN")
     assert page.input_value("input[type=search]") == "sum(amount)"
+    page.go_back()
+    expect(page.locator("tr.details")).to_have_count(0)
+    page.go_forward()
+    expect(page.locator("tr.details")).to_contain_text("HASH_JOIN")
 
 
 def test_rows_and_charts_are_reached_by_keys_alone(page, show):
@@ -182,6 +186,10 @@ def test_the_theme_is_dark_where_it_is_wanted(page, show):
     page.click("#theme")
 
     assert light != dark
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == light
+    page.click("#theme")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == light
 
 

@@ -13,8 +13,8 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_COMMENT: Final = re.compile(rb"(?m)^ *//.*$")
-"""A line of a script that is nothing but a comment; its end stays, so that an error's line is that of the file."""
+_UNREAD: Final = re.compile(rb"(?m)^ *//.*$|^ +")
+"""What no browser reads: indents and lines that are nothing but a comment; their ends stay, as errors tell of lines."""
 _TYPES: Final = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -26,7 +26,7 @@ FILES: Final = (
     "style.css",
     "vendor/uPlot.iife.min.js",
     "vendor/uPlot.LICENSE",
-    *(f"{name}.js" for name in ("address", "api", "chart", "dom", "format", "main", "table", "waterfall")),
+    *(f"{name}.js" for name in ("address", "api", "chart", "dom", "format", "main", "stream", "table", "waterfall")),
     *(
         f"views/{name}.js"
         for name in ("about", "actions", "alerts", "overview", "running", "statements", "storage", "sync", "traces")
@@ -51,4 +51,4 @@ def respond(path: str) -> Response | None:
 @cache
 def _content(name: str) -> bytes:
     content = resources.files(__name__).joinpath("static", name).read_bytes()
-    return _COMMENT.sub(b"", content) if name.endswith(".js") and not name.startswith("vendor/") else content
+    return content if name.startswith("vendor/") or name.endswith(".html") else _UNREAD.sub(b"", content)

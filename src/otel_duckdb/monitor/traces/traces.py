@@ -180,10 +180,9 @@ class Traces(Listener, Part):
         for trace in _by_turns(slowest, failed, by_end[:RECENT]):
             if trace.identity not in kept:
                 trace.settle()
-                left -= trace.size
-                if left < 0:
-                    break
-                kept[trace.identity] = trace
+                if trace.size <= left:  # one that is too large leaves its room to the others
+                    left -= trace.size
+                    kept[trace.identity] = trace
         self._traces = kept
 
 

@@ -1,5 +1,7 @@
 // Requests to the monitor that served this page; addresses are relative, so a path prefix of a proxy works.
 
+import { hear } from "./stream.js";
+
 export class ApiError extends Error {
   constructor(status, message) {
     super(message);
@@ -8,7 +10,6 @@ export class ApiError extends Error {
 }
 
 const PATIENCE_MS = 10_000;
-const AGAIN_MS = 15_000;
 
 async function request(path, options = {}) {
   const headers = { Accept: "application/json", ...options.headers };
@@ -45,30 +46,45 @@ export class Live {
   // told: { sample(status), running(what), alert(alert) }
   constructor(told) {
     this.told = told;
-    this.latest = {};
-    this.source = null;
-    this.timer = 0;
+    this.rest();
+    const page = (message) => this.take(message);
+    const alone = () => {
+      this.ask = (what) => hear(page, what);
+    };
+    try {
+      const worker = new SharedWorker("stream.js", { type: "module" });
+      worker.port.onmessage = ({ data }) => page(data);
+      this.ask = (what) => worker.port.postMessage(what);
+      worker.onerror = () => {
+        alone();
+        if (this.wanted) this.start();
+      };
+    } catch {
+      alone();
+    }
   }
 
-  get open() {
-    return this.source?.readyState === EventSource.OPEN;
+  rest() {
+    Object.assign(this, { wanted: false, open: false, pages: 1, latest: {} });
   }
 
-  start() {
-    this.stop();
-    this.source = new EventSource("api/events");
-    for (const [name, tell] of Object.entries(this.told)) this.source.addEventListener(name, (event) => tell(this.latest[name] = JSON.parse(event.data)));
-    this.source.addEventListener("error", () => {
-      this.latest = {};
-      // The browser tries again by itself, unless it was refused: for want of a key, or of room.
-      if (this.source?.readyState === EventSource.CLOSED) this.timer = setTimeout(() => this.start(), AGAIN_MS);
-    });
+  take({ name, data, open, pages }) {
+    if (!this.wanted) return;
+    if (name) this.told[name](this.latest[name] = JSON.parse(data));
+    else {
+      Object.assign(this, { open, pages });
+      if (!open) this.latest = {};
+    }
+  }
+
+  // how: "again" where the key is another one
+  start(how = "join") {
+    this.wanted = true;
+    this.ask(how);
   }
 
   stop() {
-    clearTimeout(this.timer);
-    this.source?.close();
-    this.source = null;
-    this.latest = {};
+    this.ask("leave");
+    this.rest();
   }
 }

@@ -35,14 +35,14 @@ export function percent(value) {
 export function milliseconds(value) {
   if (!known(value)) return UNKNOWN;
   if (value > 0 && value < 0.9995) return `${Math.max(1, Math.round(value * 1e3))} µs`;
-  if (value < 999.5) return `${value < 99.95 ? value.toFixed(1) : Math.round(value)} ms`;
+  if (value < 999.5) return `${value && value < 99.95 ? value.toFixed(1) : Math.round(value)} ms`;
   return seconds(value / 1e3);
 }
 
 export function seconds(value) {
   if (!known(value)) return UNKNOWN;
   if (value > 0 && value < 0.9995) return milliseconds(value * 1e3);
-  if (value < 59.95) return `${value.toFixed(1)} s`;
+  if (value < 59.95) return `${value && value.toFixed(1)} s`;
   const whole = Math.round(value);
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
   if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
@@ -62,5 +62,6 @@ export function ago(value) {
   if (Number.isNaN(date)) return UNKNOWN;
   const passed = Math.round((Date.now() - date) / 1e3);
   if (passed < 3) return "now";
-  return `${passed < 60 ? `${passed} s` : seconds(passed)} ago`;
+  const [size, unit] = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([each]) => passed >= each);
+  return `${Math.floor(passed / size)} ${unit} ago`;
 }

@@ -18,7 +18,8 @@ const VIEWS = {
   overview: ["Overview", overview], statements: ["Statements", statements], running: ["Running", running], traces: ["Traces", traces], alerts: ["Alerts", alerts],
   sync: ["Sync", sync], storage: ["Storage", storage], actions: ["Actions", actions], about: ["About", about],
 };
-const INTERVAL_MS = 4000; // fifteen a minute; the API grants fifty for each page that reads its stream
+const INTERVAL_MS = 4000; // fifteen a minute; the API grants 150 to a browser that reads its stream
+const PAGES = 6; // more of them ask less often
 const LONGEST_MS = 15_000;
 const STALE_MS = 3000;
 const THEMES = ["auto", "light", "dark"];
@@ -93,7 +94,10 @@ async function tick() {
   try {
     // What the stream told is as new as an answer, also where a sample is taken only now and then.
     const told = live.open && status && performance.now() - sampled < STALE_MS + 2e3 * (status.monitor?.interval_seconds ?? 1);
-    if (!told) status = await get("status");
+    if (!told) {
+      if (live.open && status) live.start("again"); // it died without a word: the laptop slept
+      status = await get("status");
+    }
     if (mine !== round) return;
     tell();
     await asking.view.refresh(status, told ? live.latest : {});
@@ -107,7 +111,7 @@ async function tick() {
     faults += 1;
     lost(asking, error);
   }
-  if (!paused && !document.hidden) timer = setTimeout(tick, Math.min(LONGEST_MS, INTERVAL_MS * (live.open ? 1 : 2) * 2 ** Math.min(faults, 3)));
+  if (!paused && !document.hidden) timer = setTimeout(tick, Math.min(LONGEST_MS, INTERVAL_MS * Math.max(1, live.pages / PAGES) * (live.open ? 1 : 2) * 2 ** Math.min(faults, 3)));
 }
 
 function tell() {
@@ -138,7 +142,9 @@ function lost(asking, error) {
     state.className = "state lost";
     before = "";
   }
-  if (asking.name === "about") asking.view.element.hidden = false;
+  if (!asking.view.lost) return;
+  asking.view.element.hidden = false;
+  asking.view.lost();
 }
 
 function setPaused(wanted) {
@@ -190,8 +196,13 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 document.addEventListener("visibilitychange", follow);
 document.addEventListener("updatenow", () => tick());
-document.addEventListener("keychanged", follow);
+document.addEventListener("keychanged", () => {
+  live.start("again");
+  tick();
+});
 window.addEventListener("pagehide", () => live.stop());
+window.addEventListener("pageshow", ({ persisted }) => persisted && follow());
+window.addEventListener("storage", ({ key, newValue }) => key === "theme" && setTheme(newValue));
 window.addEventListener("hashchange", () => show(true));
 setTheme(stored());
 live.start();

@@ -115,6 +115,14 @@ export class Table {
     this.onopen?.(this.opened);
   }
 
+  // Opens the row that the address names, or none.
+  reopen(id) {
+    const line = this.rows.get(id ?? this.opened);
+    if (id === this.opened) return;
+    if (line) this.turn(line, Boolean(id));
+    else this.opened = id;
+  }
+
   key(event) {
     const buttons = [...this.body.querySelectorAll(".open")];
     const present = buttons.indexOf(document.activeElement);

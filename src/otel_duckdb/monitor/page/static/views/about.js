@@ -33,8 +33,8 @@ export function create() {
     }
   }
 
-  // Asked apart: it is answered also where all else asks for a key.
-  get("session").then(rights, () => {});
+  // It is answered also where all else asks for a key; another page may have entered or forgotten it.
+  const ask = async () => rights(await get("session"));
 
   function rights({ reads, acts }) {
     setText(may, acts ? "This browser may act." : reads ? "This browser may read. Who acts enters the monitor's key, or what `otel-duckdb status --token` prints." : "This monitor asks for a key.");
@@ -53,7 +53,7 @@ export function create() {
   }
 
   async function refresh({ process = {}, monitor = {}, metrics }) {
-    if (!may.textContent) rights(await get("session"));
+    await ask();
     fill(facts, [
       ["Version", process.version], ["Process", process.pid], ["Running since", moment(monitor.started)], ["Last sample", moment(metrics.timestamp)],
       ["Time between samples", seconds(monitor.interval_seconds)], ["Series left out", count(monitor.series_left_out)], ["Events dropped", count(monitor.events_dropped)],
@@ -67,5 +67,5 @@ export function create() {
     fill(settings, Object.entries(told).map(([name, value]) => [name, typeof value === "object" && value !== null ? JSON.stringify(value) : value]));
   }
 
-  return { element, refresh };
+  return { element, refresh, lost: () => ask().catch(() => {}) };
 }

@@ -33,7 +33,7 @@ export function create() {
     empty: notice("Actions are off.", "OTEL_DUCKDB_MONITOR_ALERTING=true switches alerts and actions on."),
     id: (row) => row.name,
     columns: [
-      { label: "Action", cell: (row) => row.name },
+      { label: "Action", kind: "words", cell: (row) => row.name },
       { label: "State", cell: (row) => badge(row.on ? "on" : "off", row.on ? "good" : "") },
       { label: "What it does", kind: "words", cell: (row) => row.meaning },
       { label: "Try", cell: (row) => (row.name === "interrupt" ? "under Running" : buttons(`${row.name} ${row.on}`, row)) },

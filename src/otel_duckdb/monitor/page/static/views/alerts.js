@@ -18,7 +18,7 @@ const SILENCE_SECONDS = 3600;
 function columns(last, silence) {
   return [
     { label: "Level", cell: (row) => badge(row.level) },
-    { label: "Alert", cell: (row) => row.name },
+    { label: "Alert", kind: "words", cell: (row) => row.name },
     { label: "What it says", kind: "words", cell: (row) => row.message + (row.silenced ? " (silenced)" : "") },
     { label: "Database", cell: (row) => row.database || "all" },
     { label: last ? "Peak" : "Value", number: true, cell: (row) => figure(last ? row.peak : row.value, row.unit) },

@@ -24,7 +24,7 @@ const CHARTS = [
   { title: "Queries per second", write: rate, more: ["by statement", link("statements", { sort: "calls" })], lines: [["select", "SELECT", 1], ["insert", "INSERT", 2], ["update", "UPDATE", 3], ["delete", "DELETE", 4], ["all", "All", 5]] },
   { title: "Active queries and connections", write: count, more: ["what runs", link("running")], lines: [["active", "Active queries", 1], ["connections", "Connections", 2]] },
   { title: "Oldest running query", write: seconds, lines: [["oldest", "Oldest", 1]] },
-  { title: "Disk", write: bytes, more: ["by database", link("storage")], lines: [["disk", "Database files", 1], ["wal", "Write-ahead log", 2], ["temporary", "Temporary files", 3]] },
+  { title: "Disk", write: bytes, more: ["by database", link("storage")], lines: [["disk", "In all", 1], ["wal", "Write-ahead log", 2], ["temporary", "Temporary files", 3]] },
   { title: "Transactions per second", write: rate, lines: [["committed", "Committed", 3], ["failed", "Failed", 2]] },
 ];
 

@@ -50,6 +50,7 @@ export function create(parameters) {
     sort = SORTS.includes(next.get("sort")) ? next.get("sort") : "total";
     table.sort = sort;
     table.mark();
+    table.reopen(next.get("open"));
     filter = next.get("q") ?? "";
     if (input.value !== filter) input.value = filter;
   }
@@ -67,7 +68,7 @@ export function create(parameters) {
   async function refresh() {
     const answer = await get("statements", { sort, limit: 200 });
     rows = answer.statements;
-    const kept = answer.shapes > rows.length ? `the first ${count(rows.length)} of ${count(answer.shapes)}` : `${count(rows.length)}`;
+    const kept = answer.shapes > rows.length ? `The first ${count(rows.length)} of ${count(answer.shapes)}` : `${count(rows.length)}`;
     setText(note, !rows.length ? "" : `${kept} statement shapes since ${moment(answer.since)}; values are replaced by ?.${answer.dropped ? ` ${count(answer.dropped)} shapes of little time were added up.` : ""} Memory is the mean, over the profiled calls, of the peak that the database held meanwhile.`);
     draw();
   }

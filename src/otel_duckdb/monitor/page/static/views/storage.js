@@ -21,7 +21,7 @@ export function create(parameters) {
       { label: "Database", kind: "words", cell: (row) => row.name },
       { label: "Memory", number: true, sort: "memory", cell: (row) => bytes(row.memory_bytes) },
       { label: "Of its limit", number: true, cell: (row) => bar((row.memory_percent ?? 0) / 100, bytes(row.memory_limit_bytes)) },
-      { label: "File", number: true, sort: "disk", cell: (row) => bytes(row.disk_bytes) },
+      { label: "On disk", number: true, sort: "disk", cell: (row) => bytes(row.disk_bytes) },
       { label: "Write-ahead log", number: true, sort: "wal", cell: (row) => bytes(row.wal_bytes) },
       { label: "Temporary files", number: true, sort: "temporary", cell: (row) => bytes(row.temporary_bytes) },
       { label: "Connections", number: true, sort: "connections", cell: (row) => count(row.connections) },
