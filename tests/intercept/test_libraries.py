@@ -74,7 +74,7 @@ def test_the_first_call_that_needs_a_library_tells_the_query_s_time(told, way):
     imported, took, times = told[way]
     assert imported
     assert len(times) == 1
-    assert times[0] < took / 4
+    assert times[0] < took / 2  # nearly all of it is the import
 
 
 def test_where_a_library_is_missing_duckdb_says_so_as_before():

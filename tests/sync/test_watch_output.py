@@ -74,6 +74,8 @@ def test_a_disk_full_of_its_lines_keeps_no_row_from_being_sent(folder):
         for _ in range(2):
             line = process.stderr.readline().decode()
             assert line == "otel-duckdb: the sync goes on, but a line cannot be printed: No space left on device\n"
+        log = folder / "buffer.duckdb.wal"  # nobody else can ask DuckDB while the sync has the file
+        eventually(lambda: log.exists() and b'"acknowledged_rows": 100' in log.read_bytes())
         process.send_signal(signal.SIGTERM)
         assert "Traceback" not in process.communicate(timeout=30)[1].decode()
     assert process.returncode == 0
