@@ -15,15 +15,16 @@ TESTS = sorted(
     path for folder in ("tests", "tools", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")
 )
 
-GROUND = {"contract", "settings", "text", "statement", "error_messages", "installation"}
+GROUND = {"contract", "settings", "text", "statement", "error_messages", "installation", "files"}
 CORE = GROUND | {"telemetry", "core"}
 PRODUCERS = {"intercept", "engine", "profiling", "pools"}
 MAY_IMPORT = {
     # What a module of the first room may import beside its own room. The order is that of the floors.
     "contract": set(),
     "text": set(),
-    "features": set(),
-    "settings": {"features"},
+    "files": set(),
+    "features": {"files", "text"},
+    "settings": {"features", "text"},
     "installation": set(),
     "error_messages": set(),
     "statement": {"text"},
@@ -38,11 +39,22 @@ MAY_IMPORT = {
     "declarative": {"settings"},
     "sync": GROUND | {"telemetry"},
     "rules": {"contract", "settings"},
-    "web": {"text"},
+    "web": {"text", "files"},
     "monitor": CORE | {"profiling", "rules", "web"},
     "exporters": {"settings", "telemetry", "text", "web"},
     "demo": {"contract", "text", "web"},
-    "commands": {"settings", "text", "installation", "telemetry", "sync", "rules", "demo", "monitor", "instrumentor"},
+    "commands": {
+        "settings",
+        "text",
+        "files",
+        "installation",
+        "telemetry",
+        "sync",
+        "rules",
+        "demo",
+        "monitor",
+        "instrumentor",
+    },
     "cli": {"commands", "installation"},
 }
 

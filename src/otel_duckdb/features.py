@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
+
+from otel_duckdb.files import read_text
+from otel_duckdb.text import shown
 
 NEEDS: Final[Mapping[str, str | None]] = {
     "analytics": None,
@@ -48,7 +50,7 @@ def read_switches(value: object) -> dict[str, bool]:
         pairs = [(name.strip(), state.strip() if equals else True) for name, equals, state in _parts(value)]
         return {_known(name): _state(name, state) for name, state in pairs}
     if not isinstance(value, Mapping):
-        raise SwitchError(f"the features are {value!r}; allowed is a mapping, or names with commas between them")
+        raise SwitchError(f"the features are {shown(value)}; allowed is a mapping, or names with commas between them")
     return {_known(str(name)): _state(str(name), state) for name, state in value.items()}
 
 
@@ -67,7 +69,7 @@ def read_file(path: str) -> dict[str, bool]:
     for name, state in ours.items():
         needed = state.get("dependencies") if isinstance(state, Mapping) else None
         for other in needed if isinstance(needed, list) and switches[_known(name)] else ():
-            if other in features and not _state(str(other), features[other]):
+            if isinstance(other, str) and other in features and not _state(str(other), features[other]):
                 raise SwitchError(f"{path}: {name} is on, and {other}, which it needs, is off")
     return switches
 
@@ -94,29 +96,34 @@ def _parts(text: str) -> list[tuple[str, str, str]]:
 def _known(name: str) -> str:
     known = OTHER_NAMES.get(name, name)
     if known not in NEEDS:
-        raise SwitchError(f"no feature is called {name!r}; known are {', '.join(NEEDS)}")
+        raise SwitchError(f"no feature is called {shown(name)}; known are {', '.join(NEEDS)}")
     return known
 
 
 def _state(name: str, value: object) -> bool:
     if isinstance(value, Mapping):
         value = value.get("enabled", False)
-    found = value if isinstance(value, bool) else _WORDS.get(str(value).strip().lower())
+    # Of a list, YAML's aliases can make a text of any length.
+    found = value if isinstance(value, bool) else _WORDS.get(str(value).strip().lower() if _is_plain(value) else "")
     if found is None:
-        raise SwitchError(f"the feature {name} is {value!r}; allowed is true or false")
+        raise SwitchError(f"the feature {name} is {shown(value)}; allowed is true or false")
     return found
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float)
 
 
 def _load(path: str) -> Any:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, ValueError) as error:
         raise SwitchError(
             f"the features' file {path} cannot be read: {getattr(error, 'strerror', None) or error}"
         ) from None
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass  # YAML, of which JSON is a part
     try:
         import yaml  # noqa: PLC0415 - most programs have no such file
@@ -124,5 +131,5 @@ def _load(path: str) -> Any:
         raise SwitchError(f"{path} is no JSON, and to read YAML needs PyYAML; run: pip install pyyaml") from None
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # dates, numbers, nesting fail as Python's do
         raise SwitchError(f"{path} is no YAML: {' '.join(str(error).split())}") from None

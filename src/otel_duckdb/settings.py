@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.features import SwitchError, check_needs, read_file, read_switches
+from otel_duckdb.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,8 +23,6 @@ MONITOR_VARIABLES: Final = "OTEL_DUCKDB_MONITOR_"
 QUERY_METRICS: Final = ("semconv", "rows", "duckdb", "tables")
 """Families of metrics of queries: durations and rows as the semantic conventions have them, latency and rate by query
 type, the same by table."""
-_SHOWN: Final = 200
-"""Characters of a value that an error shows."""
 _LARGEST: Final = 2**63 - 1
 """The largest whole number that a metric can carry."""
 
@@ -33,8 +32,7 @@ class SettingError(ValueError):
 
 
 def _fail(name: str, value: object, allowed: str) -> SettingError:
-    shown = value if len(repr(value)) <= _SHOWN else f"{str(value)[:_SHOWN]}…"
-    return SettingError(f"{name} is {shown!r}; allowed is {allowed}")
+    return SettingError(f"{name} is {shown(value)}; allowed is {allowed}")
 
 
 def boolean(name: str, value: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import Final
 
 _UNPRINTABLE: Final = re.compile(
@@ -11,6 +12,9 @@ _UNPRINTABLE: Final = re.compile(
     "\u2028\u2029"  # line and paragraph separators
     "\ufeff\ud800-\udfff]"  # a mark that is not seen, and halves of characters
 )
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxlevel = 2
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 _BLANKS: Final = re.compile(r"[ \t\r\n]+")
 
 
@@ -28,6 +32,11 @@ def encodable(text: str) -> str:
 def printable(text: object) -> str:
     r"""Return `text` in one line that a terminal and a log can show: blanks become one, control characters `\xXX`."""
     return _UNPRINTABLE.sub(_escape, _BLANKS.sub(" ", str(text)).strip(" "))
+
+
+def shown(value: object) -> str:
+    """Return the `repr` of `value` in short: where YAML's aliases name a list many times, the whole has any length."""
+    return _SHORT.repr(value)
 
 
 def _escape(found: re.Match[str]) -> str:

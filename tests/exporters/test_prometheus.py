@@ -21,6 +21,8 @@ from otel_duckdb.settings import SettingError
 def test_the_format_is_negotiated(endpoint, openmetrics):
     assert endpoint.get()[1]["Content-Type"].startswith("text/plain; version=0.0.4")
     assert endpoint.get(Accept="text/html, */*")[1]["Content-Type"].startswith("text/plain; version=0.0.4")
+    for odd in ("application/openmetrics-text;version=x", "text/plain;version=1..0", "\xff;q=nan", "a;" * 3000):
+        assert endpoint.get(Accept=odd)[1]["Content-Type"].startswith("text/plain; version=0.0.4")
     status, headers, body = endpoint.get(Accept=openmetrics + ", text/plain;q=0.5")
     assert status == 200
     assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")

@@ -101,9 +101,30 @@ def test_what_a_killed_monitor_left_is_removed(own_folder):
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", program], check=False)
-    assert list((own_folder / "otel-duckdb").glob("*.json"))
-    assert list(discovery.running()) == []
+    [left] = (own_folder / "otel-duckdb").glob("*.json")
+    left.with_name("1-ffffffff.json").write_text(left.read_text())
+    assert [found.pid for found in discovery.running()] == []
     assert list((own_folder / "otel-duckdb").iterdir()) == []
+
+
+def test_what_killed_monitors_left_is_removed_by_the_next_though_nobody_asks(own_folder, make):
+    folder = own_folder / "otel-duckdb"
+    folder.mkdir(mode=0o700)
+    for pid in range(3):
+        (folder / f"{pid}-ffffffff.json").write_text("{}")
+    make()
+    assert len(list(folder.glob("*.json"))) == 1
+
+
+def test_a_folder_that_depends_on_where_one_stands_is_passed_over(own_folder, monkeypatch):
+    monkeypatch.chdir(own_folder)
+    (own_folder / "relative").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "relative")
+    monkeypatch.setenv("XDG_STATE_HOME", str(own_folder / "state"))
+    assert discovery.folder() == own_folder / "state" / "otel-duckdb" / "run"
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(own_folder / "home"))
+    assert discovery.folder().is_relative_to(own_folder / "home")
 
 
 def test_a_folder_that_others_may_write_is_refused(own_folder, make, caplog):

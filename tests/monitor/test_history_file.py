@@ -104,6 +104,52 @@ def test_rows_that_make_no_sense_are_passed_over(tmp_path, filled, started):
     assert means(after)
 
 
+WORKS_FOR_EVER = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT x, 'm' || x, '[]' FROM r"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"DROP TABLE series; CREATE VIEW series (id, metric, labels) AS {WORKS_FOR_EVER}",
+        f"CREATE TRIGGER t AFTER INSERT ON minutes BEGIN INSERT INTO series {WORKS_FOR_EVER}; END",
+        "DROP TABLE minutes; CREATE TABLE minutes (minute, points, x AS (length(zeroblob(900000000))) STORED)",
+    ],
+    ids=["view", "trigger", "computed"],
+)
+def test_a_file_with_more_than_a_history_in_it_is_put_aside(tmp_path, caplog, filled, statement):
+    path = tmp_path / "h.sqlite"
+    filled(path, 120)[1].stop()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(statement)
+    filled(path, 120)[1].stop()
+    assert "is no history, and was put aside as h.sqlite.damaged" in caplog.text
+    assert len(minutes(path)) >= 2
+
+
+def test_a_minute_larger_than_any_is_passed_over(tmp_path, filled, started):
+    path = tmp_path / "h.sqlite"
+    filled(path, 120)[1].stop()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT OR REPLACE INTO minutes VALUES (?, zeroblob(4000000))", (int(NOW // 60),))
+        connection.execute("INSERT INTO series VALUES (78, zeroblob(100000), '[]')")
+    after, file = started(path)
+    assert means(after)
+    assert len(file._series) == 1
+
+
+def test_series_that_no_minute_has_any_more_leave_the_file_and_the_memory(tmp_path, filled, monkeypatch):
+    monkeypatch.setattr("otel_duckdb.monitor.history.file._SWEPT_ABOVE", 10)
+    path = tmp_path / "h.sqlite"
+    filled(path, 120)[1].stop()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany("INSERT INTO series (metric, labels) VALUES (?, '[]')", ((f"m{n}",) for n in range(50)))
+    _, file = filled(path, 120)
+    assert len(file._series) == 1
+    file.stop()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT metric FROM series").fetchall() == [(USED.metric,)]
+
+
 def minutes(path):
     with closing(sqlite3.connect(path)) as connection, connection:
         return [minute for (minute,) in connection.execute("SELECT minute FROM minutes ORDER BY minute")]

@@ -14,7 +14,7 @@ from otel_duckdb.monitor.figures import bytes_text, duration_text, value_text
 from otel_duckdb.monitor.report import FORMATS, make_report, render
 from otel_duckdb.monitor.report.svg import chart
 
-HOSTILE = "<script>alert(1)</script>|`#\"'&"
+HOSTILE = "<script>alert(1)</script>|`#\"'&\x1b[2J\x9b1m\u202e\x07"
 
 
 @pytest.fixture
@@ -108,6 +108,7 @@ def test_no_text_of_the_user_becomes_markup(report):
     assert "&lt;script&gt;" in page
     table = render(report, "md")
     table.encode()
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", page + table)  # it may be printed on a terminal
     row = next(line for line in table.splitlines() if "DuckDBMemoryHigh" in line)
     assert "<script" not in row.replace("\\<", "")
     assert len(re.findall(r"(?<!\\)\|", row)) == 7

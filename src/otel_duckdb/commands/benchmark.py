@@ -15,8 +15,8 @@ from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import echo_json
 from otel_duckdb.commands._signals import ending_in_order
 from otel_duckdb.commands._sync_benchmark import LEFT_OUT, read_target, run_sync, with_target
+from otel_duckdb.files import read_text, write_privately
 from otel_duckdb.monitor.benchmark import ROWS, TESTS, compare, machine, run_test
-from otel_duckdb.monitor.exports import write_privately
 from otel_duckdb.monitor.figures import bytes_text, duration_text
 
 _SYNC: Final = "sync"
@@ -76,11 +76,11 @@ def command(
 
 def _read(path: Path, rows: int) -> dict[str, Any]:
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(read_text(path))
         tests: dict[str, Any] = result["tests"]
         compare(tests, tests)
         measured = result["rows"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise click.UsageError(f"{path} is no result of otel-duckdb benchmark") from error
     if measured != rows:
         raise click.UsageError(f"{path} was measured with --rows {measured}, not {rows}; use the same")

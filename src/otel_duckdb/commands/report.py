@@ -10,7 +10,8 @@ import click
 from otel_duckdb.commands._group import CommandError
 from otel_duckdb.commands._monitors import asked, one_monitor, with_monitor
 from otel_duckdb.commands._options import Number
-from otel_duckdb.monitor.exports import post_report, write_privately
+from otel_duckdb.files import write_privately
+from otel_duckdb.monitor.exports import post_report
 from otel_duckdb.monitor.report import FORMATS, render
 from otel_duckdb.settings import SettingError
 

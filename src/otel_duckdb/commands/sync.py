@@ -10,6 +10,7 @@ import click
 from otel_duckdb import sync
 from otel_duckdb.commands import _sync_running as running
 from otel_duckdb.commands._group import CommandError, echo_json, missing_package
+from otel_duckdb.files import check_ordinary
 from otel_duckdb.sync.config import load
 from otel_duckdb.sync.errors import SyncConfigError, SyncError
 from otel_duckdb.text import printable
@@ -75,6 +76,10 @@ def _load(path: Path) -> Config:
     config = load(path)
     if not Path(config.database).exists():
         raise SyncConfigError(f"database is {config.database!r}, which does not exist")
+    try:
+        check_ordinary(config.database)
+    except OSError as error:
+        raise SyncConfigError(f"database is {config.database!r}; {error.strerror}") from None
     return config
 
 

@@ -86,7 +86,7 @@ class PrometheusReader(MetricReader):
         return self._render(accept, time.perf_counter())
 
     def _render(self, accept: str | None, asked_at: float) -> tuple[bytes, str]:
-        _, content_type = choose_encoder(accept or "")
+        content_type = _content_type(accept or "")
         openmetrics = content_type.startswith("application/openmetrics-text")
         with self._lock:
             if self._collected_at < asked_at:
@@ -156,6 +156,13 @@ class PrometheusReader(MetricReader):
             headers.append(("Content-Encoding", "gzip"))
             body = gzip.compress(body, compresslevel=1)
         return Response(200, body, tuple(headers))
+
+
+def _content_type(accept: str) -> str:
+    try:
+        return str(choose_encoder(accept)[1])
+    except (TypeError, ValueError):  # it compares what it reads of a version that is none
+        return str(choose_encoder("")[1])
 
 
 def pull_exporter(**options: Any) -> PrometheusReader:

@@ -15,6 +15,7 @@ from opentelemetry.context import get_current
 
 from otel_duckdb import contract
 from otel_duckdb.contract.monitor import AUDIT
+from otel_duckdb.files import open_for_appending
 from otel_duckdb.installation import install_command
 from otel_duckdb.monitor.machine import CpuShare
 from otel_duckdb.monitor.part import Part
@@ -103,11 +104,7 @@ class AuditFile:
                 os.close(descriptor)
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(self._path, flags, 0o600)
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, 0o600)
-        return descriptor
+        return open_for_appending(self._path)
 
     def _rotate(self) -> None:
         names = [self._path, *(self._path.with_name(f"{self._path.name}.{number}") for number in range(1, self._files))]

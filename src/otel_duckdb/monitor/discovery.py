@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
+from otel_duckdb.files import read_text
+from otel_duckdb.monitor.folder import state_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -60,6 +63,8 @@ class Announced:
         Raises:
             OSError: the folder or the file cannot be made, or is not the user's own.
         """
+        for _ in running():
+            pass  # what dead ones left is removed, though nobody ever asks who runs
         self._file = folder() / f"{announcement.pid}-{secrets.token_hex(4)}.json"
         self._lock = FileLock(_lock_of(self._file), timeout=0, mode=0o600)
         self._lock.acquire()
@@ -90,13 +95,9 @@ def folder() -> Path:
     Raises:
         FolderError: it cannot be made, or is not the user's own.
     """
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime and Path(runtime).is_dir():
-        found = Path(runtime) / "otel-duckdb"
-    elif sys.platform == "win32":
-        found = Path(os.environ.get("LOCALAPPDATA", "") or Path.home() / "AppData" / "Local") / "otel-duckdb" / "run"
-    else:
-        found = Path(os.environ.get("XDG_STATE_HOME", "") or Path.home() / ".local" / "state") / "otel-duckdb" / "run"
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    # A path that depends on the working folder would not be found from another one.
+    found = runtime / "otel-duckdb" if runtime.is_absolute() and runtime.is_dir() else state_folder() / "run"
     try:
         found.mkdir(mode=0o700, parents=True, exist_ok=True)
         seen = found.lstat()
@@ -135,10 +136,10 @@ def _lock_of(file: Path) -> Path:
 
 def _read(file: Path) -> Announcement | None:
     """Read an announcement; None for what is none, or is not its user's."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         if sys.platform != "win32" and file.lstat().st_uid != os.getuid():
             return None
-        told: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        told: dict[str, Any] = json.loads(read_text(file))
         return Announcement(
             int(told["pid"]),
             str(told["host"]),

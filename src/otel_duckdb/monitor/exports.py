@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import time
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
 
+from otel_duckdb.files import write_privately
 from otel_duckdb.monitor.part import Part
 from otel_duckdb.monitor.posting import TIMEOUT, host_of, post_json
 from otel_duckdb.monitor.times import iso
@@ -54,23 +54,6 @@ def write_metrics(path: str | Path, metrics: Mapping[str, Any], shape: str | Non
         raise ValueError(f"format is {shape!r}; allowed is {', '.join(FORMATS)}")
     text = as_csv(metrics) if shape == "csv" else json.dumps(metrics, allow_nan=False) + "\n"
     write_privately(path, text)
-
-
-def write_privately(path: Path, text: str) -> None:
-    """Put `text` in the place of a file, which this user alone can read.
-
-    Raises:
-        OSError: it cannot be written; what was there before is still there.
-    """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        with os.fdopen(os.open(unfinished, flags, 0o600), "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error  # the name that the user gave
 
 
 def as_csv(metrics: Mapping[str, Any]) -> str:

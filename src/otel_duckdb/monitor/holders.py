@@ -73,7 +73,7 @@ def _by_asking(path: Path) -> dict[int, bool]:
     """One process whose lock is in the way of writing the file, and whether it writes."""
     import fcntl  # noqa: PLC0415 - not on Windows, which does not get here
 
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, 0, 0, 0, 0))
     finally:

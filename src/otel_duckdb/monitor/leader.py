@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.files import read_text
 from otel_duckdb.installation import install_command
 from otel_duckdb.monitor.part import Part
 from otel_duckdb.settings import SettingError
@@ -161,8 +162,8 @@ class Leader(Part):
 
     def _seen(self) -> dict[str, Any]:
         try:
-            seen = json.loads(self._life.read_text(encoding="ascii"))
-        except (OSError, ValueError):
+            seen = json.loads(read_text(self._life))
+        except (OSError, ValueError, RecursionError):
             return {}
         return seen if isinstance(seen, dict) else {}
 

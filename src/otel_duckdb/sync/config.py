@@ -14,6 +14,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from otel_duckdb.files import read_text
 from otel_duckdb.sync.errors import SyncConfigError
 from otel_duckdb.text import printable
 
@@ -311,9 +312,9 @@ def load(path: str | Path) -> Config:
     """
     path = Path(path)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SyncConfigError(f"cannot read {path}: {error}") from error
+        document = tomllib.loads(read_text(path))
+    except (OSError, ValueError, RecursionError) as error:  # tomllib lets numbers and nesting fail as Python does
+        raise SyncConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     try:
         config = parse(document, path.parent)
     except SyncConfigError as error:

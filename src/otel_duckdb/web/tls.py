@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from otel_duckdb.files import read_bytes
+
 if TYPE_CHECKING:
     import socket
 
@@ -65,7 +67,7 @@ class Certificates:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         for path in (self._certificate, self._key):
             try:
-                path.read_bytes()
+                read_bytes(path)
             except OSError as error:
                 raise CertificateError(f"the certificate file {path} cannot be read: {error.strerror}") from None
         try:

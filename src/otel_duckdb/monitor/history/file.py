@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from otel_duckdb.files import check_ordinary
 from otel_duckdb.monitor.folder import state_folder
 from otel_duckdb.monitor.history.tier import Point
 from otel_duckdb.monitor.part import Part
@@ -33,14 +34,31 @@ CREATE TABLE IF NOT EXISTS series (
 );
 CREATE TABLE IF NOT EXISTS minutes (minute INTEGER PRIMARY KEY, points BLOB NOT NULL);
 """
-_BETWEEN: Final = "SELECT minute, points FROM minutes WHERE minute > ? AND minute <= ? ORDER BY minute"
+_MOST_BYTES: Final = 1 << 20
+"""The most of a minute, or of a series' name, that is read: no monitor has as many series."""
+_MOST_SERIES: Final = 20_000
+_SWEPT_ABOVE: Final = 1_000
+"""Series in the file above which those go that no minute in it has."""
+_OBJECTS: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master"
+_BETWEEN: Final = f"""
+SELECT minute, points FROM minutes
+WHERE minute > ? AND minute <= ? AND length(points) <= {_MOST_BYTES} ORDER BY minute
+"""  # noqa: S608 - a constant
 _FORGET: Final = """
 DELETE FROM minutes WHERE minute IN (
     SELECT minute FROM minutes ORDER BY abs(minute - ?) DESC
     LIMIT max(0, (SELECT count(*) FROM minutes) - ?)
 )
 """
-_ALL_SERIES: Final = "SELECT id, metric, labels FROM series"
+_ALL_POINTS: Final = f"""
+SELECT points FROM minutes
+WHERE typeof(points) = 'blob' AND length(points) <= {_MOST_BYTES} AND length(points) % {_POINT.size} = 0
+LIMIT {2 * _MINUTES}
+"""  # noqa: S608 - constants
+_ALL_SERIES: Final = f"""
+SELECT id, metric, labels FROM series
+WHERE length(metric) + length(labels) <= 10000 ORDER BY id DESC LIMIT {_MOST_SERIES}
+"""  # noqa: S608 - a constant
 _logger: Final = logging.getLogger("otel_duckdb")
 
 
@@ -60,6 +78,7 @@ class HistoryFile(Part):
         self._connection: sqlite3.Connection | None = None
         self._series: dict[Series, int] = {}
         self._minute = 0
+        self._sweep_above = _SWEPT_ABOVE
 
     def start(self) -> None:
         """Open the file, and put back what it holds of the last day."""
@@ -91,12 +110,14 @@ class HistoryFile(Part):
         self._close()
 
     def _open(self) -> None:
+        check_ordinary(self._path)
         self._path.touch(mode=0o600)
         connection = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False)
         try:
+            connection.executescript(_SCHEMA)
+            _check_objects(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_SCHEMA)
             known = {number: self._read(metric, labels) for number, metric, labels in connection.execute(_ALL_SERIES)}
         except BaseException:
             connection.close()
@@ -104,6 +125,7 @@ class HistoryFile(Part):
         self._connection = connection
         self._series = {series: number for number, series in known.items() if series is not None}
         self._restore(connection, known)
+        self._sweep(connection)
 
     def _restore(self, connection: sqlite3.Connection, known: dict[int, Series | None]) -> None:
         now = int(time.time() // _MINUTE)
@@ -128,8 +150,21 @@ class HistoryFile(Part):
                 packed = [_POINT.pack(self._number(connection, series), *point) for series, point in points.items()]
                 connection.execute("INSERT OR REPLACE INTO minutes VALUES (?, ?)", (minute, b"".join(packed)))
                 connection.execute(_FORGET, (minute, _MINUTES))
+                self._sweep(connection)
         except (OSError, sqlite3.Error, struct.error, OverflowError) as error:
             self._give_up(error)
+
+    def _sweep(self, connection: sqlite3.Connection) -> None:
+        if len(self._series) <= self._sweep_above:
+            return
+        used: set[int] = set()
+        for (blob,) in connection.execute(_ALL_POINTS):
+            used.update(number for number, *_ in _POINT.iter_unpack(blob))
+        gone = [number for number in self._series.values() if number not in used]
+        with connection:
+            connection.executemany("DELETE FROM series WHERE id = ?", ((number,) for number in gone))
+        self._series = {series: number for series, number in self._series.items() if number in used}
+        self._sweep_above = max(_SWEPT_ABOVE, 2 * len(self._series))
 
     def _number(self, connection: sqlite3.Connection, series: Series) -> int:
         found = self._series.get(series)
@@ -161,3 +196,19 @@ class HistoryFile(Part):
     @staticmethod
     def _warn(text: str) -> None:
         _logger.warning("otel_duckdb: %s", printable(text))
+
+
+def _check_objects(connection: sqlite3.Connection) -> None:
+    """Refuse a file with a view or a trigger, which could work for ever, or with tables other than ours."""
+    if _objects(connection) != _expected():
+        raise sqlite3.DatabaseError("it holds other things than a history")
+
+
+def _objects(connection: sqlite3.Connection) -> set[tuple[object, ...]]:
+    return set(connection.execute(_OBJECTS))
+
+
+def _expected() -> set[tuple[object, ...]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_SCHEMA)
+        return _objects(connection)

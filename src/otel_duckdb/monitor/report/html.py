@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.monitor.figures import bytes_text, duration_text, labels_text, value_text
 from otel_duckdb.monitor.report.svg import LINES, chart
-from otel_duckdb.text import encodable
+from otel_duckdb.text import encodable, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -79,7 +79,7 @@ def html_report(report: Mapping[str, Any]) -> str:
 
 
 def _text(value: object) -> str:
-    return escape(encodable(str(value)))
+    return escape(printable(value))
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[tuple[str, bool]]], nothing: str) -> str:
