@@ -11,9 +11,10 @@ from rich.console import Console
 
 from command_line import otel_duckdb
 from otel_duckdb import cli
-from otel_duckdb.commands import benchmark, cleanup, top
-from otel_duckdb.commands._group import group
+from otel_duckdb.commands import _monitors, benchmark, cleanup, top
+from otel_duckdb.commands._group import CommandError, group
 from otel_duckdb.commands._signals import ending_in_order
+from otel_duckdb.monitor.discovery import Announcement
 
 STATEMENT = {
     **dict.fromkeys(("total_ms", "mean_ms", "p95_ms", "max_ms"), 1234.5),
@@ -138,3 +139,17 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(cli, "_main", interrupted)
     assert cli.main() == 1
     assert capsys.readouterr().err == "otel-duckdb: interrupted\n"
+
+
+def announced(pid, started):
+    return Announcement(pid, "127.0.0.1", 1, "token", "0.1.0", started, "app.py")
+
+
+def test_of_several_monitors_in_one_process_the_oldest_is_asked_and_of_several_processes_none(monkeypatch):
+    found = [announced(7, 20.0), announced(7, 10.0)]
+    monkeypatch.setattr(_monitors, "running", lambda: iter(found))
+    assert _monitors.one_monitor().started == _monitors.one_monitor(7).started == 10.0
+    found.append(announced(8, 5.0))
+    with pytest.raises(CommandError, match=r"choose one with --pid: 8 \(app\.py\), 7 \(app\.py\)"):
+        _monitors.one_monitor()
+    assert _monitors.one_monitor(7).started == 10.0

@@ -44,14 +44,14 @@ def monitors(pid: int | None = None) -> list[Announcement]:
 
 
 def one_monitor(pid: int | None = None) -> Announcement:
-    """Return the monitor that runs, or the one of that process.
+    """Return the monitor that runs, or the one of that process; of several in one process the oldest, which knows most.
 
     Raises:
-        CommandError: there is none, or there are several.
+        CommandError: there is none, or several processes have one.
     """
-    found = monitors(pid)
-    if len(found) > 1:
-        told = ", ".join(f"{each.pid} ({printable(each.program)})" for each in found)
+    found = sorted(monitors(pid), key=lambda each: each.started)
+    if len({each.pid for each in found}) > 1:
+        told = ", ".join(dict.fromkeys(f"{each.pid} ({printable(each.program)})" for each in found))
         raise CommandError(f"several monitors run; choose one with --pid: {told}")
     return found[0]
 

@@ -65,7 +65,7 @@ def _code(actions: list[dict[str, Any]]) -> int:
 def _why_nothing(monitor: Announcement) -> str:
     (status,) = statuses([monitor])
     if not isinstance(status, CommandError) and not status["databases"]:
-        return "no database is open"
+        return "no database is known"
     return "no action is switched on, by OTEL_DUCKDB_MONITOR_ACTIONS of the program; --dry-run says what each would do"
 
 

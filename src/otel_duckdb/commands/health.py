@@ -83,7 +83,8 @@ def command(
     elif reasons:
         click.echo(f"unhealthy: {'; '.join(reasons)}")
     else:
-        click.echo(f"healthy: {', '.join(f'{printable(each.program)} ({each.pid})' for each in found)}")
+        told = dict.fromkeys(f"{printable(each.program)} ({each.pid})" for each in found)  # one may have two monitors
+        click.echo(f"healthy: {', '.join(told)}")
     return 1 if reasons else 0
 
 

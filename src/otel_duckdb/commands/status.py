@@ -112,11 +112,13 @@ def draw(status: dict[str, Any], out: Console) -> None:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
+    if len(status["databases"]) == 1:
+        table.add_row("  database", Text(status["databases"][0]["name"]))
     where = " in the fullest database" if len(status["databases"]) > 1 else ""
     limit = f"{memory['duckdb_memory_percent']:.1f} % of the limit of {bytes_text(memory['duckdb_memory_limit_bytes'])}"
     used = f"{bytes_text(memory['duckdb_memory_bytes'])}, {limit}{where}"
     resident = bytes_text(memory["resident_bytes"])
-    table.add_row("  memory", f"{used if status['databases'] else 'no database is open'}; process {resident}")
+    table.add_row("  memory", f"{used if status['databases'] else 'no database is known'}; process {resident}")
     table.add_row("  processors", f"{metrics['system']['cpu_usage_percent']:.0f} % of the machine")
     oldest = f", oldest {duration_text(queries['oldest_seconds'] * 1e3)}" if queries["active_queries"] else ""
     table.add_row("  queries", f"{queries['active_queries']} active{oldest}, {queries['per_second']:.1f} a second")

@@ -79,7 +79,8 @@ def command(
     except KeyboardInterrupt:
         return 0
     except CommandError as error:
-        raise CommandError(f"{error.format_message()}; the program may have ended") from None
+        told = error.format_message()
+        raise CommandError(told if " is stopped" in told else f"{told}; the program may have ended") from None
 
 
 def _look(monitor: Announcement, asking: dict[str, Any], word: str | None, limit: int) -> dict[str, Any]:
