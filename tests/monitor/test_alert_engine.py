@@ -22,10 +22,14 @@ class Told:
 
     def __init__(self):
         self.begun = []
+        self.late = []
         self.over = []
 
     def alerted(self, alert, *, tell):
         self.begun.append((alert.name, alert.level.word, tell))
+
+    def resumed(self, alert):
+        self.late.append((alert.name, alert.level.word))
 
     def ended(self, alert):
         self.over.append(alert.name)
@@ -173,6 +177,42 @@ def test_a_silence_keeps_an_alert_from_being_told_until_it_ends(run):
         run.engine.silences.end(silence.id)
 
 
+def test_an_alert_that_lasts_longer_than_its_silence_is_told_when_that_ends(run):
+    run.engine.silences.add(run.now + 1e9, 60)
+    run.seconds(7, 0.8)
+    assert (run.told.begun, run.told.late) == ([(MEMORY, "warning", False)], [])
+    run.seconds(40, 0.95)
+    assert run.told.begun[1:] == [(MEMORY, "critical", False)]
+    run.seconds(30, 0.95)
+    (alert,) = run.open
+    assert (run.told.late, alert.silenced) == ([(MEMORY, "critical")], False)
+    assert "95.0%" in alert.message
+    assert len(run.events) == 4, "handlers hear of what is silenced, and of nothing twice"
+
+
+def test_an_alert_says_that_it_is_silenced_as_soon_as_it_is(run):
+    run.seconds(7, 0.8)
+    (alert,) = run.open
+    silence = run.engine.silences.add(run.now + 1e9, 60)
+    run.seconds(1, 0.8)
+    assert alert.silenced
+    run.engine.silences.end(silence.id)
+    run.seconds(1, 0.8)
+    assert not alert.silenced
+    assert (run.told.begun, run.told.late) == ([(MEMORY, "warning", True)], []), "what was told is not told again"
+
+
+def test_an_alert_that_lasts_longer_than_the_cool_down_before_it_is_told_when_that_is_over():
+    run = Run(cool_down=100)
+    run.seconds(7, 0.8)
+    run.seconds(12, 0.1)
+    run.seconds(60, 0.8)
+    assert run.told.begun == [(MEMORY, "warning", True), (MEMORY, "warning", False)]
+    assert run.told.late == []
+    run.seconds(60, 0.8)
+    assert run.told.late == [(MEMORY, "warning")]
+
+
 @pytest.mark.parametrize(("seconds", "name"), [(0, ".*"), (-1, ".*"), (float("nan"), ".*"), (60, "(")])
 def test_a_silence_without_an_end_or_with_no_pattern_is_refused(run, seconds, name):
     with pytest.raises(SettingError):
@@ -218,6 +258,10 @@ def test_who_does_not_lead_logs_and_tells_nobody(run):
     assert run.open
     assert run.told.begun == [(MEMORY, "critical", False)]
     assert run.events == []
+    run.leads = True
+    run.seconds(2, 0.95)
+    assert run.told.late == [(MEMORY, "critical")], "whoever led may have ended before it told"
+    assert [event for event, _ in run.events] == ["alert", "issue"]
 
 
 def test_flapping_for_a_day_keeps_a_bounded_log():

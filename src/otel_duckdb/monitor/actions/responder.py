@@ -121,6 +121,10 @@ class Responder(Part):
                 _Asked(alert.name, alert.database, level, steps(alert), alert.id, level == _EMERGENCY, note, over)
             )
 
+    def resumed(self, alert: Alert) -> None:
+        """Let an alert be acted on that goes on after its silence; one that was acted on rests."""
+        self.alerted(alert, tell=True)
+
     def received(self, alert: Received) -> None:
         """Let an alert that an Alertmanager told of be acted on, as one that was judged here; no alert of others."""
         severity = alert.labels.get("severity", "")

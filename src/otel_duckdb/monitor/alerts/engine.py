@@ -38,6 +38,9 @@ class Followers(Protocol):
     def alerted(self, alert: Alert, *, tell: bool) -> None:
         """An alert began or got worse; `tell` is False where a silence or the cool-down keeps it from being told."""
 
+    def resumed(self, alert: Alert) -> None:
+        """An alert that was not told goes on, and nothing keeps it from being told any more."""
+
     def ended(self, alert: Alert) -> None:
         """An alert is over."""
 
@@ -45,13 +48,15 @@ class Followers(Protocol):
 class _State:
     """Where one series of one rule stands."""
 
-    __slots__ = ("above", "alert", "below_since", "seen", "told_level", "told_until")
+    __slots__ = ("above", "alert", "below_since", "emitted", "heard", "seen", "told_level", "told_until")
 
     def __init__(self) -> None:
         self.above: dict[Level, float] = {}
         self.below_since: float | None = None
         self.alert: Alert | None = None
-        self.told_level: Level | None = None
+        self.heard: Level | None = None  # the highest level that people were told of this alert
+        self.emitted = False
+        self.told_level: Level | None = None  # the same, of the alerts before it as well
         self.told_until = 0.0
         self.seen = 0.0
 
@@ -97,6 +102,7 @@ class AlertEngine(Part):
         self._states: dict[tuple[str, Labels], _State] = {}
         self._source: Source | None = None
         self._metrics: dict[str, Any] = {}
+        self._silenced: tuple[str, ...] = ()
         self.word = HEALTHY
         self.since: float | None = None
 
@@ -118,6 +124,7 @@ class AlertEngine(Part):
     def sampled(self, sample: Sample) -> None:
         """Judge every rule."""
         sample = self._measures.take(sample)
+        self._follow_silences(sample.unix_seconds)
         self._process.look()
         self._metrics = figures(sample, self._process.cpu_share)
         for rule in self._rules:
@@ -168,6 +175,7 @@ class AlertEngine(Part):
                     self._change(alert, kept, state, sample, worse=False)
         else:
             state.below_since = None
+        self._catch_up(alert, state, sample)
 
     @staticmethod
     def _lasting_level(rule: Rule, state: _State, value: float, now: float) -> Level | None:
@@ -194,7 +202,7 @@ class AlertEngine(Part):
             worst=level,
             peak=value,
         )
-        state.alert = alert
+        state.alert, state.heard = alert, None
         self.log.opened(alert)
         self._change(alert, level, state, sample, worse=True)
 
@@ -207,17 +215,49 @@ class AlertEngine(Part):
         alert.silenced = self.silences.cover(alert, sample.unix_seconds)
         if not worse:
             return
-        told = state.told_level
-        cooling = told is not None and level <= told and sample.monotonic < state.told_until
-        tell = not alert.silenced and not cooling and self.leads()
-        if tell:
-            state.told_level, state.told_until = level, sample.monotonic + self._cool_down
+        tell = self._may_tell(alert, state, sample)
         for follower in self._followers:
             follower.alerted(alert, tell=tell)
-        if self.leads():
-            self._emit("alert", alert)
-            if alert.rule.issue is not None:
-                self._emit("issue", {"type": alert.rule.issue, "level": level.word, "message": alert.message})
+        state.emitted = self.leads()
+        if state.emitted:
+            self._emit_alert(alert)
+
+    def _may_tell(self, alert: Alert, state: _State, sample: Sample) -> bool:
+        """Whether people are told now, which is noted."""
+        told = state.told_level
+        cooling = told is not None and alert.level <= told and sample.monotonic < state.told_until
+        if alert.silenced or cooling or not self.leads():
+            return False
+        state.heard = state.told_level = alert.level
+        state.told_until = sample.monotonic + self._cool_down
+        return True
+
+    def _catch_up(self, alert: Alert, state: _State, sample: Sample) -> None:
+        """Tell of an alert that goes on after the silence, the cool-down or the leader that kept it from being told."""
+        if alert.ended is not None or (state.heard is not None and alert.level <= state.heard):
+            return
+        if not self._may_tell(alert, state, sample):
+            return
+        alert.changed, alert.metrics = sample.unix_seconds, self._metrics
+        alert.message = sentence(alert)
+        for follower in self._followers:
+            follower.resumed(alert)
+        if not state.emitted:
+            state.emitted = True
+            self._emit_alert(alert)
+
+    def _emit_alert(self, alert: Alert) -> None:
+        self._emit("alert", alert)
+        if alert.rule.issue is not None:
+            self._emit("issue", {"type": alert.rule.issue, "level": alert.level.word, "message": alert.message})
+
+    def _follow_silences(self, now: float) -> None:
+        """Note on open alerts that a silence begins or ends; else nothing is matched."""
+        active = tuple(one.id for one in self.silences.active(now))
+        if active != self._silenced:
+            self._silenced = active
+            for alert in self.log.open_alerts():
+                alert.silenced = self.silences.cover(alert, now)
 
     def _end(self, alert: Alert, state: _State, sample: Sample) -> None:
         alert.ended = alert.changed = sample.unix_seconds

@@ -129,6 +129,10 @@ class Notifier(Part):
             self._told.add(alert.id)
             self._put(alert, urgent=alert.level.name == "EMERGENCY")
 
+    def resumed(self, alert: Alert) -> None:
+        """Let an alert be told that goes on."""
+        self.alerted(alert, tell=True)
+
     def ended(self, alert: Alert) -> None:
         """Let the end of an alert be told, if its beginning was."""
         if alert.id in self._told:
