@@ -87,6 +87,17 @@ def check_ordinary(path: str | Path) -> None:
             raise _refused(path)
 
 
+def is_database(path: Path) -> bool:
+    """Whether the file begins as DuckDB's do, encrypted ones too; not where that cannot be looked at."""
+    try:
+        if not path.is_file():  # to open a pipe waits for its other end
+            return False
+        with path.open("rb") as file:
+            return file.read(12)[8:] == b"DUCK"
+    except OSError:
+        return False
+
+
 def write_privately(path: Path, text: str) -> None:
     """Put `text` in the place of a file, which this user alone can read; a pipe or a device is written into.
 
@@ -97,6 +108,8 @@ def write_privately(path: Path, text: str) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
         return
+    if is_database(path):
+        raise OSError(errno.EEXIST, "it is a database of DuckDB, and is not written over", str(path))
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         # Whoever made it before us could read what we write, or let us wait for the end of a pipe.

@@ -6,6 +6,7 @@ import signal
 import stat
 from pathlib import Path
 
+import duckdb
 import pytest
 from cryptography.fernet import Fernet
 
@@ -140,3 +141,15 @@ def test_a_line_that_was_torn_by_a_full_disk_tears_no_other(tmp_path):
     file.write({"event": "action", "number": 3})
     first, torn, last = path.read_text().splitlines()
     assert (json.loads(first)["number"], torn, json.loads(last)["number"]) == (1, '{"eve', 3)
+
+
+def test_a_database_and_a_pipe_are_no_files_for_an_audit_trail_and_stay_as_they_are(tmp_path):
+    duckdb.connect(tmp_path / "shop.duckdb").close()
+    before = (tmp_path / "shop.duckdb").read_bytes()
+    with pytest.raises(SettingError, match=r"shop\.duckdb is a database of DuckDB; name another file"):
+        AuditFile(tmp_path / "shop.duckdb")
+    assert (tmp_path / "shop.duckdb").read_bytes() == before
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(SettingError, match="pipe cannot be written: "):
+            AuditFile(tmp_path / "pipe")

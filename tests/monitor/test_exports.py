@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from otel_duckdb import DuckDBInstrumentor, SettingError
+from otel_duckdb.files import write_privately
 from otel_duckdb.monitor import Monitor
 from otel_duckdb.monitor.exports import Exporter, post_report, write_metrics
 from otel_duckdb.monitor.sample import Sample
@@ -165,3 +166,11 @@ def test_an_address_that_is_none_of_http_is_refused(url):
 def test_a_webhook_that_is_away_is_told_in_one_line():
     with pytest.raises(OSError, match=r"webhook 127\.0\.0\.1: .*refused"):
         post_report({}, "http://127.0.0.1:9/secret")
+
+
+def test_a_database_is_not_written_over(tmp_path):
+    duckdb.connect(tmp_path / "shop.duckdb").close()
+    before = (tmp_path / "shop.duckdb").read_bytes()
+    with pytest.raises(OSError, match="it is a database of DuckDB, and is not written over"):
+        write_privately(tmp_path / "shop.duckdb", "a report")
+    assert (tmp_path / "shop.duckdb").read_bytes() == before

@@ -1,10 +1,12 @@
 """The file of the history: what outlives a restart, and files that are no history."""
 
+import os
 import sqlite3
 import stat
 import sys
 from contextlib import closing
 
+import duckdb
 import pytest
 
 from otel_duckdb import contract
@@ -83,6 +85,28 @@ def test_a_file_that_is_no_history_is_put_aside_and_told(tmp_path, caplog, fille
     assert "is no history, and was put aside as h.sqlite.damaged" in caplog.text
     with closing(sqlite3.connect(tmp_path / "h.sqlite")) as connection, connection:
         assert connection.execute("SELECT count(*) FROM minutes").fetchone()[0] >= 2
+
+
+@pytest.mark.parametrize(
+    "kind", ["a database of DuckDB", "tables of another program, such as pages", "no ordinary file"]
+)
+def test_a_file_that_is_somebody_s_is_left_as_it_is(tmp_path, caplog, filled, kind):
+    path = tmp_path / "h.sqlite"
+    if kind.startswith("a database"):
+        duckdb.connect(path).close()
+    elif kind.startswith("tables"):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("CREATE TABLE pages (text VARCHAR)")
+    elif hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+    before = path.read_bytes() if path.is_file() else None
+    history, file = filled(path, 120)
+    file.stop()
+    assert kind in caplog.text
+    assert caplog.text.count("the history is not kept in") == 1
+    assert means(history)
+    assert sorted(tmp_path.iterdir()) == [path]
+    assert before == (path.read_bytes() if path.is_file() else None)
 
 
 @pytest.mark.parametrize("path", ["such\0name", "/proc/nothing/h.sqlite"])

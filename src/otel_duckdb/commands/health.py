@@ -83,8 +83,8 @@ def command(
     elif reasons:
         click.echo(f"unhealthy: {'; '.join(reasons)}")
     else:
-        told = dict.fromkeys(f"{printable(each.program)} ({each.pid})" for each in found)  # one may have two monitors
-        click.echo(f"healthy: {', '.join(told)}")
+        names = dict.fromkeys(f"{printable(each.program)} ({each.pid})" for each in found)  # one may have two monitors
+        click.echo(f"healthy: {', '.join(names)}")
     return 1 if reasons else 0
 
 

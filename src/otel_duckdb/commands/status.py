@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json
 from otel_duckdb.commands._monitors import monitored, monitors, one_monitor, statuses, tell, with_monitor
 from otel_duckdb.commands._options import DatabaseFile
+from otel_duckdb.files import is_database
 from otel_duckdb.monitor.figures import bytes_text, duration_text, shown_time
-from otel_duckdb.monitor.holders import holders, is_database
+from otel_duckdb.monitor.holders import holders
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ def _draw_holders(file: Path, told: list[tuple[Holder, dict[str, Any] | None, bo
     name, out = printable(str(file)), console()
     if not told:
         way = f"`otel-duckdb monitor {printable(quote(str(file)))}` watches it"
-        click.echo(f"no process has {name} open; {way if is_database(file) else 'it is no database of DuckDB'}")
+        watchable = is_database(file) or not os.access(file, os.R_OK)
+        click.echo(f"no process has {name} open; {way if watchable else 'it is no database of DuckDB'}")
     for holder, status, is_monitored in told:
         process = "" if holder.pid is None else f"process {holder.pid}: "
         way = "" if holder.writes else ", for reading alone"

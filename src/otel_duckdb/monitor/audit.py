@@ -15,7 +15,7 @@ from opentelemetry.context import get_current
 
 from otel_duckdb import contract
 from otel_duckdb.contract.monitor import AUDIT
-from otel_duckdb.files import open_for_appending
+from otel_duckdb.files import is_database, open_for_appending
 from otel_duckdb.installation import install_command
 from otel_duckdb.monitor.machine import CpuShare
 from otel_duckdb.monitor.part import Part
@@ -50,7 +50,7 @@ _SEVERITIES: Final = {
 EVENTS: Final = {
     "monitoring_started": "The monitor began.",
     "monitoring_stopped": "The monitor ended.",
-    "resource_alert": "An alert began or got worse.",
+    "resource_alert": "An alert began, got worse, or is told after its silence.",
     "critical_resource_alert": "One of level critical or emergency, which requires investigation.",
     "alert_resolved": "An alert is over.",
     "resource_usage_change": "Memory or processor use changed by 20 points of a hundred within 5 minutes.",
@@ -78,6 +78,8 @@ class AuditFile:
         self._encrypt = None if key is None else _cipher(key)
         self._lock = make_reentrant_lock()
         self._torn = False
+        if is_database(path):
+            raise SettingError(f"the audit file {printable(path)} is a database of DuckDB; name another file")
         try:
             os.close(self._open())
         except OSError as error:
@@ -204,6 +206,10 @@ class Audit(Part):
             notified=tell,
             requires_investigation=severe,
         )
+
+    def resumed(self, alert: Alert) -> None:
+        """Tell that people are told of an alert now."""
+        self.alerted(alert, tell=True)
 
     def ended(self, alert: Alert) -> None:
         """Tell that an alert is over."""

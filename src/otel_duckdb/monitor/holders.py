@@ -47,15 +47,6 @@ def holders(path: Path) -> list[Holder]:
     return _by_opening(path)
 
 
-def is_database(path: Path) -> bool:
-    """Whether the file begins as DuckDB's do, encrypted ones too; also where that cannot be looked at."""
-    try:
-        with path.open("rb") as file:
-            return file.read(12)[8:] == b"DUCK"
-    except OSError:
-        return True
-
-
 def _by_locks(path: Path) -> list[Holder]:
     found = path.stat()
     wanted = os.major(found.st_dev), os.minor(found.st_dev), found.st_ino

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otel_duckdb.files import check_ordinary
+from otel_duckdb.files import check_ordinary, is_database
 from otel_duckdb.monitor.folder import state_folder
 from otel_duckdb.monitor.history.tier import Point
 from otel_duckdb.monitor.part import Part
@@ -50,6 +50,8 @@ DELETE FROM minutes WHERE minute IN (
     LIMIT max(0, (SELECT count(*) FROM minutes) - ?)
 )
 """
+_TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+_OURS: Final = {"series", "minutes"}
 _ALL_POINTS: Final = f"""
 SELECT points FROM minutes
 WHERE typeof(points) = 'blob' AND length(points) <= {_MOST_BYTES} AND length(points) % {_POINT.size} = 0
@@ -60,6 +62,16 @@ SELECT id, metric, labels FROM series
 WHERE length(metric) + length(labels) <= 10000 ORDER BY id DESC LIMIT {_MOST_SERIES}
 """  # noqa: S608 - a constant
 _logger: Final = logging.getLogger("otel_duckdb")
+
+
+def _refuse_tables_of_others(connection: sqlite3.Connection) -> None:
+    of_others = [name for (name,) in connection.execute(_TABLES) if name not in _OURS]
+    if of_others:
+        raise _is_of_others(f"it has tables of another program, such as {of_others[0]}")
+
+
+def _is_of_others(why: str) -> ValueError:
+    return ValueError(f"{why}; name another file")
 
 
 class HistoryFile(Part):
@@ -84,6 +96,8 @@ class HistoryFile(Part):
         """Open the file, and put back what it holds of the last day."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if is_database(self._path):
+                raise _is_of_others("it is a database of DuckDB")  # and is not put aside
             try:
                 self._open()
             except sqlite3.DatabaseError as error:
@@ -114,6 +128,7 @@ class HistoryFile(Part):
         self._path.touch(mode=0o600)
         connection = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False)
         try:
+            _refuse_tables_of_others(connection)
             connection.executescript(_SCHEMA)
             _check_objects(connection)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -185,7 +200,8 @@ class HistoryFile(Part):
 
     def _give_up(self, error: Exception) -> None:
         self._close()
-        self._warn(f"the history is not kept in {self._path}: {error}; it goes on in memory")
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        self._warn(f"the history is not kept in {self._path}: {why}; it goes on in memory")
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
