@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from otel_duckdb.monitor.alerts.alert import Alert
 from otel_duckdb.monitor.alerts.level import Level
-from otel_duckdb.monitor.alerts.messages import _WORDS, amount
+from otel_duckdb.monitor.alerts.messages import _WORDS, amount, sentence
 from otel_duckdb.monitor.alerts.rule import make_rules
 from otel_duckdb.rules import Measure, Thresholds, alerts
 from otel_duckdb.rules.process import PROCESS_ALERTS
@@ -90,3 +91,10 @@ def test_every_rule_has_a_sentence_and_every_unit_is_written():
     assert [amount(0.753, "share"), amount(61, "s"), amount(3.14, "times"), amount(2**21, "bytes"), amount(7, "")] == [
         *("75.3%", "61 s", "3.1 times", "2.0 MiB", "7"),
     ]
+
+
+@pytest.mark.parametrize(("value", "said"), [(1.0, "1 fault inside"), (11.0, "11 faults inside")])
+def test_one_is_not_several(value, said):
+    rule = next(rule for rule in make_rules() if rule.name == "DuckDBInstrumentationErrors")
+    alert = Alert("a", rule, "", {}, Level.WARNING, "", value, 0.0, 0.0)
+    assert sentence(alert) == f"{said} the instrumentation (above 0)"

@@ -1,6 +1,7 @@
 """Telling people: by a real webhook and a real mail server, however they behave."""
 
 import json
+import os
 import socketserver
 import threading
 import time
@@ -361,12 +362,16 @@ def test_an_address_whose_parts_are_wrong_is_told_soon_after_the_start_and_not_s
     assert "secret" not in caplog.text
 
 
-def test_a_stand_by_leaves_that_to_the_one_that_leads(start, monkeypatch, caplog):
+@pytest.mark.parametrize(("leads", "parent"), [(False, os.getpid()), (True, 1)])
+def test_a_stand_by_leaves_that_to_the_one_that_leads_and_a_forked_worker_to_its_parent(
+    start, monkeypatch, caplog, leads, parent
+):
+    monkeypatch.setattr("otel_duckdb.monitor.notification.notifier._IMPORTED_IN", parent)
     monkeypatch.setattr("otel_duckdb.monitor.notification.notifier._CHECKED_AFTER", 0.0)
     asked = []
     monkeypatch.setattr(Apprise, "fault", asked.append)
-    start(Apprise("slack://x"), leads=lambda: False).alerted(alert(), tell=True)
-    monkeypatch.undo()
+    notifier = start(Apprise("slack://x"), leads=lambda: leads)
+    notifier._check()
     assert (asked, caplog.messages) == ([], [])
 
 

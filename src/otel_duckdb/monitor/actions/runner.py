@@ -104,7 +104,9 @@ class ActionRunner:
         if action is None:
             raise SettingError(f"no action is called {name!r}; known are {', '.join(sorted(self.actions))}")
         if not dry_run and name not in self.allowed:
-            raise SettingError(f"the action {name!r} is not switched on")
+            raise SettingError(
+                f"the action {name!r} is not switched on; OTEL_DUCKDB_MONITOR_ACTIONS names those that are"
+            )
         source = self.source
         databases = [] if source is None else [one for one in source.live_databases() if database in {None, one.name}]
         results = []

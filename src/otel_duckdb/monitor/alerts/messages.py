@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from otel_duckdb.text import encodable, printable
@@ -26,12 +27,14 @@ _WORDS: Final = {
     "DuckDBQueryBacklog": "{value} operations are at work or wait",
     "DuckDBLatencyChanged": "a statement takes {value} as long as it used to",
 }
+_ONE: Final = re.compile(r"^1 (operation|call|request|sync attempt|fault)s\b")
 _MEMORY: Final = 1024
 
 
 def sentence(alert: Alert) -> str:
     """The alert in one sentence: where, what, how much, and above which threshold."""
     said = _WORDS.get(alert.name, f"{alert.name} is {{value}}").format(value=amount(alert.value, alert.rule.unit))
+    said = _ONE.sub(r"1 \1", said)
     where = ", ".join(printable(encodable(value)) for value in alert.labels.values())
     text = (
         f"{where}: {said} (above {amount(alert.threshold, alert.rule.unit)})"

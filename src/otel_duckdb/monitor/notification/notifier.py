@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -29,6 +30,7 @@ _WAITS: Final = (1.0, 5.0, 30.0, 120.0)
 _STOPPING: Final = 3.0
 _CHECKED_AFTER: Final = 5.0
 """Seconds after the start when the senders are asked whether they can send: none of it slows a program's start."""
+_IMPORTED_IN: Final = os.getpid()
 _LARGEST: Final = 20
 """Alerts in one message."""
 _logger: Final = logging.getLogger("otel_duckdb")
@@ -227,8 +229,11 @@ class Notifier(Part):
         lane.failures, lane.due = 0, 0.0
 
     def _check(self) -> None:
-        """Tell now which senders cannot send, and not at their first alert; in a group, by the one that leads."""
-        for sender in self.senders if self._leads() else ():
+        """Tell now which senders cannot send, and not at their first alert.
+
+        In a group the one that leads does so, and for forked workers their parent: it takes time and memory.
+        """
+        for sender in self.senders if self._leads() and os.getpid() == _IMPORTED_IN else ():
             try:
                 fault = sender.fault()
             except Exception as error:  # what cannot be checked may be sent all the same
