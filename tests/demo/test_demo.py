@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -17,9 +19,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from rich.console import Console
 
 from command_line import otel_duckdb
+from eventually import eventually
 from otel_duckdb import contract
 from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
-from otel_duckdb.demo.program import environment
+from otel_duckdb.demo.program import environment, run_instrumented
 from otel_duckdb.demo.receiver import Receiver
 from otel_duckdb.demo.spans import SpanTree, draw_errors
 from otel_duckdb.demo.telemetry import Histogram, Number, Span, Telemetry
@@ -296,3 +299,24 @@ def test_latencies_and_values_are_drawn_with_their_units():
     assert "1.0 MB" in text
     assert "2.0 MB" in text
     assert "duckdb_failed_connections" not in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it starts a script of the shell")
+def test_the_program_ends_with_the_command_that_runs_it(tmp_path, monkeypatch):
+    script = tmp_path / "opentelemetry-instrument"
+    script.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    main = threading.main_thread().ident
+
+    def interrupt():
+        eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        signal.pthread_kill(main, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_instrumented(["app"], "http://127.0.0.1:9")
+    thread.join()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -12,6 +12,7 @@ import click
 
 from otel_duckdb.commands._console import console
 from otel_duckdb.commands._group import CommandError, echo_json, missing_package
+from otel_duckdb.commands._signals import ending_in_order
 from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
 from otel_duckdb.demo.program import run_instrumented
 from otel_duckdb.demo.receiver import Receiver
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1), default=60, show_default=True, help="Rows of spans that are drawn.")
 @click.option("--width", type=click.IntRange(40), help="Columns to draw in; else those of the terminal, or 120.")
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
+@ending_in_order()
 def command(program: tuple[str, ...], as_json: bool, limit: int, width: int | None) -> int:
     """Run PROGRAM (`app.py`, or any command; a small sample if left out) under opentelemetry-instrument.
 

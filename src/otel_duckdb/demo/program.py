@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import IO
 
+_ENDING: Final = 5.0
+"""Seconds that the program has to end, where we are ended."""
 _COLLECTION_MS: Final = 200
 """Gauges are read this often, so that a short program shows them too."""
 
@@ -24,9 +27,17 @@ def run_instrumented(program: Sequence[str], endpoint: str, output: IO[str] | No
     """
     instrument = Path(sys.executable).with_name("opentelemetry-instrument")
     command = [str(instrument), *_words(program)]
-    return subprocess.run(  # noqa: S603 - running the user's program is what this is for
-        command, env=environment(endpoint, os.environ), stdout=output, check=False
-    ).returncode
+    with subprocess.Popen(  # noqa: S603 - running the user's program is what this is for
+        command, env=environment(endpoint, os.environ), stdout=output
+    ) as process:
+        try:
+            return process.wait()
+        except BaseException:  # of Ctrl-C it has heard itself, of a SIGTERM to this process it has not
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_ENDING)
+            process.kill()  # does nothing to one that has ended
+            raise
 
 
 def _words(program: Sequence[str]) -> list[str]:
