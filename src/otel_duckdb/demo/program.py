@@ -27,17 +27,18 @@ def run_instrumented(program: Sequence[str], endpoint: str, output: IO[str] | No
     """
     instrument = Path(sys.executable).with_name("opentelemetry-instrument")
     command = [str(instrument), *_words(program)]
-    with subprocess.Popen(  # noqa: S603 - running the user's program is what this is for
+    process = subprocess.Popen(  # noqa: S603 - running the user's program is what this is for
         command, env=environment(endpoint, os.environ), stdout=output
-    ) as process:
-        try:
-            return process.wait()
-        except BaseException:  # of Ctrl-C it has heard itself, of a SIGTERM to this process it has not
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_ENDING)
-            process.kill()  # does nothing to one that has ended
-            raise
+    )
+    try:
+        return process.wait()
+    except BaseException:  # of Ctrl-C it has heard itself, of a SIGTERM to this process it has not
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_ENDING)
+        process.kill()  # does nothing to one that has ended
+        process.wait()
+        raise
 
 
 def _words(program: Sequence[str]) -> list[str]:
