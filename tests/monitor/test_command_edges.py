@@ -70,6 +70,20 @@ def test_the_figure_that_is_sorted_by_is_never_left_out():
     assert head.split() == ["total", "errors", "statement"]
 
 
+def test_what_runs_now_can_be_named_on_a_narrow_terminal():
+    running = {
+        "id": 12345,
+        "elapsed_seconds": 75.2,
+        "phase": "execute or waiting",
+        "rows": 1_234_567,
+        "text": "select 1",
+    }
+    assert shown(80, top._running([running], 80))[1].split("  ") == [
+        *("12345", "1 min 15 s", "execute or waiting", "1,234,567", "select 1"),
+    ]
+    assert shown(40, top._running([running], 40))[1].split("  ") == ["12345", "1 min 15 s", "select 1"]
+
+
 def test_a_narrow_terminal_sees_what_a_clean_up_did(monkeypatch, capsys):
     action = {"action": "remove_temporary_files", "database": "shop", "outcome": "nothing to do", "seconds": 0.0}
     action |= {"detail": "there is no folder of temporary files", "before": {}, "after": {}, "freed_bytes": 0}

@@ -21,9 +21,9 @@ from otel_duckdb.monitor.statements.statistics import SORTS
 from otel_duckdb.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from rich.console import RenderableType
+    from rich.console import JustifyMethod, RenderableType
 
     from otel_duckdb.monitor.discovery import Announcement
 
@@ -100,27 +100,25 @@ def _screen(
     )
     parts: list[RenderableType] = [title]
     if running["operations"]:
-        parts += [Text(), Text("Running now", style="bold"), _running(running["operations"])]
+        parts += [Text(), Text("Running now", style="bold"), _running(running["operations"], width)]
     for each in running["pool_requests"][:5]:
         waited = duration_text(each["seconds"] * 1e3)
         parts.append(Text(f"{printable(each['thread'])} waits for a connection of the pool {each['pool']}, {waited}"))
     return Group(*parts, Text(), _table(found, sort, width))
 
 
-def _running(operations: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name, justify in (("id", "right"), ("elapsed", "right"), ("phase", "left"), ("rows", "right")):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type] # rich's literal types
-    table.add_column("statement", no_wrap=True, overflow=cut_off(), ratio=1)
-    for each in operations[:5]:
-        rows = "-" if each["rows"] is None else f"{each['rows']:,}"
-        elapsed = duration_text(each["elapsed_seconds"] * 1e3)
-        table.add_row(str(each["id"]), elapsed, each["phase"], rows, Text(printable(each["text"])))
-    return table
+def _running(operations: list[dict[str, Any]], width: int) -> Table:
+    shown = operations[:5]
+    figures = {
+        "id": [str(each["id"]) for each in shown],
+        "elapsed": [duration_text(each["elapsed_seconds"] * 1e3) for each in shown],
+        "phase": [each["phase"] for each in shown],
+        "rows": ["-" if each["rows"] is None else f"{each['rows']:,}" for each in shown],
+    }
+    return _fitting(figures, [Text(printable(each["text"])) for each in shown], width, ("rows", "phase"))
 
 
 def _table(found: dict[str, Any], sort: str, width: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "total": lambda each: duration_text(each["total_ms"]),
         "share": lambda each: f"{each['share']:.1%}",
@@ -136,22 +134,36 @@ def _table(found: dict[str, Any], sort: str, width: int) -> Table:
         "memory": lambda each: bytes_text(each["peak_memory_bytes"]),
         "last": lambda each: each["last_seen"][11:19],
     }
-    each_row = [*found["statements"], *([found["remainder"]] if found["remainder"] is not None else [])]
-    shown = [*columns.items(), *((name, tell) for name, tell in further.items() if name == sort)]
-    widths = {name: max(len(name), *(len(tell(each)) for each in each_row), 0) + 2 for name, tell in shown}
-    for name in _LESS:  # on a narrow terminal the statement is worth more than its further figures
-        if name != sort and sum(widths.values()) > width - _STATEMENT:
-            del widths[name]
-    shown = [(name, tell) for name, tell in shown if name in widths]
-    for name, _ in shown:
-        table.add_column(name, justify="right", no_wrap=True, style="bold" if name == sort else None)
-    table.add_column("statement", no_wrap=True, overflow=cut_off(), ratio=1)
-    for each in found["statements"]:
-        marks = "plan got slower: " if each["plan_regression"] else ""
-        failed = f"{each['errors']:,} failed: " if each["errors"] else ""
-        statement = Text.assemble((marks + failed, "red"), printable(each["text"]))
-        table.add_row(*(tell(each) for _, tell in shown), statement)
+    if sort in further:
+        columns[sort] = further[sort]
+    statements = [_statement(each) for each in found["statements"]]
+    rows = list(found["statements"])
     if found["remainder"] is not None:
-        other = found["remainder"]
-        table.add_row(*(tell(other) for _, tell in shown), f"{found['dropped']} other statements")
+        rows.append(found["remainder"])
+        statements.append(Text(f"{found['dropped']} other statements"))
+    figures = {name: [tell(each) for each in rows] for name, tell in columns.items()}
+    return _fitting(figures, statements, width, [name for name in _LESS if name != sort], sort)
+
+
+def _statement(each: dict[str, Any]) -> Text:
+    marks = "plan got slower: " if each["plan_regression"] else ""
+    failed = f"{each['errors']:,} failed: " if each["errors"] else ""
+    return Text.assemble((marks + failed, "red"), printable(each["text"]))
+
+
+def _fitting(
+    figures: dict[str, list[str]], statements: list[Text], width: int, less: Iterable[str], bold: str = ""
+) -> Table:
+    """Figures and statements; where it is narrow, `less` are left out one by one, for the sake of the statement."""
+    widths = {name: max(map(len, (name, *cells))) + 2 for name, cells in figures.items()}
+    for name in less:
+        if sum(widths.values()) > width - _STATEMENT:
+            del widths[name]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+    for name in widths:
+        justify: JustifyMethod = "left" if name == "phase" else "right"
+        table.add_column(name, justify=justify, no_wrap=True, style="bold" if name == bold else None)
+    table.add_column("statement", no_wrap=True, overflow=cut_off(), ratio=1)
+    for number, statement in enumerate(statements):
+        table.add_row(*(figures[name][number] for name in widths), statement)
     return table
