@@ -123,6 +123,20 @@ def test_a_target_that_drips_does_not_outlast_the_timeout(buffer, strangers, tic
     assert "no whole answer within 1 s" in str(error)
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_target_that_sends_the_rows_elsewhere_is_refused_and_nobody_is_asked_there(buffer, strangers, ticks, status):
+    elsewhere = strangers()
+
+    def redirect():
+        address = f"http://localhost:{elsewhere.port}/"
+        yield f"HTTP/1.1 {status} x\r\nLocation: {address}\r\nContent-Length: 0\r\n\r\n".encode(), 0
+
+    target = Target(host="127.0.0.1", port=strangers(redirect).port, timeout=5)
+    with Sync(buffer, ["ticks"], target, retry=Retry(attempts=2, seconds=5, initial_delay=0.01)) as one:
+        assert f"HTTP status {status}" in str(one.run_once()[0].error)
+    assert elsewhere._held == []
+
+
 def test_an_answer_without_end_is_not_taken_in(buffer, strangers, ticks):
     assert ANSWER_BYTES < 100 * 2**20
     target = Target(host="127.0.0.1", port=strangers(endless).port, timeout=30)

@@ -25,7 +25,7 @@ _QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'")
 _VERSION: Final = re.compile(
     r"\s*\(version (?:[^()]|\([^()]*\))*\)|\s*\(?for url \S+|, server response:|HTTPDriver|\s*Stack trace:.*", re.DOTALL
 )
-_NUMBER: Final = re.compile(r"(?<![\w.])-?\d[\d.]*(?:e[+-]?\d+)?(?![\w.])")
+_NUMBER: Final = re.compile(r"(?<![\w.])(?<!HTTP status )-?\d[\d.]*(?:e[+-]?\d+)?(?![\w.])")
 _CODE: Final = re.compile(r"Code: ?\d+\.?")
 
 

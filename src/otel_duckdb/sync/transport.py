@@ -9,6 +9,7 @@ import io
 import socket
 import threading
 from contextlib import contextmanager, suppress
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
@@ -47,6 +48,8 @@ class Transport:
         self._lock = make_reentrant_lock()
         proxy = check_env_proxy("https" if secure else "http", host, port)
         self.manager = get_pool_manager(https_proxy=proxy) if secure else get_pool_manager(http_proxy=proxy)
+        # Whoever is sent elsewhere by an answer would send the rows there again, and without TLS if it says so.
+        self.manager.urlopen = partial(self.manager.urlopen, redirect=False)
         self.manager.pool_classes_by_scheme = {
             "http": _pool(HTTPConnectionPool, HTTPConnection, self),
             "https": _pool(HTTPSConnectionPool, HTTPSConnection, self),
