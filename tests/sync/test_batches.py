@@ -36,3 +36,11 @@ def test_rows_that_suddenly_get_wide_are_read_in_smaller_batches(buffer, sync, q
     assert arrived(query) == rows(*range(30_060))
     largest = query("SELECT max(c) FROM (SELECT countIf(length(s) > 1) AS c FROM {}.ticks GROUP BY _sync_batch)")[0][0]
     assert 1 <= largest <= 12
+
+
+def test_a_pass_over_fewer_rows_than_a_batch_takes_is_one_insert(sync, ticks, query):
+    one = sync()
+    for begin in (0, 50_000):
+        ticks(begin, begin + 50_000)
+        fine(one.run_once())
+    assert query("SELECT count() FROM {}.ticks GROUP BY _sync_batch ORDER BY _sync_batch") == [(50_000,), (50_000,)]

@@ -88,7 +88,7 @@ def test_a_batch_is_found_again_after_row_ids_were_given_anew(buffer, server, se
     buffer.execute("CHECKPOINT")
     buffer.execute("DELETE FROM ticks WHERE a < 250000")
     table = Table(name="ticks")
-    with Sync(buffer, [table], served, retry=Retry(attempts=1, seconds=5)) as one:
+    with Sync(buffer, [table], served, batch=Limits(rows=2000), retry=Retry(attempts=1, seconds=5)) as one:
         with server.fault(Fault(Kind.RESET, INSERT, after=1)):
             assert one.run_once()[0].error is not None
     buffer.execute("CHECKPOINT")

@@ -39,7 +39,7 @@ def checkpoint_after(buffer, monkeypatch):
 
 def test_a_position_survives_the_renumbering_of_row_ids(sync, ticks, query):
     """Rows deleted before they were sent leave gaps, that a checkpoint closes."""
-    one = sync([Table(name="ticks")])
+    one = sync([Table(name="ticks")], batch=Limits(rows=50_000))
     ticks.execute("DELETE FROM ticks WHERE a < 200000")
     fine(one.run_once())
     before = ticks.execute("SELECT max(rowid) FROM ticks").fetchall()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pyarrow.compute as pc
 
-from otel_duckdb.sync.arrow import TooLargeError, read_table
+from otel_duckdb.sync.arrow import RECORD_BATCH_ROWS, RECORD_BATCH_ROWS_UNSEEN, TooLargeError, read_table
 from otel_duckdb.sync.errors import BufferChangedError
 from otel_duckdb.sync.guards import check
 from otel_duckdb.sync.journal import rollback, write
@@ -40,7 +40,6 @@ ANCHOR_ROWS: Final = 1000
 NONE_PENDING: Final = -1
 _ANCHOR_BYTES: Final = 4 * 1024 * 1024
 _ANCHOR_SHARE: Final = 8
-_PROBE_ROWS: Final = 2000
 _GROWTH: Final = 16
 _DELETED_AT_ONCE: Final = 250_000
 _LOOKS: Final = 12
@@ -103,7 +102,8 @@ class Source:
         self.schema = schema
         self._limits = limits
         self._rows = f"{schema.reference} AS buffer"
-        self._wanted = min(limits.rows, _PROBE_ROWS)
+        self._wanted = limits.rows
+        self._at_once = RECORD_BATCH_ROWS_UNSEEN
 
     def pending_rows(self, position: Position) -> int:
         """How many rows follow a position; NONE_PENDING where none do, and its anchor holds as it is."""
@@ -216,6 +216,7 @@ class Source:
                 self._wanted = error.fitting
 
     def _learn(self, reading: Reading) -> None:
+        self._at_once = RECORD_BATCH_ROWS
         fitting = self._limits.bytes * reading.rows // max(1, reading.bytes)
         self._wanted = max(1, min(self._limits.rows, fitting, max(self._wanted, reading.rows) * _GROWTH))
 
@@ -231,7 +232,7 @@ class Source:
             f"SELECT rowid, {self.schema.row_hash}, {self.schema.selection} FROM {self._rows} "
             f"WHERE rowid >= {position.anchor_row:d} AND rowid <= {high:d}"
         )
-        table = read_table(self.cursor, query, rows, limit)
+        table = read_table(self.cursor, query, rows, limit, self._at_once)
         anchor_bytes = min(_ANCHOR_BYTES, self._limits.bytes // _ANCHOR_SHARE)
         return _reading(position, None if table is None else _sorted(table), anchor_bytes)
 
