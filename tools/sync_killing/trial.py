@@ -137,6 +137,8 @@ class Trial:
         if self._chance.random() < EMPTIED:
             self._emptied += 1
             target = "orders" if self._delete else self._chance.choice(TARGETS)
+            if server:
+                server.clear()  # it may refuse, or have a fault left
             self._query(server, f"TRUNCATE TABLE IF EXISTS {target}")
 
     def _command(self, server: StandIn | None, finish: bool) -> list[str]:
