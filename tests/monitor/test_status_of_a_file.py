@@ -84,6 +84,18 @@ def test_whoever_has_it_open_without_a_monitor_is_told_how_to_start_one(otel, pr
     assert done.returncode == 1
     assert f"is open in process {process.pid}: " in done.stderr
     assert done.stderr.endswith("; set OTEL_DUCKDB_MONITOR=true there, then run otel-duckdb status\n")
+    # The same of a user without a home: where nobody can make a folder, not even root.
+    no_home = {"XDG_RUNTIME_DIR": "", "XDG_STATE_HOME": "/dev/null"}
+    done = otel_duckdb("status", "shop.duckdb", folder=tmp_path, environment=no_home)
+    assert f"shop.duckdb is open in process {process.pid}: " in done.stdout
+    done = otel_duckdb("monitor", tmp_path / "shop.duckdb", environment=no_home)
+    assert f"open in process {process.pid}: " in done.stderr
+
+
+def test_a_user_without_a_home_is_told_what_to_do(tmp_path):
+    done = otel_duckdb("status", folder=tmp_path, environment={"XDG_RUNTIME_DIR": "", "XDG_STATE_HOME": "/dev/null"})
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "; set XDG_RUNTIME_DIR to a folder of this user's own" in done.stderr
 
 
 def test_the_monitor_of_whoever_has_it_open_says_how_it_is(otel, program):
@@ -135,20 +147,6 @@ def test_several_readers_are_all_told(otel, program):
 def test_a_file_that_is_not_there_is_wrong_usage(otel):
     done = otel("nothing.duckdb")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-
-
-def test_a_user_without_a_home_is_told_of_a_file_and_elsewhere_what_to_do(program, tmp_path):
-    process = program()
-    no_home = {"XDG_RUNTIME_DIR": "", "XDG_STATE_HOME": "/dev/null"}  # where nobody can make a folder, not even root
-    done = otel_duckdb("status", "shop.duckdb", folder=tmp_path, environment=no_home)
-    assert f"shop.duckdb is open in process {process.pid}: " in done.stdout
-    assert (
-        f"open in process {process.pid}: "
-        in otel_duckdb("monitor", tmp_path / "shop.duckdb", environment=no_home).stderr
-    )
-    done = otel_duckdb("status", environment=no_home)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "; set XDG_RUNTIME_DIR to a folder of this user's own" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads what Linux tells")
