@@ -7,12 +7,13 @@ from math import inf
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import attach, detach, get_current
+from opentelemetry.context import detach as detach_or_log
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from otel_duckdb.core.current_database import CurrentDatabases
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.operation import SlowThreshold, settle_sampled_run
+from otel_duckdb.telemetry.context import attach, detach, get_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
@@ -52,7 +53,10 @@ class Call:
         holder.busy_thread = holder.busy_since_ns = 0
         holder.call = None
         if self.token is not None:
-            detach(self.token)
+            try:
+                detach(self.token)
+            except Exception:
+                detach_or_log(self.token)
         operation = self.operation
         operation.last_call_ns = now
         if now - self.start_ns + operation.execute_ns + operation.fetch_ns > operation.slow_threshold.limit_ns:

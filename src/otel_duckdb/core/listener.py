@@ -71,7 +71,7 @@ class Listener:
         """
 
     def describe(self, operation: Operation, span: Span) -> None:
-        """The operation's recording span is about to end: the last moment to say something on it."""
+        """The recording span of an operation with a caller or a profile is about to end: the last moment for it."""
 
     def record(self, operation: Operation) -> None:
         """An accepted operation is over: make of it what there is to make. Told after all have heard `finished`."""

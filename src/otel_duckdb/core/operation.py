@@ -34,9 +34,10 @@ class OperationAttributes:
         metrics: The attributes of the semantic conventions' metrics.
         by_query_type: The label of `duckdb_query_latency_ms`.
         by_table_name: The label of the latency of its statement kind.
+        rate: What its rate is counted under: the query type, and the table.
     """
 
-    __slots__ = ("by_query_type", "by_table_name", "metrics", "span", "span_name")
+    __slots__ = ("by_query_type", "by_table_name", "metrics", "rate", "span", "span_name")
 
     def __init__(
         self,
@@ -45,12 +46,14 @@ class OperationAttributes:
         metrics: Mapping[str, AttributeValue],
         by_query_type: Mapping[str, AttributeValue],
         by_table_name: Mapping[str, AttributeValue],
+        rate: tuple[str, str],
     ) -> None:
         self.span_name = span_name
         self.span = span
         self.metrics = metrics
         self.by_query_type = by_query_type
         self.by_table_name = by_table_name
+        self.rate = rate
 
 
 class Operation:

@@ -55,11 +55,11 @@ class AppenderCall(GoingOn):
         """Count the time."""
         call.operation.execute_ns += call.leave()
         if self._last:
-            self._gate.finish(call.holder, call.operation)
+            self._gate.end(call.operation, holder=call.holder)
         return result
 
     def fail(self, call: Call, error: BaseException) -> None:
         """End the operation with its error."""
         call.operation.execute_ns += call.leave()
         if self._last or not self._gate.leaves_open(error):
-            self._gate.finish(call.holder, call.operation, error)
+            self._gate.end(call.operation, error, holder=call.holder)

@@ -6,18 +6,18 @@ from threading import get_ident
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.core.dispatcher import Call
 from otel_duckdb.core.listener import Listener
 from otel_duckdb.core.operation import Operation, settle_sampled_run
 from otel_duckdb.intercept import streams
 from otel_duckdb.intercept.fetchone import Fetchone, SampledRun
-from otel_duckdb.intercept.rows import VECTOR_SIZE, one_row
+from otel_duckdb.intercept.rows import VECTOR_SIZE, all_rows, one_row
 from otel_duckdb.intercept.wrappers import GoingOn, likened, wrapped
 from otel_duckdb.telemetry.section import in_section
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_duckdb.core.dispatcher import Call
     from otel_duckdb.core.operation import Connection
     from otel_duckdb.intercept.gate import Gate
     from otel_duckdb.intercept.wrappers import Faults
@@ -68,7 +68,10 @@ class ExecuteCall:
             operation.affected_rows = _affected_rows(result)
         keeps = operation.statement.returns_rows and not operation.is_batch and operation.name is None
         if keeps and operation.connection is not None and not operation.connection.closed:
-            gate.hold(call.holder, operation)
+            if call.holder.operation is None:
+                call.holder.operation = operation
+            else:
+                gate.hold(call.holder, operation)
         else:
             gate.hold(call.holder, None)
             gate.dispatcher.end(operation)
@@ -103,10 +106,15 @@ class FetchCall(GoingOn):
     def begin(self, arguments: tuple[Any, ...], _keywords: dict[str, Any]) -> tuple[Call, tuple[Any, ...]] | None:
         """Go on with the connection's operation, if it has one."""
         connection = self._live.get(id(arguments[0]))
-        if connection is None or connection.operation is None:
+        if connection is None:
             return None
-        call = self._gate.resume(connection, get_ident())
-        return None if call is None else (call, arguments)
+        # As `Gate.resume` does, which would cost each query a frame.
+        operation, thread, gate = connection.operation, get_ident(), self._gate
+        if operation is None or operation.ended or connection.busy_thread == thread or not gate.active:
+            return None
+        if operation.sampled_run is not None:
+            settle_sampled_run(operation.sampled_run)
+        return Call(operation, connection, thread), arguments
 
     def succeed(self, entered: tuple[Call, tuple[Any, ...]], result: Any) -> Any:
         """Count the rows, and end the operation with the last of them; a reader carries it on."""
@@ -114,13 +122,17 @@ class FetchCall(GoingOn):
         gate = self._gate
         operation = call.operation
         operation.fetch_ns += call.leave()
-        if type(result) is not list and streams.is_stream(result):
+        rows: int | None
+        if type(result) is list and self._count is all_rows:
+            rows, last = len(result), True
+        elif type(result) is not list and streams.is_stream(result):
             return streams.observed(result, gate, call.holder, operation)
-        rows, last = self._count(result, arguments)
+        else:
+            rows, last = self._count(result, arguments)
         if rows is not None:
             operation.rows = (operation.rows or 0) + rows
         if last:
-            gate.finish(call.holder, operation)
+            gate.end(operation, holder=call.holder)
         return result
 
     def fail(self, entered: tuple[Call, tuple[Any, ...]], error: BaseException) -> None:
@@ -129,7 +141,7 @@ class FetchCall(GoingOn):
         gate = self._gate
         call.operation.fetch_ns += call.leave()
         if not gate.leaves_open(error):
-            gate.finish(call.holder, call.operation, error)
+            gate.end(call.operation, error, holder=call.holder)
 
 
 class FetchOneCall(Listener, GoingOn):
@@ -209,7 +221,7 @@ class FetchOneCall(Listener, GoingOn):
             operation = run.operation
             connection = operation.connection
             if connection is not None and (error is None or not self._gate.leaves_open(error)):
-                self._gate.finish(connection, operation, error)
+                self._gate.end(operation, error, holder=connection)
         except Exception as fault:
             self._gate.report(fault)
 

@@ -201,7 +201,7 @@ class TerminalCall:
             gate.end(operation)
         elif last:
             state.exhausted = self._mode is RunMode.FETCH
-            gate.finish(state, operation)
+            gate.end(operation, holder=state)
         else:
             state.exhausted = False
             gate.hold(state, operation)
@@ -215,7 +215,7 @@ class TerminalCall:
         else:
             operation.fetch_ns += elapsed
         if entered.first or not gate.leaves_open(error):
-            gate.finish(entered.state, operation, error)
+            gate.end(operation, error, holder=entered.state)
 
 
 def terminals(gate: Gate, relations: Relations) -> dict[str, TerminalCall]:

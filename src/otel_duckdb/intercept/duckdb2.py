@@ -177,13 +177,13 @@ class ResultFetchCall(GoingOn):
         rows, last = some_rows(result, arguments)
         operation.rows = (operation.rows or 0) + (rows or 0)
         if last:
-            self._gate.finish(call.holder, operation)
+            self._gate.end(operation, holder=call.holder)
         return result
 
     def fail(self, entered: tuple[Call, tuple[Any, ...]], error: BaseException) -> None:
         """End the operation with its error."""
         entered[0].operation.fetch_ns += entered[0].leave()
-        self._gate.finish(entered[0].holder, entered[0].operation, error)
+        self._gate.end(entered[0].operation, error, holder=entered[0].holder)
 
 
 class _PublicCall:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
 from otel_duckdb.core.dispatcher import Call
 from otel_duckdb.core.operation import settle_sampled_run, unregistered
 from otel_duckdb.intercept.dormancy import Dormancy, no_sdk
 from otel_duckdb.intercept.locate import locate
+from otel_duckdb.telemetry.context import get_current
 from otel_duckdb.telemetry.section import inside_the_sdk
 
 if TYPE_CHECKING:
@@ -157,14 +158,12 @@ class Gate:
                 self.dispatcher.end(replaced)
             raise
 
-    def finish(self, holder: ResultHolder, operation: Operation, error: BaseException | None = None) -> None:
-        """The operation's result is used up, or failed."""
-        if holder.operation is operation:
+    def end(
+        self, operation: Operation, error: BaseException | None = None, *, holder: ResultHolder | None = None
+    ) -> None:
+        """The operation is over: its result is used up, or failed, and `holder` holds it no more."""
+        if holder is not None and holder.operation is operation:
             holder.operation = None
-        self.end(operation, error)
-
-    def end(self, operation: Operation, error: BaseException | None = None) -> None:
-        """The operation is over, whoever held it."""
         if inside_the_sdk():  # which was interrupted: it ends with the next call that is recorded
             self._put_off.append(partial(self.dispatcher.end, operation, error))
         else:

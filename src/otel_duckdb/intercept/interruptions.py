@@ -54,7 +54,7 @@ class Interruptions:
         call.give_up()
         holder: ResultHolder = call.holder
         operation: Operation = call.operation
-        self._gate.finish(holder, operation, error)
+        self._gate.end(operation, error, holder=holder)
 
 
 def _was_given_nothing(fault: IndexError) -> bool:

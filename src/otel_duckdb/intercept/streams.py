@@ -55,11 +55,11 @@ class _OpenStream:
             operation.fetch_ns += call.leave()
             if message is not None:
                 error = StreamError(message.decode(errors="replace"))
-                self._gate.finish(call.holder, operation, error)
+                self._gate.end(operation, error, holder=call.holder)
             elif rows >= 0:
                 operation.rows = (operation.rows or 0) + rows
             else:
-                self._gate.finish(call.holder, operation)
+                self._gate.end(operation, holder=call.holder)
         except Exception as fault:
             self._gate.report(fault)
 
@@ -71,7 +71,7 @@ class _OpenStream:
         try:
             if holder is not None and operation is not None and not operation.ended:
                 gate = self._gate
-                gate.connections.deferred(lambda: gate.finish(holder, operation))
+                gate.connections.deferred(lambda: gate.end(operation, holder=holder))
         except Exception as fault:
             self._gate.report(fault)
 

@@ -81,16 +81,16 @@ class AttributeCache(Listener):
         text = encodable(self._text(operation))
         attributes = {**common, contract.DB_QUERY_TEXT: text} if text else common
         attributes = {**attributes, contract.DUCKDB_QUERY_TYPE: statement.kind, **self._comment(statement)}
+        table = self._tables(
+            bounded(operation.collection or "", contract.NAME_LENGTH_LIMIT) or encodable(statement.table_name)
+        )
         return OperationAttributes(
             _name(operation, summary, namespace),
             attributes,
             measured,
             {contract.QUERY_TYPE: statement.kind},
-            {
-                contract.TABLE_NAME: self._tables(
-                    bounded(operation.collection or "", contract.NAME_LENGTH_LIMIT) or encodable(statement.table_name)
-                )
-            },
+            {contract.TABLE_NAME: table},
+            (statement.kind, table),
         )
 
     def _comment(self, statement: Statement) -> dict[str, str]:

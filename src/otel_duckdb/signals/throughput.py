@@ -30,24 +30,27 @@ class _Counts:
 
     Counting is one step that no other thread can come between, and takes no lock: the garbage collector may end an
     operation at any moment, in the middle of a collection too.
+
+    Attributes:
+        steps: What counts each key that has come, one step a call.
     """
 
-    __slots__ = ("_known", "_looks", "_steps")
+    __slots__ = ("_known", "_looks", "steps")
 
     def __init__(self, known: dict[Key, int]) -> None:
         self._known = known
-        self._steps: dict[Key, Callable[[], int]] = {}
+        self.steps: dict[Key, Callable[[], int]] = {}
         self._looks: dict[Key, int] = {}
 
     def add(self, key: Key) -> None:
-        step = self._steps.get(key)
+        step = self.steps.get(key)
         if step is None:
             self._known.setdefault(key, 0)
-            step = self._steps.setdefault(key, itertools.count().__next__)
+            step = self.steps.setdefault(key, itertools.count().__next__)
         step()
 
     def look(self) -> Iterable[tuple[Key, int]]:
-        for key, step in self._steps.copy().items():
+        for key, step in self.steps.copy().items():
             looks = self._looks.get(key, 0)  # to look at a counter takes a step of it
             self._looks[key] = looks + 1
             yield key, step() - looks
@@ -70,8 +73,13 @@ class Throughput(Listener):
 
     def record(self, operation: Operation) -> None:
         """Count the ended operation."""
-        table = operation.attributes.by_table_name[contract.TABLE_NAME]
-        self._window.current().add((operation.statement.kind, str(table)))
+        key = operation.attributes.rate
+        counts = self._window.current()
+        step = counts.steps.get(key)  # to add it would cost each operation a frame
+        if step is None:
+            counts.add(key)
+        else:
+            step()
 
     def count(self, query_type: str, table_name: str | None = None) -> None:
         """Count an operation of the type, and of the table it was about, whose names the caller limits."""
