@@ -15,7 +15,6 @@ from otel_duckdb.commands._monitors import monitored
 from otel_duckdb.commands._options import DatabaseFile, Number
 from otel_duckdb.commands._systemd import ServiceManager
 from otel_duckdb.commands.status import draw
-from otel_duckdb.files import check_ordinary
 from otel_duckdb.monitor.holders import holders
 from otel_duckdb.telemetry.locks import make_event
 from otel_duckdb.text import printable
@@ -50,10 +49,6 @@ def command(database: Path, interval: float, serve: bool, port: int | None, read
     from otel_duckdb.instrumentor import DuckDBInstrumentor  # noqa: PLC0415 - a wrong option is told without it
     from otel_duckdb.monitor import Monitor  # noqa: PLC0415 - a wrong option is told without it
 
-    try:
-        check_ordinary(database)
-    except OSError as error:
-        raise CommandError(f"{database} cannot be opened: {error.strerror}") from None
     ending, manager = make_event(), ServiceManager()
     _end_by_signal(ending)
     monitor = Monitor(interval_ms=interval * 1e3, serve=None if serve else False, port=port)
