@@ -63,7 +63,9 @@ def take(browser: Browser, address: str, token: str, folder: Path) -> None:
             page.wait_for_timeout(1000)
             path = folder / f"{name}-{scheme}.png"
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-            picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+            # The other methods take the colour of a legend's dots away.
+            few = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            few.save(path, optimize=True)
             print(
                 f"{path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}: {path.stat().st_size / 1e3:.0f} kB"
             )
@@ -73,7 +75,7 @@ def take(browser: Browser, address: str, token: str, folder: Path) -> None:
 def main() -> None:
     """Start the program, let it work, and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=150, help="how long the program works before")
+    parser.add_argument("--seconds", type=float, default=300, help="how long the program works before")
     parser.add_argument("--folder", type=Path, default=ROOT / "docs/images")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)

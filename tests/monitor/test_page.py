@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -88,3 +89,42 @@ def test_a_page_of_the_guides_kind_reads_the_status():
     assert shown["queries-value"]["textContent"] == 0
     assert shown["status"]["textContent"] == "Status: HEALTHY"
     assert shown["time"] > 1_700_000_000_000
+
+
+FIGURES = {
+    "count": {
+        0: "0",
+        0.25: "0.25",
+        99_999: "100 k",
+        1e6: "1.0 M",
+        999_960_000: "1.0 G",
+        123_456_789: "123 M",
+        2.5e15: "2500 T",
+    },
+    "bytes": {0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 2**60: "1.0 EiB"},
+    "milliseconds": {0: "0 ms", 0.0004: "1 µs", 0.5: "500 µs", 1500: "1.5 s"},
+    "seconds": {0: "0 s", 59.94: "59.9 s", 125: "2 min 05 s", 90_000: "1 d 1 h"},
+    "percent": {0: "0 %", 0.01: "< 0.1 %", 100: "100 %"},
+}
+"""What the page writes for a figure."""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not on this machine")
+def test_figures_are_written_as_people_read_them():
+    module = f"data:text/javascript,{quote((STATIC / 'format.js').read_text(encoding='utf-8'))}"
+    asked = [[name, value] for name, all_of in FIGURES.items() for value in all_of]
+    unknown = [[name, value] for name in FIGURES for value in (None, "x")]
+    script = f"""const format = await import({json.dumps(module)});
+        const asked = {json.dumps(asked + unknown)};
+        console.log(JSON.stringify(asked.map(([name, value]) => format[name](value))));"""
+    ran = subprocess.run(
+        [shutil.which("node"), "--input-type=module", "-e", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    written = json.loads(ran.stdout)
+    assert written[: len(asked)] == [text for all_of in FIGURES.values() for text in all_of.values()]
+    assert set(written[len(asked) :]) == {"\N{EN DASH}"}

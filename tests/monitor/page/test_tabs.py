@@ -111,7 +111,8 @@ def test_pages_hear_what_is_new_and_go_on_where_others_are_closed(window, addres
 
 
 def test_pages_of_two_monitors_are_told_of_their_own(window, program, start):
-    pages = {opened(window, each.address): each for each in (program, start())}
+    below = start(OTEL_DUCKDB_MONITOR_PATH_PREFIX="/shop/floor")
+    pages = [opened(window, address) for address in (program.address, f"{below.address}shop/floor/")]
     for page in pages:
         hears(page)
     seen = [page.locator("#program").inner_text() for page in pages]

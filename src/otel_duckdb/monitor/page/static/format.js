@@ -5,7 +5,7 @@ const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 export function bytes(value) {
   if (!known(value)) return UNKNOWN;
-  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
   let power = 0;
   while (Math.abs(value) >= 1023.5 && power < units.length - 1) {
     value /= 1024;
@@ -17,8 +17,8 @@ export function bytes(value) {
 export function count(value) {
   if (!known(value)) return UNKNOWN;
   const size = Math.abs(value);
-  if (size >= 999.5e6) return `${(value / 1e9).toFixed(1)} G`;
-  if (size >= 999_950) return `${(value / 1e6).toFixed(1)} M`;
+  const [unit, scale] = [["T", 1e12], ["G", 1e9], ["M", 1e6]].find(([, each]) => size >= each * 0.99995) ?? [];
+  if (unit) return `${size / scale < 99.95 ? (value / scale).toFixed(1) : Math.round(value / scale)} ${unit}`;
   if (size >= 99_950) return `${Math.round(value / 1e3)} k`;
   if (size >= 100 || Number.isInteger(value)) return Math.round(value).toLocaleString("en");
   return value.toFixed(size >= 10 ? 1 : size >= 0.1 ? 2 : 3);
