@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry._logs import get_logger
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined] # exported without __all__
     BaseInstrumentor,
@@ -52,6 +52,7 @@ from otel_duckdb.telemetry.gauges import CallbackRegistry
 from otel_duckdb.telemetry.instance import InstanceLabels, declare
 from otel_duckdb.telemetry.internal_errors import InternalErrors
 from otel_duckdb.telemetry.locks import make_reentrant_lock
+from otel_duckdb.telemetry.meter import get_meter
 from otel_duckdb.telemetry.providers import lacks_an_sdk
 from otel_duckdb.telemetry.section import in_section
 
@@ -267,11 +268,10 @@ class _Running:
 
 def _scope(provided: dict[str, Any]) -> tuple[Tracer, Meter, Logger]:
     """What telemetry is made with, of the providers given or else of the global ones."""
-    scope_version = version()
     return (
-        trace.get_tracer(contract.SCOPE, scope_version, provided["tracer_provider"], contract.SCHEMA_URL),
-        metrics.get_meter(contract.SCOPE, scope_version, provided["meter_provider"], contract.SCHEMA_URL),
-        get_logger(contract.SCOPE, scope_version, provided["logger_provider"], contract.SCHEMA_URL),
+        trace.get_tracer(contract.SCOPE, version(), provided["tracer_provider"], contract.SCHEMA_URL),
+        get_meter(provided["meter_provider"]),
+        get_logger(contract.SCOPE, version(), provided["logger_provider"], contract.SCHEMA_URL),
     )
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import threading
 
 import duckdb
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader
 
 from otel_duckdb import DuckDBInstrumentor
 from otel_duckdb.monitor import Monitor
@@ -143,3 +146,43 @@ def test_a_monitor_in_a_child_leaves_the_history_file_to_its_parent(tmp_path):
         after = in_child(lambda: [type(part).__name__ for part in monitor.parts])
     assert "HistoryFile" in before
     assert after == [name for name in before if name != "HistoryFile"]
+
+
+@pytest.mark.parametrize("slow", ["collecting", "sending"])
+def test_a_child_of_a_process_that_just_tells_its_metrics_tells_its_own(telemetry, slow):
+    parent, begun, over, told = os.getpid(), threading.Event(), threading.Event(), []
+
+    def wait(*_):
+        if os.getpid() == parent:
+            begun.set()
+            over.wait(20)
+        return []
+
+    class Exporter(ConsoleMetricExporter):
+        def export(self, metrics_data, *_, **__):
+            told.append(metrics_data)
+            if slow == "sending":
+                wait()
+
+    reader = PeriodicExportingMetricReader(Exporter(), math.inf)
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    telemetry.instrument(meter_provider=provider)
+    if slow == "collecting":
+        provider.get_meter("another's").create_observable_gauge("slow", [wait])
+    thread = threading.Thread(target=reader.collect)
+    thread.start()
+    assert begun.wait(20)
+
+    def work():
+        told.clear()
+        provider.get_meter("another's").create_observable_gauge("more", [wait])
+        duckdb.connect().execute("select 1").fetchall()
+        reader.collect()
+        return len(told)
+
+    try:
+        assert in_child(work) == 1
+    finally:
+        over.set()
+        thread.join()
+        provider.shutdown()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry._logs import get_logger
 
 from otel_duckdb import contract
@@ -27,6 +27,7 @@ from otel_duckdb.monitor.notification.notifier import Notifier
 from otel_duckdb.monitor.notification.senders import make_senders
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.settings import SettingError
+from otel_duckdb.telemetry.meter import get_meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -100,7 +101,7 @@ class Alerting:
             SettingError: an alert, a level, an action or an address is unknown or contradicts itself.
         """
         tracer = trace.get_tracer(contract.SCOPE, version(), None, contract.SCHEMA_URL)
-        meter = metrics.get_meter(contract.SCOPE, version(), None, contract.SCHEMA_URL)
+        meter = get_meter()
         logger = get_logger(contract.SCOPE, version(), None, contract.SCHEMA_URL)
         self._tell = emit
         self.leader = leader

@@ -24,6 +24,7 @@ from otel_duckdb.telemetry.cardinality import CardinalityLimit
 from otel_duckdb.telemetry.counter import Counter
 from otel_duckdb.telemetry.instance import InstanceLabels
 from otel_duckdb.telemetry.locks import make_reentrant_lock
+from otel_duckdb.telemetry.meter import get_meter
 from otel_duckdb.telemetry.sync_tables import SyncTable
 from otel_duckdb.telemetry.window import Average
 from otel_duckdb.text import encodable, printable
@@ -61,7 +62,7 @@ class SyncSignals:
     ) -> None:
         """Make the instruments; without providers, the global ones, also where they are set later."""
         self.tracer = trace.get_tracer(contract.SCOPE, tracer_provider=tracer_provider, schema_url=contract.SCHEMA_URL)
-        meter = metrics.get_meter(contract.SCOPE, meter_provider=meter_provider, schema_url=contract.SCHEMA_URL)
+        meter = get_meter(meter_provider)
         success, failure, retries, rows, sent = (
             Counter(meter, metric)
             for metric in (
