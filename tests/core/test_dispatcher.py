@@ -6,7 +6,8 @@ from otel_duckdb.core.location import Location
 from otel_duckdb.core.operation import Connection, Operation
 from otel_duckdb.statement import parse
 
-EVENTS = [name for name in vars(Listener) if not name.startswith("_") and name not in {"component", "watched"}]
+NO_EVENTS = {"component", "watched", "running", "kinds"}
+EVENTS = [name for name in vars(Listener) if not name.startswith("_") and name not in NO_EVENTS]
 
 
 class Hearing(Listener):
@@ -52,12 +53,12 @@ def dispatcher(*listeners, slow_ns=float("inf")):
     return made, faults
 
 
-def run(made, text="SELECT 1"):
+def run(made, text="SELECT 1", error=None):
     connection = Connection(1, None, Location("memory", None), None)
     operation = Operation(text, parse(text), connection)
     call = made.begin(operation, connection, 1)
     operation.execute_ns = call.leave()
-    made.end(operation)
+    made.end(operation, error)
     return operation
 
 
@@ -66,7 +67,7 @@ def test_every_event_goes_to_all_that_define_it_in_their_order():
     made, faults = dispatcher(Hearing(told), Quiet(), Second(told), slow_ns=-1)
     connection = Connection(1, None, Location("memory", None), None)
     made.connection_opened(connection, object())
-    operation = run(made)
+    operation = run(made, error=OSError())
     made.describe(operation, None)
     made.connection_closing(connection)
     made.connection_closed(connection)
@@ -84,6 +85,7 @@ def test_every_event_goes_to_all_that_define_it_in_their_order():
         "became_slow",
         "finished",
         "record",
+        "failed",
         "describe",
         "connection_closing",
         "connection_closed",
@@ -141,3 +143,48 @@ def test_an_operation_ends_once():
     operation = run(made)
     made.end(operation, OSError())
     assert told.count(("hearing", "record")) == 1
+
+
+def test_a_listener_is_told_of_the_kinds_it_names_alone_and_of_errors_apart():
+    told = []
+
+    class Settings(Listener):
+        component = "settings"
+        kinds = frozenset({"SET", "PRAGMA"})
+
+        def record(self, operation):
+            told.append(operation.text)
+
+        def failed(self, operation):
+            told.append(operation.error)
+
+    made, faults = dispatcher(Quiet(), Settings())
+    error = LookupError("nowhere")
+    for text, raised in (("SELECT 1", None), ("SET threads = 1", None), ("SELECT 2", error), ("SET a = 1", error)):
+        run(made, text, raised)
+    assert told == ["SET threads = 1", error, "SET a = 1", error]
+    with made.muted():
+        run(made, "SET threads = 2", error)
+    assert len(told) == 4
+    assert faults == []
+
+
+def test_the_operations_that_run_are_kept_for_whoever_wants_them():
+    class Watching(Quiet):
+        def __init__(self):
+            self.running = set()
+
+    watching = Watching()
+    made, _ = dispatcher(watching)
+    connection = Connection(1, None, Location("memory", None), None)
+    first, second = (Operation(text, parse(text), connection) for text in ("SELECT 1", "SELECT 2"))
+    call = made.begin(first, connection, 1)
+    made.begin(second, connection, 2)
+    assert watching.running == {first, second}
+    assert [(each.thread, each.came_second) for each in (first, second)] == [(1, False), (2, True)]
+    call.leave()
+    made.end(first)
+    assert watching.running == {second}
+    made.forget(watching)
+    made.begin(first, connection, 1)
+    assert watching.running == {second}

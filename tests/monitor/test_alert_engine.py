@@ -9,6 +9,7 @@ from otel_duckdb.core.operation import Operation
 from otel_duckdb.monitor.alerts.engine import AlertEngine
 from otel_duckdb.monitor.alerts.level import Level
 from otel_duckdb.monitor.alerts.rule import make_rules
+from otel_duckdb.monitor.ended import EndedOperations
 from otel_duckdb.monitor.sample import Sample, Series
 from otel_duckdb.monitor.statements import Statements
 from otel_duckdb.settings import SettingError
@@ -310,7 +311,9 @@ def test_processors_that_are_busy_for_a_minute_are_an_alert_and_a_peak_is_none(m
 
 @pytest.mark.parametrize("each_second", [1, 20])
 def test_a_statement_that_takes_several_times_as_long_as_it_used_to_is_an_alert(each_second):
-    statements = Statements()
+    ended = EndedOperations()
+    statements = Statements(ended)
+    ended.followers = (statements,)
     rules = [rule for rule in make_rules() if rule.name == "DuckDBLatencyChanged"]
 
     def run(usual, now, seconds=200):
@@ -321,10 +324,9 @@ def test_a_statement_that_takes_several_times_as_long_as_it_used_to_is_an_alert(
                 operation = Operation("SELECT a FROM trades", parse("SELECT a FROM trades"))
                 operation.execute_ns = int(milliseconds * 1e6)
                 operation.start_unix_ns = int((second + part / each_second) * 1e9)
-                statements.record(operation)
-            sample = Sample(float(second), float(second), {})
-            statements.sampled(sample)
-            engine.sampled(sample)
+                operation.attributes = None
+                ended.record(operation)
+            engine.sampled(Sample(float(second), float(second), {}))
         return engine.log.open_alerts()
 
     (alert,) = run(10, lambda _: 100)

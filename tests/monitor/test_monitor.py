@@ -337,7 +337,7 @@ def test_what_ran_when_it_stopped_is_not_running_for_ever(instrumented, con):
     con.fetchone()
     monitor.stop()
     con.fetchall()
-    assert monitor._running._operations == {}
+    assert monitor._running.running == set()
 
 
 def test_the_light_mode_samples_seldom_unless_an_interval_is_given():

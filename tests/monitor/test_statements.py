@@ -8,20 +8,33 @@ import pytest
 
 from otel_duckdb import DuckDBInstrumentor
 from otel_duckdb.core.profile import Profile
+from otel_duckdb.monitor.ended import Ended, EndedOperations
 from otel_duckdb.monitor.statements import Statements
 from otel_duckdb.monitor.statements.lately import Lately, Latency
-from otel_duckdb.monitor.statements.statement import Execution
+from otel_duckdb.monitor.statements.quantiles import in_buckets
+
+
+@pytest.fixture
+def ended():
+    return EndedOperations()
+
+
+@pytest.fixture
+def statements(ended):
+    found = Statements(ended)
+    ended.followers = (found,)
+    return found
 
 
 def execution(text, peak):
     profile = Profile(sql=text, partial=False, operators=(), peak_memory=peak)
-    return Execution(text, "shop", 1_000_000, 0, 1, False, 1_700_000_000_000_000_000, 0, None, profile)
+    began = 1_700_000_000_000_000_000
+    return Ended(text, "shop", None, None, None, began, 0, 0, 1_000_000, 0, 1, None, None, None, profile)
 
 
-def test_the_statement_that_needs_the_memory_stands_above_those_that_ran_beside_it():
-    statements = Statements()
-    statements._waiting += [execution("SELECT report", 100_000_000)] * 3
-    statements._waiting += [execution("SELECT small", 101_000_000), *[execution("SELECT small", 1_000_000)] * 99]
+def test_the_statement_that_needs_the_memory_stands_above_those_that_ran_beside_it(ended, statements):
+    ended._waiting += [execution("SELECT report", 100_000_000)] * 3
+    ended._waiting += [execution("SELECT small", 101_000_000), *[execution("SELECT small", 1_000_000)] * 99]
     report, small = statements.as_json(sort="memory")["statements"]
 
     assert (report["text"], small["text"]) == ("SELECT report", "SELECT small")
@@ -32,10 +45,8 @@ def test_the_statement_that_needs_the_memory_stands_above_those_that_ran_beside_
 
 def test_the_last_minutes_are_told_by_steps_of_ten_seconds():
     lately = Lately()
-    lately.add(1000.0, 1_000_000)
-    lately.add(1009.0, 2_000_000)
-    lately.add(1011.0, 4_000_000)
-    lately.add(1005.0, 8_000_000)  # it began before, and ended now
+    lately.add([1_000_000, 2_000_000], [1_000_000_000_000, 1_009_000_000_000])
+    lately.add([4_000_000, 8_000_000], [1_011_000_000_000, 1_005_000_000_000])  # one began before, and ended now
 
     assert lately.milliseconds(1012.0)[-2:] == [3.0, 12.0]
     assert lately.milliseconds(1031.0)[-4:] == [3.0, 12.0, 0.0, 0.0]
@@ -47,9 +58,9 @@ def test_the_last_minutes_are_told_by_steps_of_ten_seconds():
 def test_the_latency_is_that_of_the_last_ten_seconds():
     latency = Latency()
     assert latency.tick(0.0) == {}
-    latency.add(1_000_000)
+    latency.add(in_buckets([1_000_000]))
     before = dict(latency.tick(1.0))
-    latency.add(100_000_000)
+    latency.add(in_buckets([100_000_000]))
     both = dict(latency.tick(6.0))
     after = dict(latency.tick(12.0))
 
@@ -59,18 +70,17 @@ def test_the_latency_is_that_of_the_last_ten_seconds():
     assert latency.tick(17.0) == {}
 
 
-def test_long_texts_do_not_wait_to_be_added_up(heard):
-    statements = Statements()
-    DuckDBInstrumentor()._running.listen(statements)
+def test_long_texts_do_not_wait_to_be_added_up(heard, ended, statements):
+    DuckDBInstrumentor()._running.listen(ended)
     connection = duckdb.connect()
     for number in range(3):
         connection.execute(f'select 1 as "n{number}{"x" * 100_000}"').fetchall()
-    assert len(statements._waiting) <= 1
+    assert len(ended._waiting) <= 1
+    assert all(len(each["text"]) <= 4096 for each in statements.as_json()["statements"])
 
 
-def test_a_database_whose_name_is_half_a_character_is_told(heard):
-    statements = Statements()
-    DuckDBInstrumentor()._running.listen(statements)
+def test_a_database_whose_name_is_half_a_character_is_told(heard, ended, statements):
+    DuckDBInstrumentor()._running.listen(ended)
     with contextlib.suppress(Exception):
         duckdb.connect("/nowhere/half\udcff")
     assert json.dumps(statements.as_json(), ensure_ascii=False).encode()

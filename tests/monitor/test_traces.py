@@ -3,15 +3,19 @@
 import random
 import string
 import time
+import weakref
 
 import duckdb
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
 from otel_duckdb import DuckDBInstrumentor
+from otel_duckdb.core.operation import OperationAttributes
 from otel_duckdb.monitor import Monitor
-from otel_duckdb.monitor.traces import NoSuchTraceError, traces
+from otel_duckdb.monitor.ended import EndedOperations
+from otel_duckdb.monitor.traces import NoSuchTraceError, Traces, traces
 
 NEVER_MS = 3_600_000
 
@@ -251,3 +255,34 @@ def test_a_statement_tells_of_its_last_minutes(monitor, con):
 
     assert len(told["lately_ms"]) == 30
     assert sum(told["lately_ms"]) == pytest.approx(told["total_ms"], rel=1e-3)
+
+
+def test_of_many_traces_of_one_moment_the_recent_and_those_slow_in_all_are_kept():
+    ended = EndedOperations()
+    kept = Traces(ended)
+    ended.followers = (kept,)
+    attributes = OperationAttributes("SELECT trades", {}, {}, {}, {}, ("SELECT", "trades"))
+    ended_by = [(1, 20_000)] * 100 + [(each, 1) for each in range(2, 402)]
+    for moment, (trace_id, nanoseconds) in enumerate(ended_by, time.time_ns()):
+        context = SpanContext(trace_id, 7, is_remote=False)
+        figures = (moment, 0, 0, nanoseconds, 0, 1, None, None, None, None)
+        ended._waiting.append(("SELECT 1", "shop", attributes, context, NonRecordingSpan(context), *figures))
+    spans = {int(each["trace_id"], 16): each["spans"] for each in kept.as_json(limit=1000)}
+
+    assert spans == {1: 100, **dict.fromkeys(range(202, 402), 1)}
+
+
+def test_spans_of_the_program_are_let_go_at_the_sample_after_their_end():
+    tracer = TracerProvider().get_tracer("program")
+    DuckDBInstrumentor().instrument(tracer_provider=TracerProvider())
+    with Monitor(interval_ms=NEVER_MS, serve=False) as monitor, duckdb.connect() as con:
+        span = tracer.start_span("request")
+        with use_span(span):
+            con.execute("SELECT 42").fetchall()
+        held = weakref.ref(span)
+        monitor._traces.sampled(None)
+        span.end()
+        del span
+        assert held() is not None
+        monitor._traces.sampled(None)
+        assert held() is None

@@ -57,7 +57,8 @@ def connection():
 def begun(running, connection, text, *, busy=0):
     operation = Operation(text, parse(text), connection)
     connection.busy_thread = busy
-    running.started(operation, None)
+    operation.thread, operation.came_second = 1, bool(busy)
+    running.running.add(operation)
     return operation
 
 
@@ -72,7 +73,7 @@ def test_where_the_first_is_over_nobody_can_say_which_of_the_others_works(connec
     begun(running, connection, "SELECT c", busy=7)
     assert phases(running) == {"SELECT a": ("execute", None), "SELECT b": ("waiting", 1), "SELECT c": ("waiting", 1)}
     first.ended = True
-    running.finished(first)
+    running.running.discard(first)
     assert phases(running) == {"SELECT b": ("execute or waiting", None), "SELECT c": ("execute or waiting", None)}
 
 

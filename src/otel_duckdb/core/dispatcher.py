@@ -80,11 +80,23 @@ def _leave_context(operation: Operation) -> None:
         attach(set_span_in_context(operation.parent or INVALID_SPAN, current))
 
 
+def _settle(operation: Operation) -> None:
+    """Know the rows and the time of an operation of whose fetches some were not measured."""
+    if operation.sampled_run is not None:
+        settle_sampled_run(operation.sampled_run)
+    if operation.sampled:
+        # What is extrapolated cannot be more than the time there was.
+        there_was = operation.last_call_ns - operation.start_ns - operation.execute_ns
+        operation.fetch_ns = max(0, min(operation.fetch_ns, there_was))
+
+
 class Dispatcher:
     """Tells listeners of connections and operations; each event goes to those only that define it."""
 
     _ended: Told
     _finished: Told
+    _failed: Told
+    _by_kind: dict[str, Told]
 
     def __init__(self, report: Report, slow_ns: float = inf) -> None:
         """Count what listeners raise by `report`; an operation of more than `slow_ns` nanoseconds is slow."""
@@ -108,7 +120,8 @@ class Dispatcher:
     @contextmanager
     def muted(self) -> Iterator[None]:
         """Tell nobody of operations that end meanwhile."""
-        self._ended = self._finished = ()
+        self._ended = self._finished = self._failed = ()
+        self._by_kind = {}
         try:
             yield
         finally:
@@ -126,8 +139,14 @@ class Dispatcher:
             )
         )
         self._accepts, self._started, self._slow = map(self._defined, ("accepts", "started", "became_slow"))
-        self._finished, self._describe, record = map(self._defined, ("finished", "describe", "record"))
-        self._ended = self._finished + record
+        self._finished, self._describe, self._failed = map(self._defined, ("finished", "describe", "failed"))
+        record = self._defined("record")
+        self._ended = self._finished + tuple(each for each in record if not each.__self__.kinds)
+        self._by_kind = {
+            kind: tuple(each for each in record if kind in each.__self__.kinds)
+            for kind in frozenset().union(*(each.__self__.kinds for each in record))
+        }
+        self._running = tuple(each.running for each in self._listeners if each.running is not None)
         self._watching: tuple[tuple[Container[object], Callable[..., None]], ...] = tuple(
             (before.__self__.watched, before) for before in self._defined("before_execute")
         )
@@ -184,6 +203,10 @@ class Dispatcher:
                 if watched and (operation.statement.redacted in watched or operation.connection in watched):
                     self._prepare(before_execute, operation, holder, replaces)
             if operation.accepted:
+                for running in self._running:
+                    at_work = 0 if operation.connection is None else operation.connection.busy_thread
+                    operation.thread, operation.came_second = thread, at_work not in (0, thread)
+                    running.add(operation)
                 context = get_current()
                 for started in self._started:
                     try:
@@ -237,23 +260,28 @@ class Dispatcher:
             except Exception as fault:
                 self._fault(listener, fault)
 
+    def _particular(self, operation: Operation) -> Told:
+        """Who is told because of the operation's kind, or its error."""
+        of_kind = self._by_kind.get(operation.statement.kind, ())
+        return of_kind if operation.error is None else of_kind + self._failed
+
     def end(self, operation: Operation, error: BaseException | None = None) -> None:
         """The operation is over; a second call does nothing."""
         if operation.ended:
             return
         operation.ended = True
-        if error is not None:
-            operation.error = error
-        elif operation.statement.database_steps and operation.connection is not None:
+        for running in self._running:
+            running.discard(operation)
+        operation.error = operation.error if error is None else error
+        if error is None and operation.statement.database_steps and operation.connection is not None:
             self._current_databases.follow(operation.connection, operation.statement.database_steps)
-        if operation.sampled_run is not None:
-            settle_sampled_run(operation.sampled_run)
-        if operation.sampled:
-            # What is extrapolated cannot be more than the time there was.
-            there_was = operation.last_call_ns - operation.start_ns - operation.execute_ns
-            operation.fetch_ns = max(0, min(operation.fetch_ns, there_was))
+        if operation.sampled or operation.sampled_run is not None:
+            _settle(operation)
+        told = self._ended if operation.accepted else self._finished
+        if operation.accepted and (operation.error is not None or operation.statement.kind in self._by_kind):
+            told += self._particular(operation)
         interruption: BaseException | None = None
-        for listener in self._ended if operation.accepted else self._finished:
+        for listener in told:
             try:
                 listener(operation)
             except Exception as fault:

@@ -25,10 +25,14 @@ class Listener:
         component: The name its failures are counted under in `otel_duckdb_internal_errors`.
         watched: The statements, by their redacted text, and the connections whose operations `before_execute` is told
             of. While it is empty an operation costs one look at it.
+        running: A set that the dispatcher keeps for it: the accepted operations that have not ended. None for no set.
+        kinds: The kinds of statements that `record` is told of; where it is empty, of all.
     """
 
     component: ClassVar[str]
     watched: Container[object] = ()
+    running: set[Operation] | None = None
+    kinds: ClassVar[frozenset[str]] = frozenset()
 
     def connection_opened(self, connection: Connection, target: Any) -> None:
         """A connection was opened, or is seen for the first time; `target` is DuckDB's object."""
@@ -74,4 +78,10 @@ class Listener:
         """The recording span of an operation with a caller or a profile is about to end: the last moment for it."""
 
     def record(self, operation: Operation) -> None:
-        """An accepted operation is over: make of it what there is to make. Told after all have heard `finished`."""
+        """An accepted operation is over: make of it what there is to make. Told after all have heard `finished`.
+
+        Listeners that name `kinds` are told after those that do not.
+        """
+
+    def failed(self, operation: Operation) -> None:
+        """An accepted operation ended with an error; told after `record`."""

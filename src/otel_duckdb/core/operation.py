@@ -82,6 +82,8 @@ class Operation:
         start_ns: The same moment on the clock of `time.perf_counter_ns()`.
         last_call_ns: When the last DuckDB call that served it ended, on that clock.
         accepted: Whether it is recorded; False where a filter refused it.
+        thread: Identity of the thread it was called in; known only where a listener keeps what runs.
+        came_second: Whether DuckDB was at work for its connection in another thread when it came; likewise.
     """
 
     __slots__ = (
@@ -91,6 +93,7 @@ class Operation:
         "attributes",
         "batch_size",
         "caller",
+        "came_second",
         "collection",
         "connection",
         "context",
@@ -115,6 +118,7 @@ class Operation:
         "start_unix_ns",
         "statement",
         "text",
+        "thread",
         "was_executed",
     )
 
@@ -123,6 +127,8 @@ class Operation:
     context: Context | None
     measured_context: Context | None
     slow_threshold: SlowThreshold
+    thread: int
+    came_second: bool
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from otel_duckdb.installation import version
 from otel_duckdb.monitor.about import cost, settings_of
 from otel_duckdb.monitor.alert_methods import AlertMethods
 from otel_duckdb.monitor.alerting import alerting
+from otel_duckdb.monitor.ended import EndedOperations
 from otel_duckdb.monitor.events import Events
 from otel_duckdb.monitor.exports import make_exporter, write_metrics
 from otel_duckdb.monitor.history import History
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import TracebackType
 
-    from otel_duckdb.core.listener import Listener
     from otel_duckdb.core.source import Source
     from otel_duckdb.monitor.api import ApiServer
     from otel_duckdb.monitor.events import Handler
@@ -92,16 +92,16 @@ class Monitor(AlertMethods):
 
     def _make(self) -> None:
         """Make the parts, which have seen nothing yet."""
-        self._statements = Statements(self.settings.statements)
+        light = self.settings.light
         self._running = Running()
+        self._ended = EndedOperations(keeps_parents=not light)
+        self._statements, self._traces = Statements(self._ended, self.settings.statements), Traces(self._ended)
+        self._ended.followers = (self._statements,) if light else (self._statements, self._traces)
         self._status = Status()
         self._sync = SyncProgress()
         self._storage = Storage()
-        self._history = History(self.settings.series, RESOLUTIONS[-1:] if self.settings.light else RESOLUTIONS)
-        self._traces = Traces()
-        traces = () if self.settings.light else (self._traces,)
-        self._listeners: tuple[Listener, ...] = (self._running, self._statements, *traces)
-        self.parts: list[Part] = [self._statements, *traces, self._history, self._status, self._sync]
+        self._history = History(self.settings.series, RESOLUTIONS[-1:] if light else RESOLUTIONS)
+        self.parts: list[Part] = [self._traces, self._history, self._status, self._sync]
         if self.settings.history_file and not self._in_child:
             self.parts.append(HistoryFile(self._history, self.settings.history_file))
         self.alerting = None
@@ -337,10 +337,10 @@ class Monitor(AlertMethods):
     def _follow(self, present: Source | None) -> None:
         previous, self.source = self.source, present
         if previous is not None:
-            previous.forget(*self._listeners)
+            previous.forget(self._running, self._ended)
             self._running.clear()
         if present is not None:
-            present.listen(*self._listeners)
+            present.listen(self._running, self._ended)
 
     def _run(self, stopping: threading.Event) -> None:
         for part in self.parts:

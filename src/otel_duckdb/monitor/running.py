@@ -5,16 +5,15 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from threading import get_ident
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_duckdb.core.listener import Listener
+from otel_duckdb.telemetry.locks import make_reentrant_lock
 from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from opentelemetry.context import Context
 
     from otel_duckdb.core.operation import Connection, Operation
 
@@ -26,19 +25,10 @@ class NotRunningError(LookupError):
 
 
 class _Known(NamedTuple):
-    """An operation that has not ended.
-
-    Attributes:
-        identity: What it is known by.
-        operation: The operation.
-        thread: The thread it was called in.
-        came_second: Whether DuckDB was at work for its connection in another thread when it came.
-    """
+    """An operation that has not ended, and what it is known by."""
 
     identity: int
     operation: Operation
-    thread: int
-    came_second: bool
 
 
 class Running(Listener):
@@ -47,19 +37,11 @@ class Running(Listener):
     component = "running"
 
     def __init__(self) -> None:
-        self._identities = itertools.count(1)
-        # Bare tuples, in the order of the fields of _Known, are made in a third of the time.
-        self._operations: dict[int, tuple[int, Operation, int, bool]] = {}
-
-    def started(self, operation: Operation, _context: Context) -> None:
-        """Take note of an operation."""
-        connection, thread = operation.connection, get_ident()
-        second = connection is not None and connection.busy_thread not in (0, thread)
-        self._operations[id(operation)] = next(self._identities), operation, thread, second
-
-    def finished(self, operation: Operation) -> None:
-        """Forget it."""
-        self._operations.pop(id(operation), None)
+        self.running: set[Operation] = set()
+        self._numbers = itertools.count(1)
+        # Most operations have ended before anybody looks, so they are numbered by whoever does.
+        self._identities: weakref.WeakKeyDictionary[Operation, int] = weakref.WeakKeyDictionary()
+        self._lock = make_reentrant_lock()
 
     def find(self, identity: str) -> Operation | None:
         """Return the operation of an identity, None where it has ended or there is none."""
@@ -67,7 +49,7 @@ class Running(Listener):
 
     def clear(self) -> None:
         """Forget all: nobody tells of their end any more."""
-        self._operations.clear()
+        self.running.clear()
 
     def cancel(self, identity: int) -> dict[str, Any]:
         """Interrupt DuckDB's work on the operation of that identity, and return what it was.
@@ -119,7 +101,11 @@ class Running(Listener):
         }
 
     def _known(self) -> list[_Known]:
-        return [_Known(*each) for each in tuple(self._operations.values())]
+        with self._lock:
+            return [
+                _Known(self._identities.get(each) or self._identities.setdefault(each, next(self._numbers)), each)
+                for each in sorted(self.running.copy(), key=_began)
+            ]
 
 
 def _waits(known: Iterable[_Known]) -> dict[int, int | None]:
@@ -135,7 +121,7 @@ def _waits(known: Iterable[_Known]) -> dict[int, int | None]:
             executing.setdefault(connection, []).append(each)
     waits: dict[int, int | None] = {}
     for connection, group in executing.items():
-        first = min((each for each in group if not each.came_second), key=_start, default=None)
+        first = min((each for each in group if not each.operation.came_second), key=_start, default=None)
         if first is not None:
             waits |= {each.identity: first.identity for each in group if each is not first}
         elif len(group) > 1 or (connection.operation is not None and not connection.operation.ended):
@@ -145,6 +131,10 @@ def _waits(known: Iterable[_Known]) -> dict[int, int | None]:
 
 def _start(known: _Known) -> int:
     return known.operation.start_ns
+
+
+def _began(operation: Operation) -> int:
+    return operation.start_ns
 
 
 def _threads() -> dict[int, str]:
@@ -176,6 +166,6 @@ def _described(known: _Known, threads: dict[int, str], now: int, waits: dict[int
         "worked_seconds": operation.duration_ns / 1e9,
         "rows": operation.rows,
         "caller": None if caller is None else encodable(f"{caller.path}:{caller.line}"),
-        "thread": threads.get(busy if fetching else known.thread),
+        "thread": threads.get(busy if fetching else operation.thread),
         "transaction_seconds": None if connection is None else _age(connection, now),
     }

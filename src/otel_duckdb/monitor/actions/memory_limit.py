@@ -35,13 +35,14 @@ class MemoryLimits(Listener):
     """Remembers what the program set a database's limit to, and finds the bytes that what DuckDB tells stands for."""
 
     component = "actions"
+    kinds = frozenset({"SET", "PRAGMA"})
 
     def __init__(self) -> None:
         self._set: dict[str, str] = {}
 
     def record(self, operation: Operation) -> None:
         """Take note of a statement that sets the limit."""
-        if operation.statement.kind not in {"SET", "PRAGMA"} or operation.error is not None:
+        if operation.error is not None:
             return
         found = _SET.findall(operation.text)
         label = "" if operation.connection is None else operation.connection.label

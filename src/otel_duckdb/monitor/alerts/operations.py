@@ -21,8 +21,8 @@ class OperationWatch(Listener):
     def __init__(self) -> None:
         self._errors: dict[str, Values] = {}
 
-    def record(self, operation: Operation) -> None:
-        """Take note of an operation that is over."""
+    def failed(self, operation: Operation) -> None:
+        """Take note of an operation that ended with an error."""
         if operation.error is None:
             return
         connection = operation.connection

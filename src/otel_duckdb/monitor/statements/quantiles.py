@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import frexp, ldexp
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _PARTS = 8
 """Buckets between a power of two and the next."""
 
 
-class Durations:
-    """How many durations fell in each bucket."""
+def in_buckets(durations: Iterable[int]) -> Mapping[int, int]:
+    """Return how many of these nanoseconds fall in each bucket."""
+    # A mantissa is 0.5 to 1, so its part is counted from `_PARTS` on.
+    return Counter([exponent * _PARTS + int(mantissa * 2 * _PARTS) for mantissa, exponent in map(frexp, durations)])
 
-    __slots__ = ("_counts", "_number")
 
-    def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
-        self._number = 0
+def together(some: Mapping[int, int], others: Mapping[int, int]) -> Mapping[int, int]:
+    """Return the counts of both."""
+    counts = dict(some)
+    for bucket, number in others.items():
+        counts[bucket] = counts.get(bucket, 0) + number
+    return counts
 
-    def __bool__(self) -> bool:
-        """Whether anything was counted."""
-        return self._number > 0
 
-    def add(self, nanoseconds: int) -> None:
-        """Count one duration."""
-        mantissa, exponent = frexp(nanoseconds)
-        bucket = exponent * _PARTS + int((mantissa - 0.5) * 2 * _PARTS)
-        self._counts[bucket] = self._counts.get(bucket, 0) + 1
-        self._number += 1
-
-    def merge(self, other: Durations) -> None:
-        """Count all that `other` has counted."""
-        for bucket, number in other._counts.items():
-            self._counts[bucket] = self._counts.get(bucket, 0) + number
-        self._number += other._number
-
-    def quantile(self, share: float) -> float:
-        """Return the middle of the bucket that this share of all durations reaches, in nanoseconds; 0 without any."""
-        wanted, seen = share * self._number, 0
-        for bucket in sorted(self._counts):
-            seen += self._counts[bucket]
-            if seen >= wanted:
-                exponent, part = divmod(bucket, _PARTS)
-                return ldexp(0.5 + (part + 0.5) / (2 * _PARTS), exponent)
-        return 0.0
+def quantile(counts: Mapping[int, int], share: float) -> float:
+    """Return the middle of the bucket that this share of all durations reaches, in nanoseconds; 0 without any."""
+    wanted, seen = share * sum(counts.values()), 0
+    for bucket in sorted(counts):
+        seen += counts[bucket]
+        if seen >= wanted:
+            exponent, part = divmod(bucket - _PARTS, _PARTS)
+            return ldexp(0.5 + (part + 0.5) / (2 * _PARTS), exponent)
+    return 0.0

@@ -5,50 +5,29 @@ from __future__ import annotations
 import time
 from collections import Counter
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from itertools import compress
+from operator import add
+from typing import TYPE_CHECKING, Any, Final
 
+from otel_duckdb.monitor.ended import TEXT_CHARACTERS
 from otel_duckdb.monitor.statements.lately import STEP_SECONDS, Lately
 from otel_duckdb.monitor.statements.plans import Plans
-from otel_duckdb.monitor.statements.quantiles import Durations
+from otel_duckdb.monitor.statements.quantiles import in_buckets, quantile, together
 from otel_duckdb.monitor.statements.trend import Trend
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
-    from otel_duckdb.core.caller import Caller
+    from collections.abc import Mapping, Sequence
+
     from otel_duckdb.core.profile import Profile
 
 _CALLERS: Final = 20
 _CALLERS_SHOWN: Final = 3
-TEXT_CHARACTERS: Final = 4096
 
 
-class Execution(NamedTuple):
-    """One execution, as it is handed from the user's thread to the statistics.
-
-    Attributes:
-        text: The statement without its literals.
-        database: Its database's name in the metrics.
-        execute_ns: Nanoseconds inside DuckDB for the call.
-        fetch_ns: Nanoseconds inside DuckDB for the fetches.
-        rows: Rows fetched or changed, 0 where DuckDB does not tell.
-        failed: Whether it ended with an error.
-        began_unix_ns: When it began, in nanoseconds since 1970.
-        trace_id: Of its span, 0 without one.
-        caller: Where it was called, None where it was not slow.
-        profile: What DuckDB's profiler says of it, or None.
-    """
-
-    text: str
-    database: str
-    execute_ns: int
-    fetch_ns: int
-    rows: int
-    failed: bool
-    began_unix_ns: int
-    trace_id: int
-    caller: Caller | None
-    profile: Profile | None
+def _rows(fetched: int | None, changed: int | None) -> int:
+    return (changed or 0) if fetched is None else fetched
 
 
 class Statement:
@@ -64,7 +43,8 @@ class Statement:
         self.spilled_bytes = self.peak_memory = self.profiled = self._peaks = 0
         self.cpu_seconds = 0.0
         self.slowest_trace = 0
-        self._durations = Durations()
+        self._counts: Mapping[int, int] = {}
+        self._taken = -1
         self._lately = Lately()
         self._callers: Counter[str] = Counter()
         self.plans = Plans()
@@ -83,29 +63,48 @@ class Statement:
         """
         return self._peaks / self.profiled if self.profiled else 0.0
 
-    def add(self, execution: Execution) -> None:
-        """Take note of one execution."""
-        duration = execution.execute_ns + execution.fetch_ns
-        self.calls += 1
-        self.errors += execution.failed
-        self.rows += execution.rows
-        self.execute_ns += execution.execute_ns
-        self.fetch_ns += execution.fetch_ns
-        self._durations.add(duration)
-        if not execution.failed:
-            self.trend.add(duration, execution.began_unix_ns)
-        began = execution.began_unix_ns / 1e9
-        self._lately.add(began, duration)
-        self.last_seen = max(self.last_seen, began)
-        if duration >= self.max_ns:
-            self.max_ns = duration
-            self.slowest_trace = execution.trace_id
-        if execution.caller is not None:
-            place = encodable(f"{execution.caller.path}:{execution.caller.line}")
+    def take(self, executions: Sequence[tuple[Any, ...]], number: int) -> Mapping[int, int]:
+        """Take in those of a batch, in the order of the fields of `Ended`, and return their durations in buckets.
+
+        A batch that was taken in before, by its number, is passed over.
+        """
+        if number == self._taken:
+            return {}
+        _, _, _, contexts, _, began, _, _, executes, fetches, fetched, changed, errors, callers, profiles = zip(
+            *executions, strict=True
+        )
+        durations = list(map(add, executes, fetches))
+        buckets = in_buckets(durations)
+        calls = self.calls + len(durations)
+        failed = len(durations) - errors.count(None)
+        rows = self.rows + sum(map(_rows, fetched, changed))
+        execute_ns, fetch_ns = self.execute_ns + sum(executes), self.fetch_ns + sum(fetches)
+        counts = together(self._counts, buckets)
+        # No call from here on to the last figure, so no signal's handler can come: all of them are added, or none.
+        self.calls = calls
+        self.errors += failed
+        self.rows = rows
+        self.execute_ns = execute_ns
+        self.fetch_ns = fetch_ns
+        self._counts = counts
+        self._taken = number
+        longest = max(durations)
+        if longest >= self.max_ns:
+            self.max_ns = longest
+            context = contexts[durations.index(longest)]
+            self.slowest_trace = 0 if context is None else context.trace_id
+        self.last_seen = max(self.last_seen, max(began) / 1e9)
+        self._lately.add(durations, began)
+        self.trend.add(compress(zip(durations, began, strict=True), [error is None for error in errors]))
+        for caller in filter(None, callers):
+            place = encodable(f"{caller.path}:{caller.line}")
             if place in self._callers or len(self._callers) < _CALLERS:
                 self._callers[place] += 1
-        if execution.profile is not None:
-            self._add_profile(execution.profile, duration)
+        if profiles.count(None) < len(profiles):
+            for profile, duration in zip(profiles, durations, strict=True):
+                if profile is not None:
+                    self._add_profile(profile, duration)
+        return buckets
 
     def _add_profile(self, profile: Profile, duration: int) -> None:
         self.profiled += 1
@@ -130,14 +129,13 @@ class Statement:
         self.max_ns = max(self.max_ns, other.max_ns)
         self.first_seen = min(self.first_seen, other.first_seen)
         self.last_seen = max(self.last_seen, other.last_seen)
-        self._durations.merge(other._durations)
+        self._counts = together(self._counts, other._counts)
 
     def as_json(self, all_ns: int) -> dict[str, Any]:
         """Return the figures as JSON has them; `all_ns` is the time of all statements together."""
         regression = self.plans.regression
         quantiles = {
-            f"p{share * 100:g}_ms": min(self._durations.quantile(share), self.max_ns) / 1e6
-            for share in (0.5, 0.95, 0.99)
+            f"p{share * 100:g}_ms": min(quantile(self._counts, share), self.max_ns) / 1e6 for share in (0.5, 0.95, 0.99)
         }
         return {
             "id": self.identity,

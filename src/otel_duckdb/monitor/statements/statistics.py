@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.core.listener import Listener
-from otel_duckdb.monitor.part import Part
+from otel_duckdb.monitor.ended import TEXT_CHARACTERS, Ended
 from otel_duckdb.monitor.statements.lately import Latency
-from otel_duckdb.monitor.statements.statement import TEXT_CHARACTERS, Execution, Statement
+from otel_duckdb.monitor.statements.statement import Statement
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.statement import parse
-from otel_duckdb.telemetry.locks import make_reentrant_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping, Sequence
 
-    from otel_duckdb.core.operation import Operation
-    from otel_duckdb.monitor.sample import Sample, Series
+    from otel_duckdb.monitor.ended import EndedOperations
+    from otel_duckdb.monitor.sample import Series
 
-_WAITING: Final = 4096
-"""Executions that wait for the next tick; who brings one more adds them up himself."""
 SORTS: Final = {
     "total": lambda each: each.total_ns,
     "mean": lambda each: each.total_ns / max(each.calls, 1),
@@ -38,66 +32,45 @@ SORTS: Final = {
 """What statements may be sorted by, from the largest down."""
 
 
-class Statements(Listener, Part):
+class Statements:
     """Adds up what each statement shape did in each database since the monitor began.
 
-    The user's thread only hands an execution over; the figures are added up at the next tick, or when they are asked
-    for. Where there are more shapes than `limit`, those of the least total time go into one remainder.
+    Where there are more shapes than `limit`, those of the least total time go into one remainder.
     """
 
-    component = "statements"
-
-    def __init__(self, limit: int = 1000) -> None:
-        """Keep at most `limit` shapes."""
+    def __init__(self, ended: EndedOperations, limit: int = 1000) -> None:
+        """Keep at most `limit` shapes of what `ended` hands over."""
+        self._settled = ended.settled
         self._limit = limit
-        self._waiting: deque[tuple[Any, ...]] = deque()
-        self._lock = make_reentrant_lock()
         self._since = time.time()
         self._statements: dict[tuple[str, str], Statement] = {}
         self._remainder: Statement | None = None
         self._dropped = 0
-        self._held = False
         self._latency = Latency()
 
-    def record(self, operation: Operation) -> None:
-        """Hand an ended operation over."""
-        rows = operation.affected_rows if operation.rows is None else operation.rows
-        connection, span = operation.connection, operation.span
-        waiting = self._waiting
-        # A bare tuple, in the order of Execution's fields, is made in a third of the time. The span itself is not kept:
-        # its memory becomes the next one's, and that is in the processor's cache.
-        waiting.append(
-            (
-                operation.statement.redacted,
-                "" if connection is None else connection.label,
-                operation.execute_ns,
-                operation.fetch_ns,
-                rows or 0,
-                operation.error is not None and operation.failure is not None,
-                operation.start_unix_ns,
-                0 if span is None else span.get_span_context().trace_id,
-                operation.caller,
-                operation.profile,
-            )
-        )
-        # Those of long texts do not wait, for their profiles hold them: some thousands would fill the memory.
-        full = len(waiting) > _WAITING or len(operation.text) > TEXT_CHARACTERS
-        if full and not self._held and self._lock.acquire(blocking=False):
-            try:
-                with self._added_up():
-                    pass
-            finally:
-                self._lock.release()
-
-    def sampled(self, sample: Sample) -> None:
-        """Add up what was handed over since the last tick."""
-        del sample
-        with self._added_up():
-            pass
+    def take(self, batch: Sequence[tuple[Any, ...]], number: int) -> None:
+        """Add operations that have ended, in the order of the fields of `Ended`."""
+        groups: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
+        for each in batch:
+            shape = each[0], each[1]
+            group = groups.get(shape)
+            if group is None:
+                groups[shape] = [each]
+            else:
+                group.append(each)
+        for (text, database), executions in groups.items():
+            key = database, _key(text)
+            statement = self._statements.get(key)
+            if statement is None:
+                if len(self._statements) >= self._limit:
+                    self._drop()
+                first = Ended(*executions[0]).began_unix_ns / 1e9
+                statement = self._statements[key] = Statement(text, database, first)
+            self._latency.add(statement.take(executions, number))
 
     def latency(self) -> Mapping[Series, float]:
         """Return the quantiles of the last 10 s as series for a sample."""
-        with self._added_up():
+        with self._settled():
             return self._latency.tick(time.monotonic())
 
     @property
@@ -107,8 +80,7 @@ class Statements(Listener, Part):
 
     def reset(self) -> None:
         """Forget all figures."""
-        with self._lock:
-            self._waiting.clear()
+        with self._settled():
             self._statements = {}
             self._remainder, self._dropped, self._since = None, 0, time.time()
 
@@ -120,8 +92,8 @@ class Statements(Listener, Part):
         """
         if sort not in SORTS:
             raise ValueError(f"sort is {sort!r}; allowed is {', '.join(SORTS)}")
-        with self._added_up():
-            statements = tuple(self._statements.values())
+        with self._settled():
+            statements = self._statements.values()
             shown = [each for each in statements if database in (None, each.database)]
             remainder = self._remainder
             everything = sum(each.total_ns for each in statements)
@@ -138,43 +110,13 @@ class Statements(Listener, Part):
     def slower(self) -> dict[tuple[str, str], float]:
         """How many times longer than it used to the most changed statement of each database and summary takes."""
         times: dict[tuple[str, str], float] = {}
-        with self._lock:
-            for statement in tuple(self._statements.values()):
+        with self._settled():
+            for statement in self._statements.values():
                 found = statement.trend.times_slower
                 if found > 1.0:
                     key = statement.database, parse(statement.text).summary
                     times[key] = max(found, times.get(key, 1.0))
         return times
-
-    @contextmanager
-    def _added_up(self) -> Iterator[None]:
-        """Hold the figures still, all of them added up; what interrupts that in this thread adds up nothing."""
-        with self._lock:
-            interrupting, self._held = self._held, True
-            try:
-                if not interrupting:
-                    self._add_up()
-                yield
-            finally:
-                self._held = interrupting
-
-    def _add_up(self) -> None:
-        waiting = self._waiting
-        while waiting:
-            try:
-                execution = Execution(*waiting.popleft())
-            except IndexError:  # another thread was quicker
-                return
-            key = execution.database, _key(execution.text)
-            statement = self._statements.get(key)
-            if statement is None:
-                if len(self._statements) >= self._limit:
-                    self._drop()
-                statement = self._statements[key] = Statement(
-                    execution.text, execution.database, execution.began_unix_ns / 1e9
-                )
-            statement.add(execution)
-            self._latency.add(execution.execute_ns + execution.fetch_ns)
 
     def _drop(self) -> None:
         """Put the tenth of the shapes that took the least time into the remainder."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LEARNT: Final = 50
 """Executions from which a statement's own past is known."""
@@ -10,6 +13,7 @@ _FORGOTTEN_NS: Final = 3600e9
 """Nanoseconds in which what is taken for the past follows what is: an alert must last longer than it takes to fire."""
 _MOST: Final = 0.05
 """How much one execution moves the past at most, however long the one before it is ago."""
+_MOST_NS: Final = _MOST * _FORGOTTEN_NS
 _QUICK: Final = 0.2
 """How much one execution moves what is taken for the present."""
 _OUTLIER: Final = 10.0
@@ -29,19 +33,24 @@ class Trend:
         self._seen_ns = 0
         self._alone = True
 
-    def add(self, duration_ns: float, unix_ns: int) -> None:
-        """Take note of one execution that did not fail, and began at that time."""
-        calls = self._calls
-        self._calls = calls + 1
-        passed, self._seen_ns = unix_ns - self._seen_ns, unix_ns
-        # All alike, while it is young.
-        weight = 1 / (calls + 1) if calls < _LEARNT else min(_MOST, max(0.0, passed / _FORGOTTEN_NS))
-        most = _OUTLIER * self._past_ns
-        far = calls > 0 and duration_ns > most
-        present = most if far and self._alone else duration_ns
-        self._alone = not far
-        self._past_ns += weight * (present - self._past_ns)
-        self._present_ns += (_QUICK if calls else 1.0) * (present - self._present_ns)
+    def add(self, executions: Iterable[tuple[float, int]]) -> None:
+        """Take note of executions that did not fail: how many nanoseconds each took, and when it began."""
+        calls, seen, alone, past, now = self._calls, self._seen_ns, self._alone, self._past_ns, self._present_ns
+        for duration, unix_ns in executions:
+            if calls >= _LEARNT:
+                passed = unix_ns - seen
+                weight = 0.0 if passed <= 0 else passed / _FORGOTTEN_NS if passed < _MOST_NS else _MOST
+            else:
+                weight = 1 / (calls + 1)  # all alike, while it is young
+            seen = unix_ns
+            most = _OUTLIER * past
+            far = calls > 0 and duration > most
+            present = most if far and alone else duration
+            alone = not far
+            past += weight * (present - past)
+            now += (_QUICK if calls else 1.0) * (present - now)
+            calls += 1
+        self._calls, self._seen_ns, self._alone, self._past_ns, self._present_ns = calls, seen, alone, past, now
 
     @property
     def times_slower(self) -> float:

@@ -2,71 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from otel_duckdb import contract
+from otel_duckdb.monitor.ended import TEXT_CHARACTERS
 from otel_duckdb.monitor.times import iso
-from otel_duckdb.monitor.traces.operators import figures_of, operators, plan
+from otel_duckdb.monitor.traces.operators import figures_of, operators, plan, slim
 from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opentelemetry.trace import Span, SpanContext
     from opentelemetry.util.types import AttributeValue
 
-    from otel_duckdb.core.caller import Caller
-    from otel_duckdb.core.operation import OperationAttributes
-    from otel_duckdb.core.profile import Profile
-
-TEXT_CHARACTERS: Final = 4096
+    from otel_duckdb.monitor.ended import Ended
 
 
-class Recorded(NamedTuple):
-    """One operation that has ended, as the user's thread hands it over.
-
-    Attributes:
-        context: Its span's, None without one; not valid where no SDK is set up.
-        parent: The span it was called in, or None.
-        attributes: What it has in common with others of its text.
-        text: Its text without literals.
-        database: Its database's name in the metrics.
-        start_ns: When it began, in nanoseconds since 1970.
-        lasted_ns: From there to the end of DuckDB's last call for it.
-        execute_ns: Nanoseconds inside DuckDB for the call.
-        fetch_ns: Nanoseconds inside DuckDB for the fetches.
-        rows: Rows fetched, or None.
-        affected_rows: Rows changed, or None.
-        error: The type and the message, without values, of the error it ended with, or None.
-        caller: Where it was called, None where it was not slow.
-        profile: What DuckDB's profiler says of it, or None.
-    """
-
-    context: SpanContext | None
-    parent: Span | None
-    attributes: OperationAttributes
-    text: str
-    database: str
-    start_ns: int
-    lasted_ns: int
-    execute_ns: int
-    fetch_ns: int
-    rows: int | None
-    affected_rows: int | None
-    error: tuple[str, str] | None
-    caller: Caller | None
-    profile: Profile | None
+def without_what_is_not_shown(found: Ended) -> Ended:
+    """The operation with the beginning of its text, and a profile that does not hold the whole of it."""
+    if found.profile is None and len(found.text) <= TEXT_CHARACTERS:
+        return found
+    text = found.text if len(found.text) <= TEXT_CHARACTERS else found.text[: TEXT_CHARACTERS - 1] + "…"
+    return found._replace(text=text, profile=None if found.profile is None else slim(found.profile))
 
 
-def described(found: Recorded, began_ns: int) -> dict[str, Any]:
+def described(found: Ended, began_ns: int) -> dict[str, Any]:
     """Return what JSON has of an operation, but for its identities; `began_ns` is its trace's begin."""
     text = encodable(found.text)
     made: dict[str, Any] = {
         "name": found.attributes.span_name,
         "kind": "operation",
         "database": found.database,
-        "start": iso(found.start_ns / 1e9),
-        "offset_ms": (found.start_ns - began_ns) / 1e6,
+        "start": iso(found.began_unix_ns / 1e9),
+        "offset_ms": (found.began_unix_ns - began_ns) / 1e6,
         "duration_ms": found.lasted_ns / 1e6,
         "duckdb_ms": (found.execute_ns + found.fetch_ns) / 1e6,
         "attributes": _attributes(found, text),
@@ -79,7 +47,7 @@ def described(found: Recorded, began_ns: int) -> dict[str, Any]:
     return made
 
 
-def _attributes(found: Recorded, text: str) -> Mapping[str, AttributeValue]:
+def _attributes(found: Ended, text: str) -> Mapping[str, AttributeValue]:
     """The span's attributes; the text is always the one without literals, whatever the spans show."""
     made: dict[str, AttributeValue] = {**found.attributes.span, contract.DUCKDB_EXECUTE_TIME: found.execute_ns / 1e6}
     if contract.DB_QUERY_TEXT in made:
@@ -99,7 +67,7 @@ def _attributes(found: Recorded, text: str) -> Mapping[str, AttributeValue]:
     return made
 
 
-def _events(found: Recorded) -> list[dict[str, Any]]:
+def _events(found: Ended) -> list[dict[str, Any]]:
     if found.error is None:
         return []
     kind, message = found.error

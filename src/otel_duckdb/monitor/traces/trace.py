@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.monitor.times import iso
-from otel_duckdb.monitor.traces.operators import size, slim
-from otel_duckdb.monitor.traces.recorded import TEXT_CHARACTERS, Recorded, described
+from otel_duckdb.monitor.traces.operators import size
+from otel_duckdb.monitor.traces.recorded import described
 from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from opentelemetry.trace import Span
+
+    from otel_duckdb.monitor.ended import Ended
 
 _SPAN_BYTES: Final = 700
 _NAME_CHARACTERS: Final = 255
@@ -35,12 +37,13 @@ class Outside:
         # Held until it ends: its duration is known to nobody else, and it is gone as soon as it has ended.
         self._span = None if self.end_ns is not None or self.start_ns is None else span
 
-    def settle(self) -> None:
-        """Take the moment of its end, if it has ended meanwhile."""
+    def settle(self) -> bool:
+        """Take the moment of its end, if it has ended meanwhile; whether the span is still held."""
         if self._span is not None:
             self.end_ns = getattr(self._span, "end_time", None)
             if self.end_ns is not None:
                 self._span = None
+        return self._span is not None
 
     def as_json(self, began_ns: int) -> dict[str, Any]:
         """Return what JSON has of it; `duration_ms` is None where it has not ended, or nobody knows."""
@@ -97,7 +100,7 @@ class Trace:
         self.duckdb_ns = self.count = self.left_out = self._settled = 0
         self.size = _SPAN_BYTES
         self._error = ""
-        self._spans: list[Recorded] = []
+        self._spans: list[Ended] = []
         self._parents: list[int] = []
         self._outside: dict[int, Outside] = {}
 
@@ -106,11 +109,11 @@ class Trace:
         """Whether one of its operations failed."""
         return bool(self._error)
 
-    def add(self, found: Recorded, limit: int) -> None:
+    def add(self, found: Ended, limit: int) -> None:
         """Add an operation; past `limit` it only counts."""
         self.count += 1
-        self.begun_ns = min(self.begun_ns, found.start_ns)
-        self.ended_ns = max(self.ended_ns, found.start_ns + found.lasted_ns)
+        self.begun_ns = min(self.begun_ns, found.began_unix_ns)
+        self.ended_ns = max(self.ended_ns, found.began_unix_ns + found.lasted_ns)
         self.duckdb_ns += found.execute_ns + found.fetch_ns
         if found.error is not None and not self._error:
             self._error = found.error[0]
@@ -119,18 +122,21 @@ class Trace:
         else:
             self.left_out += 1
 
-    def settle(self) -> None:
-        """Let go of what is not shown of the operations that came since, and take their measure."""
+    def settle(self) -> bool:
+        """Let go of the spans that operations were called in, as far as they have ended, and take its measure.
+
+        Returns:
+            Whether a span of the program is still held.
+        """
         for number in range(self._settled, len(self._spans)):
             found = self._spans[number]
-            profile = None if found.profile is None else slim(found.profile)
-            text = found.text if len(found.text) <= TEXT_CHARACTERS else found.text[: TEXT_CHARACTERS - 1] + "…"
             self._parents.append(self._called_in(found.parent))
-            self._spans[number] = found._replace(parent=None, text=text, profile=profile)
-            self.size += _SPAN_BYTES + len(text) + (0 if profile is None else size(profile))
+            if found.parent is not None:
+                self._spans[number] = found._replace(parent=None)
+            self.size += _SPAN_BYTES + len(found.text) + (0 if found.profile is None else size(found.profile))
         self._settled = len(self._spans)
-        for outside in self._outside.values():
-            outside.settle()
+        held = [outside.settle() for outside in self._outside.values()]
+        return any(held)
 
     def _called_in(self, parent: Span | None) -> int:
         """The identity of the span that an operation was called in, which is kept as far as it is known; 0 without."""
@@ -145,7 +151,7 @@ class Trace:
     def summary(self) -> dict[str, Any]:
         """Return what the list of traces tells of it."""
         named = [each for each in self._callers() if each.name]
-        first = min(self._spans, key=lambda each: each.start_ns)
+        first = min(self._spans, key=lambda each: each.began_unix_ns)
         return {
             "trace_id": f"{self.identity:032x}",
             "name": named[0].name if named else first.attributes.span_name,

@@ -8,22 +8,22 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_duckdb.core.errors import error_type, safe_message
-from otel_duckdb.core.listener import Listener
+from otel_duckdb.monitor.ended import TEXT_CHARACTERS, Ended
 from otel_duckdb.monitor.part import Part
-from otel_duckdb.monitor.traces.recorded import Recorded
+from otel_duckdb.monitor.traces.recorded import without_what_is_not_shown
 from otel_duckdb.monitor.traces.trace import Trace
-from otel_duckdb.telemetry.locks import make_reentrant_lock
-from otel_duckdb.text import encodable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from otel_duckdb.core.operation import Operation
+    from otel_duckdb.monitor.ended import EndedOperations
     from otel_duckdb.monitor.sample import Sample
 
+_TEXT, _CONTEXT, _PARENT, _EXECUTE_NS, _FETCH_NS, _ERROR, _PROFILE = map(
+    Ended._fields.index, ("text", "context", "parent", "execute_ns", "fetch_ns", "error", "profile")
+)
 _WAITING: Final = 2048
-"""Operations that wait for the next tick; of more than that the latest are kept."""
+"""Operations inside others' traces that wait for the next sample; of more than that the latest are kept."""
 _REMARKABLE: Final = 256
 """Slow ones, and failed ones, that wait apart, so that many others do not push them out."""
 _LEAST_SLOW_NS: Final = 1_000_000
@@ -46,68 +46,69 @@ class NoSuchTraceError(LookupError):
     """A trace that is not kept; it may have been once."""
 
 
-class Traces(Listener, Part):
+class Traces(Part):
     """Keeps 200 recent traces, the 50 slowest of a day by their time inside DuckDB, and the last 50 that failed.
 
     An operation that the SDK of OpenTelemetry gave a trace is kept by its true identity; without one each operation is
-    a trace by itself. The user's thread only hands an operation over; traces are made at the next tick, or when they
-    are asked for. Of one trace at most 200 spans are kept, of all about 4 MB.
+    a trace by itself. Traces are made when they are asked for; at the next sample, where a span of the
+    program or a profile would be held. Of one trace at most 200 spans
+    are kept, of all about 4 MB.
     """
 
     component = "traces"
 
-    def __init__(self) -> None:
+    def __init__(self, ended: EndedOperations) -> None:
+        """Keep those of what `ended` hands over."""
+        self._settled = ended.settled
         self._waiting: deque[tuple[Any, ...]] = deque(maxlen=_WAITING)
+        self._alone: deque[tuple[Any, ...]] = deque(maxlen=RECENT)
         self._slow: deque[tuple[Any, ...]] = deque(maxlen=_REMARKABLE)
         self._failed: deque[tuple[Any, ...]] = deque(maxlen=_REMARKABLE)
         self._slow_ns = _LEAST_SLOW_NS
-        self._lock = make_reentrant_lock()
+        self._taken = -1
+        self._holds = self._open = False
         self._traces: dict[int, Trace] = {}
         self._prefix = secrets.randbits(64) << 64
         self._numbers = itertools.count(1)
 
-    def record(self, operation: Operation) -> None:
-        """Hand an ended operation over."""
-        span, connection, error = operation.span, operation.connection, operation.error
-        # A bare tuple, in the order of Recorded's fields, as the statistics of statements do it.
-        recorded = (
-            None if span is None else span.get_span_context(),
-            operation.parent,
-            operation.attributes,
-            operation.statement.redacted,
-            "" if connection is None else connection.label,
-            operation.start_unix_ns,
-            operation.last_call_ns - operation.start_ns,
-            operation.execute_ns,
-            operation.fetch_ns,
-            operation.rows,
-            operation.affected_rows,
-            None if error is None else _failure(operation),
-            operation.caller,
-            operation.profile,
-        )
-        if error is not None:
-            self._failed.append(recorded)
-        elif recorded[7] + recorded[8] > self._slow_ns:
-            self._slow.append(recorded)
-            if len(self._slow) >= _REMARKABLE and self._lock.acquire(blocking=False):
-                try:
-                    self._take(self._slow)  # which raises the bar
-                finally:
-                    self._lock.release()
-        else:
-            self._waiting.append(recorded)
+    def take(self, batch: Sequence[tuple[Any, ...]], number: int) -> None:
+        """Take in operations that have ended, in the order of the fields of `Ended`; traces are made of them later."""
+        if number == self._taken:  # it was broken off; whoever reads traces misses a few of them
+            return
+        self._taken = number
+        for each in batch:
+            kept = each
+            if each[_PARENT] is not None or each[_PROFILE] is not None or len(each[_TEXT]) > TEXT_CHARACTERS:
+                kept, self._holds = without_what_is_not_shown(Ended(*each)), True
+            if each[_ERROR] is not None:
+                self._failed.append(kept)
+            elif each[_EXECUTE_NS] + each[_FETCH_NS] > self._slow_ns:
+                self._slow.append(kept)
+                if len(self._slow) >= _REMARKABLE:
+                    self._make(self._slow)  # which raises the bar
+            else:
+                (self._alone if each[_PARENT] is None else self._waiting).append(kept)
 
     @property
     def size(self) -> int:
         """About how many bytes the kept traces take."""
-        with self._lock:
+        with self._settled():
+            self._take()
             return sum(each.size for each in self._traces.values())
 
     def sampled(self, sample: Sample) -> None:
-        """Make traces of what was handed over since the last tick."""
+        """Make traces of what was handed over since the last sample, where that holds more than figures."""
         del sample
-        with self._lock:
+        with self._settled():
+            if self._holds:
+                self._take()
+            elif self._open:
+                held = [each.settle() for each in self._traces.values()]
+                self._open = any(held)
+
+    def stop(self) -> None:
+        """Make traces of the rest."""
+        with self._settled():
             self._take()
 
     def as_json(
@@ -126,7 +127,7 @@ class Traces(Listener, Part):
         if sort not in SORTS:
             raise ValueError(f"sort is {sort!r}; allowed is {', '.join(SORTS)}")
         words = (name or "").lower()
-        with self._lock:
+        with self._settled():
             self._take()
             found = [
                 each
@@ -144,26 +145,53 @@ class Traces(Listener, Part):
         Raises:
             NoSuchTraceError: it is not kept.
         """
-        with self._lock:
+        with self._settled():
             self._take()
             try:
                 return self._traces[int(trace_id, 16)].as_json()
             except (KeyError, ValueError):
                 raise NoSuchTraceError("that trace is not kept; it may have been pushed out by newer ones") from None
 
-    def _take(self, *waiting: deque[tuple[Any, ...]]) -> None:
-        """Put what waits into its traces, and drop those that are neither recent nor slow nor failed."""
-        lists = waiting or (self._waiting, self._slow, self._failed)
-        taken = [_in_its_trace(Recorded(*each)) for one in lists for each in _emptied(one)]
+    def _take(self) -> None:
+        """Make traces of all that waits and may be kept."""
+        self._holds = False
+        waiting = list(_emptied(self._waiting))
+        self._make(self._choose(waiting) if len(waiting) > RECENT else waiting, self._alone, self._slow, self._failed)
+
+    def _choose(self, waiting: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Of many that wait those of recent traces, of traces that are kept, and of those that are slow in all."""
+        identities = list(map(_identity, waiting))
+        totals: dict[int, int] = {}
+        for identity, each in zip(identities, waiting, strict=True):
+            totals[identity] = totals.get(identity, 0) + each[_EXECUTE_NS] + each[_FETCH_NS]
+        wanted = {each for each, total in totals.items() if total > self._slow_ns or each in self._traces}
+        wanted.update(map(_identity, (*self._slow, *self._failed)))
+        wanted.discard(0)
+        chosen, left = [], RECENT
+        for identity, each in zip(reversed(identities), reversed(waiting), strict=True):
+            if identity not in wanted:
+                if not left:
+                    continue
+                left -= 1
+                if identity:
+                    wanted.add(identity)
+            chosen.append(each)
+        return chosen
+
+    def _make(self, *lists: Iterable[tuple[Any, ...]]) -> None:
+        """Put these into their traces, and drop the traces that are neither recent nor slow nor failed."""
+        taken = [
+            _in_its_trace(Ended(*each)) for one in lists for each in (_emptied(one) if isinstance(one, deque) else one)
+        ]
         if not taken:
             return
-        for found in sorted(taken, key=lambda each: each.start_ns + each.lasted_ns):
+        for found in sorted(taken, key=lambda each: each.began_unix_ns + each.lasted_ns):
             context = found.context
             identity = (context.trace_id if context is not None else 0) or self._prefix | next(self._numbers)
             trace = self._traces.get(identity)
             if trace is None:
                 sampled = context is not None and context.trace_id != 0 and context.trace_flags.sampled
-                trace = self._traces[identity] = Trace(identity, sampled, found.start_ns)
+                trace = self._traces[identity] = Trace(identity, sampled, found.began_unix_ns)
             trace.add(found, SPANS)
         self._drop()
 
@@ -177,16 +205,25 @@ class Traces(Listener, Part):
         self._slow_ns = max(slowest[-1].duckdb_ns, _LEAST_SLOW_NS) if len(slowest) == SLOWEST else _LEAST_SLOW_NS
         kept: dict[int, Trace] = {}
         left = BYTES
+        self._open = False
         for trace in _by_turns(slowest, failed, by_end[:RECENT]):
             if trace.identity not in kept:
-                trace.settle()
+                holds = trace.settle()
                 if trace.size <= left:  # one that is too large leaves its room to the others
                     left -= trace.size
                     kept[trace.identity] = trace
+                    self._open |= holds
         self._traces = kept
 
 
-def _in_its_trace(found: Recorded) -> Recorded:
+def _identity(ended: tuple[Any, ...]) -> int:
+    """The trace id of an operation, 0 where it is a trace of its own."""
+    context, parent = ended[_CONTEXT], ended[_PARENT]
+    identity = 0 if context is None else context.trace_id
+    return identity or (0 if parent is None else parent.get_span_context().trace_id)
+
+
+def _in_its_trace(found: Ended) -> Ended:
     """With its parent's context in the place of none: not every version of the API hands it on without an SDK."""
     if found.parent is None or (found.context is not None and found.context.is_valid):
         return found
@@ -205,12 +242,3 @@ def _emptied(waiting: deque[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
             yield waiting.popleft()
         except IndexError:  # another thread was quicker
             return
-
-
-def _failure(operation: Operation) -> tuple[str, str] | None:
-    """The type and the message, without values, of an operation's error; None where it is none."""
-    failure = operation.failure
-    if failure is None:
-        return None
-    text = f"{operation.statement.redacted} {operation.collection or ''}"
-    return encodable(error_type(failure)), encodable(safe_message(failure, text))
