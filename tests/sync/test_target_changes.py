@@ -106,3 +106,36 @@ def test_a_key_may_change_by_starting_over_into_another_target(buffer, sync, tic
     other.reset("ticks")
     assert error_of(other) is None
     assert query("SELECT count() FROM {}.pairs FINAL") == [(10,)]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "loss"),
+    [
+        ("ticks", "v", "DROP COLUMN v"),
+        ("ticks", "l_is_null", "DROP COLUMN l_is_null"),
+        (KEYED, "l", "DROP COLUMN l"),
+        (Table(name="ticks", expires=True), "v", "RENAME COLUMN v TO other"),
+    ],
+    ids=["append-only", "what tells NULL", "with a key", "renamed"],
+)
+def test_a_column_that_is_gone_from_the_target_is_told_and_not_made_anew(
+    buffer, sync, ticks, query, table, column, loss
+):
+    buffer.execute("ALTER TABLE ticks ADD COLUMN l INTEGER[]")
+    one = sync([table])
+    assert error_of(one) is None
+    query("ALTER TABLE {}.ticks " + loss)
+    buffer.execute("INSERT INTO ticks VALUES (10, 'x', [1])")
+    error_of(one)
+    one.close()
+    again = sync([table])
+    for _ in range(2):
+        error = error_of(again)
+        assert isinstance(error, TargetChangedError)
+        assert f"no column {column!r}" in str(error)
+    buffer.execute("ALTER TABLE ticks ADD COLUMN later INTEGER")
+    assert f"no column {column!r}" in str(error_of(again))
+    assert query("SELECT count() FROM {}.ticks") == [(10,)]
+    query("DROP TABLE {}.ticks SYNC")
+    again.reset("ticks")
+    assert error_of(again) is None

@@ -117,7 +117,7 @@ class AppendPass:
         what = f"table {state.name!r}"
 
         def prepare() -> None:
-            self._context.destination.prepare(self._schema, state.acknowledged_rows)
+            self._context.destination.prepare(self._schema, state.acknowledged_rows, state.columns)
             check_holdings(state, self._context.options, self._context.destination, self._journal)
 
         self._sender.call(what, prepare, span)
@@ -251,7 +251,7 @@ class AppendPass:
 def _next_batch(source: Source, state: State) -> _Batch | None:
     """The batch after the last acknowledged one, None where there are no more rows."""
     reading = source.next_rows(state.position)
-    if reading is not None and describe(source.cursor, source.schema.location) != source.schema.signature:
+    if reading is not None and not source.schema.has_columns(describe(source.cursor, source.schema.location)):
         raise TableAlteredError
     return None if reading is None else _packed(reading, state.source, state.sequence + 1)
 

@@ -24,7 +24,7 @@ from otel_duckdb.sync.types import backticked, literal
 if TYPE_CHECKING:
     from otel_duckdb.sync.config import Table
     from otel_duckdb.sync.inventory import Seen
-    from otel_duckdb.sync.schema import Schema
+    from otel_duckdb.sync.schema import Schema, Signature
     from otel_duckdb.sync.target import Clickhouse
 
 _TIMES: Final = {"enable_time_time64_type": 1}
@@ -51,15 +51,15 @@ class Destination:
         self.full = clickhouse.table(self.name)
         self._cluster = f" ON CLUSTER {backticked(clickhouse.cluster)}" if clickhouse.cluster else ""
 
-    def prepare(self, schema: Schema, acknowledged: int) -> None:
-        """Make the target table, or add the columns it lacks; `acknowledged` rows it should hold already.
+    def prepare(self, schema: Schema, acknowledged: int, known: Signature = ()) -> None:
+        """Make the target table, or add the columns it lacks; `acknowledged` rows it should hold, with `known` columns.
 
         A table, or a database, that was made here and turns out to be wrong is removed again.
 
         Raises:
             TargetError: it is gone, is no table that keeps rows exactly once, or has a column of another type.
         """
-        statements = self._plan(schema, acknowledged, self._seen.shape() if self._seen else self.shape())
+        statements = self._plan(schema, acknowledged, known, self._seen.shape() if self._seen else self.shape())
         made: list[str] = []
         if statements and self._seen is not None:
             self._seen.changed()
@@ -68,7 +68,7 @@ class Destination:
                 self._clickhouse.command(statement, _TIMES)
                 made += [statement] if statement.startswith("CREATE") else []
             if statements:  # a server may make another table than it was asked for
-                self.plan(schema, acknowledged)
+                self.plan(schema, acknowledged, known)
         except Exception:
             with suppress(Exception):
                 self._undo(made)
@@ -83,15 +83,15 @@ class Destination:
             if not self._clickhouse.rows(f"SELECT 1 FROM system.tables WHERE database = {literal(database)} LIMIT 1"):
                 self._clickhouse.command(f"DROP DATABASE {backticked(database)}{self._cluster}")
 
-    def plan(self, schema: Schema, acknowledged: int) -> list[str]:
+    def plan(self, schema: Schema, acknowledged: int, known: Signature = ()) -> list[str]:
         """The statements that would make the target table, or add the columns it lacks; none run here.
 
         Raises:
             TargetError: as prepare() does.
         """
-        return self._plan(schema, acknowledged, self.shape())
+        return self._plan(schema, acknowledged, known, self.shape())
 
-    def _plan(self, schema: Schema, acknowledged: int, shape: Shape | None) -> list[str]:
+    def _plan(self, schema: Schema, acknowledged: int, known: Signature, shape: Shape | None) -> list[str]:
         wanted = self._wanted(schema)
         if shape is None and acknowledged:
             raise TargetChangedError(
@@ -101,10 +101,12 @@ class Destination:
             )
         if shape is None:
             database = literal(self._clickhouse.database)
-            known = self._clickhouse.rows(f"SELECT 1 FROM system.databases WHERE name = {database}")
-            return self.creation(schema)[1 if known else 0 :]
+            there = self._clickhouse.rows(f"SELECT 1 FROM system.databases WHERE name = {database}")
+            return self.creation(schema)[1 if there else 0 :]
         shape.check(schema, wanted, self._own_columns(), keyed=bool(self._options.key))
         missing = wanted.keys() - shape.columns
+        if acknowledged:
+            self._refuse_lost(schema, [name for name in schema.target_names(known) if name in missing], acknowledged)
         # Rows sent before have NULL in a column that is new; of one that only takes NULL since, they have a value.
         unknown = {column.flag for column in schema.columns if column.flag and column.name in missing}
         return [
@@ -113,6 +115,14 @@ class Destination:
             for column, kind in wanted.items()
             if column in missing
         ]
+
+    def _refuse_lost(self, schema: Schema, lost: list[str], acknowledged: int) -> None:
+        if lost:
+            raise TargetChangedError(
+                f"table {schema.table!r}: its target {self.full} has no column {lost[0]!r} any more, though "
+                f"{acknowledged} rows were acknowledged with it; bring it back with its values, or send what the "
+                f"buffer holds anew with `otel-duckdb sync --reset {schema.table}`"
+            )
 
     def creation(self, schema: Schema) -> list[str]:
         """The statements that make the target's database, and the target table, where there is none.

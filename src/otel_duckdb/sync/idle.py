@@ -174,7 +174,7 @@ def _unchanged(cursor: DuckDBPyConnection, requests: list[_Request]) -> list[_Re
     return [
         one
         for number, one in enumerate(requests)
-        if tuple(columns.get(number, ())) == one.query.schema.signature and one.query.holds(rows[number])
+        if one.query.schema.has_columns(columns.get(number, ())) and one.query.holds(rows[number])
     ]
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otel_duckdb.sync.context import PassContext
+    from otel_duckdb.sync.schema import Signature
     from otel_duckdb.sync.signals import SyncSpan
     from otel_duckdb.sync.state import State
 
@@ -72,7 +73,7 @@ class KeyedPass:
         found = self._one(keys.comparison)
         self._remembered, self._arrived, _, _ = found
         if prepare or self._context.target_lacks(self._arrived, span):
-            state = self._prepare(state, keys, span)
+            state = self._prepare(state, before.columns, keys, span)
         if not unchanged(found):
             state = self._send_all(state, keys, span)
         if not self._sender.stopping.is_set():
@@ -98,7 +99,7 @@ class KeyedPass:
                 return state
         return self._send_tombstones(state, keys, span)
 
-    def _prepare(self, state: State, keys: Keys, span: SyncSpan) -> State:
+    def _prepare(self, state: State, known: Signature, keys: Keys, span: SyncSpan) -> State:
         arrived, versions, unknown = self._one(
             f"SELECT count({HASH}), coalesce(sum({VERSION}) FILTER ({HASH} IS NOT NULL), 0), "
             f"count(*) FILTER ({HASH} IS NULL) FROM {keys.table}"
@@ -106,7 +107,7 @@ class KeyedPass:
 
         def prepare() -> int:
             destination, options = self._context.destination, self._context.options
-            destination.prepare(self._schema, int(arrived))
+            destination.prepare(self._schema, int(arrived), known)
             last = check_holdings(state, options, destination, self._journal)
             if arrived and not options.expires:
                 found, found_versions = destination.live(state.source)

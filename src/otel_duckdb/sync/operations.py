@@ -62,12 +62,12 @@ def reset(
     key = schema.sorting if options.key else ()
     target = f"{shared.config.target.database}.{options.target_name}"
     begun = State.fresh(state.name, target, key, schema.signature)
-    same_rows = state.keyed and state.key == key and state.target == target
+    same_rows = state.keyed and state.key == key and state.target == target and not delete_sent
     if same_rows:  # what is gone from the buffer since is still to be deleted in the target
         begun = replace(begun, source=state.source, sequence=state.sequence)
     elif state.target == target and not delete_sent:
         begun = replace(begun, earlier=(*state.earlier, state.source))
-    shared.journal.start_over(begun, state, forget_keys=not same_rows or delete_sent)
+    shared.journal.start_over(begun, state, forget_keys=not same_rows)
 
 
 def _delete_sent(state: State, destination: Destination, clickhouse: Clickhouse) -> None:

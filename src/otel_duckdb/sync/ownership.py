@@ -58,11 +58,12 @@ def check_holdings(state: State, options: Table, destination: Destination, journ
     mine = holdings.get(state.source)
     last = mine.last if mine else 0
     known = state.pending.sequence if state.pending else state.sequence
-    if last > known and not state.keyed:
+    if last > known:  # a table with a key would keep what the other copy changed, added and deleted since
+        deleting = (" --delete-sent", ", which deletes what both copies sent") if state.keyed else ("", "")
         raise TargetError(
             f"table {state.name!r}: {destination.full} holds its batch {last}, but the journal ends at batch "
             f"{state.sequence}; this database is an older copy, and goes on only with "
-            f"`otel-duckdb sync --reset {state.name}`"
+            f"`otel-duckdb sync --reset {state.name}{deleting[0]}`{deleting[1]}"
         )
     if not state.keyed and not options.expires:
         refuse_missing(state, mine.rows if mine else 0, state.acknowledged_rows, destination)

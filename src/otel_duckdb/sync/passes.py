@@ -188,12 +188,13 @@ class TableWorker:
         schema_for = partial(read_schema, cursors[0], location, options.key or options.order_by)
         schema = schema_for(times=True)
         state = self._known(location, schema, state)
+        known = state.columns
         seen = Seen(shared.inventory, clickhouse, options.target_name, begun)
         context = PassContext(
             options,
             shared.config.batch,
-            schema,
-            partial(schema_for, times=False),
+            schema.arranged(known),
+            lambda: schema_for(times=False).arranged(known),
             shared.journal,
             sender,
             Destination(clickhouse, options, seen),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from otel_duckdb.sync.config import Config, Table
     from otel_duckdb.sync.names import Location
+    from otel_duckdb.sync.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def _one(connection: DuckDBPyConnection, clickhouse: Clickhouse, table: Table, c
         if state is not None and state.begun_sending:
             refuse_change(state, table, target)
         refuse_other_states(states.values(), location.journal_name, target)
-        statements = _statements(connection, clickhouse, table, location, found.acknowledged_rows)
+        statements = _statements(connection, clickhouse, table, location, state)
     except SyncError as error:
         return Plan(table.name, table.target_name, refusal=str(error))
     except Exception as error:
@@ -93,13 +94,14 @@ def _refusal(clickhouse: Clickhouse, error: Exception) -> str:
 
 
 def _statements(
-    connection: DuckDBPyConnection, clickhouse: Clickhouse, table: Table, location: Location, acknowledged: int
+    connection: DuckDBPyConnection, clickhouse: Clickhouse, table: Table, location: Location, state: State | None
 ) -> Sequence[str]:
     """What makes the target fit; it is tried where a table is to be created."""
     destination = Destination(clickhouse, table)
     schema = read_schema(connection, location, table.key or table.order_by, clickhouse.has_times())
     refuse_keys(schema)
-    statements = destination.plan(schema, acknowledged)
+    acknowledged, known = (state.acknowledged_rows, state.columns) if state else (0, ())
+    statements = destination.plan(schema, acknowledged, known)
     if any(statement.startswith("CREATE TABLE") for statement in statements):
         destination.try_creation(schema)
     return statements

@@ -79,6 +79,10 @@ class Schema:
         """What a change of the table changes."""
         return tuple((column.name, column.type, column.optional) for column in self.columns)
 
+    def has_columns(self, found: Iterable[tuple[str, str, bool]]) -> bool:
+        """Whether a description of the table has just these columns, in any order."""
+        return sorted(found) == sorted(self.signature)
+
     @property
     def row_hash(self) -> str:
         """The hash of the values of a row of `buffer`, as SQL; the same on every line of DuckDB so far."""
@@ -90,6 +94,16 @@ class Schema:
         """The columns in the form that travels, then their NULL flags, as SQL."""
         flags = (f"{quoted(column.name)} IS NULL AS {quoted(column.flag)}" for column in self.columns if column.flag)
         return ", ".join([*(column.expression for column in self.columns), *flags])
+
+    def arranged(self, known: Signature) -> Schema:
+        """The table with its columns in the order of `known`, then those it lacks: the order that hashes are taken in.
+
+        Hashes tell values apart by their places. Columns that changed their names with each other have other hashes
+        thereby, and a table made anew with its columns in another order has the same.
+        """
+        places = {name: place for place, (name, _, _) in enumerate(known)}
+        columns = sorted(self.columns, key=lambda column: places.get(column.name, len(places)))
+        return replace(self, columns=tuple(columns))
 
     def only(self, names: Iterable[str]) -> Schema:
         """The table with some of its columns."""
@@ -106,6 +120,12 @@ class Schema:
         """The target's columns for this table's, name to ClickHouse type."""
         columns = {column.name: column.target_type for column in self.columns}
         return columns | {column.flag: "Bool" for column in self.columns if column.flag}
+
+    def target_names(self, known: Signature) -> list[str]:
+        """The target's columns for those that this table had as `known` tells."""
+        columns = {column.name: column for column in self.columns}
+        had = [replace(columns[name], optional=optional) for name, _, optional in known if name in columns]
+        return [name for column in had for name in (column.name, column.flag) if name]
 
     def flags(self) -> set[str]:
         """The target's columns that tell NULL from empty."""

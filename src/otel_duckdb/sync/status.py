@@ -120,7 +120,7 @@ def pending_rows(
         total = _number(cursor, f"SELECT count(*) FROM {location.reference}")
     if state is None or not table.key:
         return max(0, total - (state.position.kept if state else 0))
-    keys = Keys(keys_table(state), read_schema(cursor, location, table.key))
+    keys = Keys(keys_table(state), read_schema(cursor, location, table.key).arranged(state.columns))
     if not state.keyed or not _number(cursor, "SELECT count(*) FROM duckdb_tables() WHERE " + _IS, keys.table):
         return total
     return sum(_number(cursor, f"SELECT count(*) {rows}") for rows in (keys.differing, keys.gone))
