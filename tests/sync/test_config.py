@@ -90,6 +90,15 @@ def test_a_whole_file_is_read(written, tmp_path, monkeypatch):
         (("attempts = 3", "max_delay = inf"), "retry.max_delay is inf"),
         (("attempts = 3", "seconds = nan"), "retry.seconds is nan"),
         (('name = "book.orders"', 'name = "TICKS"'), "'ticks' is named twice"),
+        (('database = "buffer.duckdb"', 'database = ""'), "database is ''"),
+        (("keep_rows = 10", "keep_rows = 10\nlimit_rows = 10"), "keeps 10 rows, and is full at 10"),
+        (('key = ["id"]', 'key = ["id"]\nengine = "MergeTree; SELECT 1"'), "`engine` with a semicolon"),
+        (('key = ["id"]', "partition_by = \"splitByChar(';', a)[1];\""), "`partition_by` with a semicolon"),
+        (("insert_quorum = 2", "insert_quorum = [2]"), "each a text or a number"),
+        (("insert_quorum = 2", '"" = 2'), "each a text or a number"),
+        (("insert_quorum = 2", "async_insert = 1"), "target.settings has async_insert"),
+        (("insert_quorum = 2", "insert_deduplicate = 0"), "target.settings has insert_deduplicate"),
+        (("insert_quorum = 2", "limit = 1"), "target.settings has limit"),
         (("[retry]", "[[retry]]"), "retry is"),
         (("[batch]", "[batch"), "cannot read"),
     ],
@@ -100,6 +109,11 @@ def test_a_wrong_file_is_one_error_that_names_the_key(written, change, words):
         load(written(GOOD.replace(change[0], change[1], 1)))
     assert words in str(caught.value)
     assert "sync.toml" in str(caught.value)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_an_expression_quote_a_semicolon(written):
+    text = GOOD.replace('key = ["id"]', "partition_by = \"splitByChar(';', a)[1]\"")
+    assert load(written("\ufeff" + text)).tables[1].partition_by == "splitByChar(';', a)[1]"
 
 
 def test_paths_are_taken_relative_to_the_file(written, tmp_path):

@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from otel_duckdb.sync import Sync, SyncConfigError, Table, TargetChangedError
+from sync_passes import failure, fine
 
 
 def count(query, table="ticks"):
@@ -39,7 +40,7 @@ def test_a_renamed_table_is_refused_until_its_journal_follows(buffer, sync, tick
         renamed.rename("ticks", "ticks_2024")
 
 
-@pytest.mark.parametrize("name", ["main.ticks", "TICKS", "buffer.main.Ticks"])
+@pytest.mark.parametrize("name", ["main.ticks", "TICKS", "buffer.main.Ticks", "Buffer.ticks"])
 def test_another_spelling_of_a_name_is_the_same_table(sync, ticks, query, name):
     one = sync()
     assert error_of(one) is None
@@ -72,6 +73,27 @@ def test_a_name_in_two_attached_databases_must_say_which(buffer, sync, tmp_path,
     named.close()
     with pytest.raises(SyncConfigError, match="several databases"):
         sync([Table(name="other.main.ticks"), Table(name="buffer.main.ticks", target="x")])
+
+
+def test_a_name_of_database_and_table_means_what_duckdb_means_unless_a_schema_has_that_name(
+    buffer, sync, tmp_path, ticks, query
+):
+    buffer.execute(f"ATTACH '{tmp_path / 'other.duckdb'}' AS other")
+    buffer.execute("CREATE TABLE other.ticks AS SELECT 7 AS a")
+    one = sync([Table(name="other.ticks", target="sevens")])
+    assert fine(one.run_once()) == 1
+    one.close()
+    buffer.execute("CREATE SCHEMA buffer.other")
+    buffer.execute("CREATE TABLE buffer.other.ticks AS SELECT 8 AS a")
+    assert fine(sync([Table(name="buffer.other.ticks", target="eights")]).run_once()) == 1
+    assert query("SELECT a FROM {}.sevens UNION ALL SELECT a FROM {}.eights ORDER BY a") == [(7,), (8,)]
+
+
+def test_the_journal_itself_is_no_table_to_be_synced(sync, ticks):
+    one = sync()
+    fine(one.run_once())
+    one.close()
+    assert "none of the sync's own" in str(failure(sync(["otel_duckdb_sync.journal"]).run_once()))
 
 
 def test_a_table_of_another_database_is_told_with_its_full_name(buffer, sync, tmp_path):

@@ -88,8 +88,9 @@ def test_starting_over_leaves_or_deletes_what_an_append_only_table_sent(
 ):
     one = sync()
     assert error_of(one) is None
-    assert "10 sent before" in one.describe_reset("ticks")
+    assert "the 10 sent before" in one.describe_reset("ticks")
     one.reset("ticks", delete_sent=delete_sent)
+    assert ("the 0 sent" if delete_sent else "those sent before") in one.describe_reset("ticks")
     assert error_of(one) is None
     one.close()
     with Sync(buffer, ["ticks"], target) as again:  # the rows from before are its own

@@ -1,9 +1,11 @@
 """A target that would not keep rows as the sync means them is refused before a row is sent; nothing wrong is left."""
 
+from dataclasses import replace
+
 import pytest
 
 from otel_duckdb.sync import Config, Sync, Table, Target, TargetError, read_plan
-from sync_passes import failure, fine
+from sync_passes import arrived, failure, fine, rows
 
 COLUMNS = "`i` Int32, `j` Int32, v Nullable(String), _sync_version UInt64, _sync_deleted UInt8"
 REPLACING = "ReplacingMergeTree(_sync_version, _sync_deleted)"
@@ -25,6 +27,8 @@ def made(query, target, rest, columns=COLUMNS):
     [
         (f"{REPLACING} ORDER BY i", COLUMNS, "is sorted by (i)"),
         (f"{REPLACING} ORDER BY tuple()", COLUMNS, "is sorted by"),
+        (f"{REPLACING} ORDER BY (i, j)", COLUMNS.replace("v N", "V N"), "has 'V', and no column 'v'"),
+        (f"{REPLACING} ORDER BY (i, j)", COLUMNS.replace("`i` Int32", "`i` Int64"), "has Int64, and not Int32"),
         (f"{REPLACING} ORDER BY (i, j, v) SETTINGS allow_nullable_key = 1", COLUMNS, "is sorted by"),
         (f"{REPLACING} ORDER BY (i, j % 2)", COLUMNS, "is sorted by"),
         (f"{REPLACING} PARTITION BY v ORDER BY (i, j) SETTINGS allow_nullable_key = 1", COLUMNS, "partitioned by v"),
@@ -129,6 +133,19 @@ def test_rows_in_a_target_are_sorted_and_parted_as_asked(sync, ticks, query, tar
         f"SELECT sorting_key, partition_key, total_rows FROM system.tables WHERE database = '{target.database}'"
     )
     assert (key.strip("()"), partition, count) == ("a", "a % 4", 100)
+
+
+def test_a_batch_of_too_many_partitions_is_told_at_once_with_the_setting_that_allows_it(sync, ticks, query, target):
+    ticks(0, 150)
+    table = Table(name="ticks", order_by=["a"], partition_by="a")
+    one = sync([table])
+    error = failure(one.run_once())
+    assert isinstance(error, TargetError)
+    assert "max_partitions_per_insert_block = 1000" in str(error)
+    one.close()
+    allowed = replace(target, settings={"max_partitions_per_insert_block": 1000})
+    assert fine(sync([table], target=allowed).run_once()) == 150
+    assert arrived(query) == rows(*range(150))
 
 
 def test_null_in_a_column_the_target_sorts_by_is_refused_with_its_row(buffer, sync, ticks):

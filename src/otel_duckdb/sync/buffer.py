@@ -9,7 +9,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel_duckdb.sync.errors import SyncConfigError, SyncError
 from otel_duckdb.sync.messages import safe_words
-from otel_duckdb.sync.names import named_databases, tables
+from otel_duckdb.sync.names import tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def identify(connection: DuckDBPyConnection, names: Sequence[str]) -> tuple[str,
     """
     cursor = connection.cursor()
     try:
-        named = named_databases(tables(cursor), names)
+        named = tables(cursor).named_databases(names)
         if len(named) > 1:
             raise SyncConfigError(
                 f"the tables are in several databases ({', '.join(sorted(named))}); give each a Sync of its own"

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%\w]*\]?")
+_SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OWN_SETTINGS: Final = frozenset(
+    {
+        *("async_insert", "wait_for_async_insert", "insert_deduplicate", "insert_deduplication_token"),
+        *("max_insert_block_size", "min_insert_block_size_rows", "min_insert_block_size_bytes", "max_insert_threads"),
+        *("input_format_parallel_parsing", "date_time_overflow_behavior"),
+        *("limit", "offset", "final", "additional_table_filters", "additional_result_filter"),
+    }
+)
+"""Settings that the sync gives itself, or under which its counts would be those of some rows."""
 _VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+_QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _READ_BY_OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
 _logger = logging.getLogger(__name__)
 
@@ -51,6 +62,10 @@ def _positive(value: float) -> bool:
 
 def _not_negative(value: float) -> bool:
     return 0 <= value < math.inf
+
+
+def _settings(value: dict[str, Any]) -> bool:
+    return all(_SETTING.fullmatch(name) and isinstance(one, (str, int, float)) for name, one in value.items())
 
 
 def _texts(value: Any) -> bool:
@@ -102,6 +117,14 @@ class Table:
         for name, needed in (("keep_rows", "delete"), ("when_full", "limit_rows")):
             if getattr(self, name) and not getattr(self, needed):
                 raise SyncConfigError(f"tables: {self.name} has `{name}` without `{needed}`; give both, or neither")
+        if self.limit_rows is not None and self.keep_rows >= self.limit_rows:
+            raise SyncConfigError(
+                f"tables: {self.name} keeps {self.keep_rows} rows, and is full at {self.limit_rows}; give fewer "
+                "`keep_rows`, or more `limit_rows`"
+            )
+        for name in ("engine", "partition_by"):
+            if ";" in _QUOTED.sub("", getattr(self, name) or ""):
+                raise SyncConfigError(f"tables: {self.name} has `{name}` with a semicolon; give one expression")
 
     @property
     def target_name(self) -> str:
@@ -128,7 +151,9 @@ class Target:
     timeout: float = _option(float, "seconds above 0", 60.0, _positive)
     """Seconds that one call may take in whole: connecting, sending, and the answer."""
     path: str | None = _option(str, "a folder for chDB", None, bool)
-    settings: dict[str, Any] = _option(dict, "a table of ClickHouse settings", {})  # noqa: RUF009 - it makes a field
+    settings: dict[str, Any] = _option(  # noqa: RUF009 - it makes a field
+        dict, "a table of ClickHouse settings, each a text or a number", {}, _settings
+    )
 
     def __post_init__(self) -> None:
         """Check the values; a `user:password@` before the host's name is taken apart.
@@ -137,6 +162,10 @@ class Target:
             SyncConfigError: a value is not allowed, or two do not go together.
         """
         _check(self, "target")
+        if own := _OWN_SETTINGS.intersection(self.settings):
+            raise SyncConfigError(
+                f"target.settings has {min(own)}, which the sync sets itself to keep each row once; remove it"
+            )
         if self.host is not None:
             self._take_apart(self.host)
         elif named := [name for name in _OF_A_SERVER if getattr(self, name)]:
@@ -246,10 +275,14 @@ class Config:
             SyncConfigError: a value is not allowed, or two tables have one name or one target.
         """
         _check(self, "")
-        for names in ([table.name.lower() for table in self.tables], [table.target_name for table in self.tables]):
-            twice = [name for name, times in Counter(names).items() if times > 1]
-            if twice:
-                raise SyncConfigError(f"tables: {twice[0]!r} is named twice; give each table once, and its own target")
+        for name, times in Counter(table.name.lower() for table in self.tables).items():
+            if times > 1:
+                raise SyncConfigError(f"tables: {name!r} is named twice; give each table once, and its own target")
+        for name, times in Counter(table.target_name for table in self.tables).items():
+            if times > 1:
+                raise SyncConfigError(
+                    f"tables: {times} of them would fill the target {name!r}; give each a `target` of its own"
+                )
 
 
 def _check(options: Any, section: str) -> None:
@@ -297,7 +330,7 @@ def parse(document: Mapping[str, Any], folder: Path | None = None) -> Config:
     tables = values.get("tables")
     if isinstance(tables, list):
         values["tables"] = [_section(Table, table, "tables") for table in tables]
-    if folder and isinstance(values.get("database"), str) and values["database"] != ":memory:":
+    if folder and isinstance(values.get("database"), str) and values["database"] not in ("", ":memory:"):
         values["database"] = str(folder / values["database"])
     if folder and "target" in values and values["target"].path:
         values["target"] = replace(values["target"], path=str(folder / values["target"].path))
@@ -312,7 +345,7 @@ def load(path: str | Path) -> Config:
     """
     path = Path(path)
     try:
-        document = tomllib.loads(read_text(path))
+        document = tomllib.loads(read_text(path).removeprefix("\ufeff"))
     except (OSError, ValueError, RecursionError) as error:  # tomllib lets numbers and nesting fail as Python does
         raise SyncConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     try:

@@ -12,6 +12,7 @@ import duckdb
 
 from otel_duckdb.sync.errors import JournalError, SyncBusyError, SyncConfigError, SyncError
 from otel_duckdb.sync.keys import HASH
+from otel_duckdb.sync.names import JOURNAL_SCHEMA as SCHEMA
 from otel_duckdb.sync.state import State, seconds_of
 from otel_duckdb.telemetry.locks import make_reentrant_lock
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-SCHEMA: Final = "otel_duckdb_sync"
 FORMAT: Final = 3
 _COLUMNS: Final = {
     "journal": [("format", "INTEGER"), ("identity", "UUID")],

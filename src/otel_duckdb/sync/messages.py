@@ -14,6 +14,8 @@ from otel_duckdb.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+TOO_MANY_PARTITIONS: Final = "Too many partitions for single INSERT block"
+"""What ClickHouse says of a batch for more partitions than it allows, with the code of a fault that passes."""
 _LONGEST: Final = 500
 _VALUES: Final = re.compile(
     r"(Column values:|While (?:executing|reading|parsing)|\(?at row \d+\)?:|: ?Row \d+:|before:|\bexpected|near:?|"
@@ -53,6 +55,11 @@ def cause(error: BaseException, seconds: float) -> str:
         for kind, words in _CAUSES.items():
             if isinstance(one, kind):
                 return words(one, seconds)
+    if TOO_MANY_PARTITIONS in str(error):
+        return (
+            "the batch goes to more partitions than one insert may; allow it in the target's settings, as in "
+            "`settings = {max_partitions_per_insert_block = 1000}`"
+        )
     return server_words(str(error)) or type(error).__qualname__
 
 

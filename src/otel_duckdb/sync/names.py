@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_duckdb.sync.errors import SyncConfigError
 from otel_duckdb.sync.types import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
 
     from duckdb import DuckDBPyConnection
 
+JOURNAL_SCHEMA: Final = "otel_duckdb_sync"
 _DEFAULT_SCHEMA = "main"
 _PARTS = 3
 
@@ -44,15 +45,21 @@ class Tables:
 
     def __init__(self, locations: Sequence[Location]) -> None:
         """Take the tables of all attached databases."""
-        self._locations = locations
         self._spelled: dict[str, list[Location]] = {}
+        self._databases: dict[str, str] = {}
         for one in locations:
             for spelling in _spellings(one):
                 self._spelled.setdefault(spelling, []).append(one)
+            self._databases |= dict.fromkeys(_full(one), one.database)
+        for one in locations:
+            short = f"{one.database}.{one.table}".lower()  # 'buffer.ticks', where no schema has the database's name
+            if one.schema == _DEFAULT_SCHEMA and short not in self._spelled:
+                self._spelled[short] = [one]
+                self._databases[short] = one.database
 
-    def __iter__(self) -> Iterator[Location]:
-        """All of them."""
-        return iter(self._locations)
+    def named_databases(self, names: Sequence[str]) -> set[str]:
+        """The databases of the names that say which."""
+        return {self._databases[name.lower()] for name in names if name.lower() in self._databases}
 
     def find(self, name: str, database: str, journalled: Collection[str] = ()) -> Location:
         """The table that a name means: 'ticks', 'main.ticks' or 'buffer.main.ticks'; `database` is the sync's own.
@@ -68,8 +75,8 @@ class Tables:
         matching = own if len(own) == 1 else matching
         if not matching:
             raise SyncConfigError(
-                f"table {name!r} is not in the DuckDB database; name a table (no view, no temporary table), with its "
-                "schema if that is not 'main'"
+                f"table {name!r} is not in the DuckDB database; name a table (no view, no temporary table, none of the "
+                "sync's own), with its schema if that is not 'main'"
             )
         if len(matching) > 1:
             places = ", ".join(sorted(one.shown for one in matching))
@@ -86,18 +93,16 @@ class Tables:
 def tables(cursor: DuckDBPyConnection) -> Tables:
     """All tables of all attached databases, without views, temporary tables and DuckDB's own."""
     rows = cursor.execute(
-        "SELECT database_name, schema_name, table_name FROM duckdb_tables() WHERE NOT temporary AND NOT internal"
+        "SELECT database_name, schema_name, table_name FROM duckdb_tables() "
+        f"WHERE NOT temporary AND NOT internal AND schema_name <> '{JOURNAL_SCHEMA}'"
     ).fetchall()
     return Tables([Location(*row) for row in rows])
 
 
+def _full(one: Location) -> set[str]:
+    return {".".join(one).lower(), one.shown.lower()}
+
+
 def _spellings(one: Location) -> set[str]:
-    spellings = {".".join(one), one.shown, f"{one.schema}.{one.table}"}
-    spellings |= {one.table} if one.schema == _DEFAULT_SCHEMA else set()
-    return {spelling.lower() for spelling in spellings}
-
-
-def named_databases(found: Tables, names: Sequence[str]) -> set[str]:
-    """The databases that names of three parts ask for."""
-    wanted = {name.lower() for name in names}
-    return {one.database for one in found if wanted & {".".join(one).lower(), one.shown.lower()}}
+    short = {one.table.lower()} if one.schema == _DEFAULT_SCHEMA else set()
+    return {*_full(one), f"{one.schema}.{one.table}".lower(), *short}

@@ -32,13 +32,11 @@ def describe_reset(worker: TableWorker, cursor: DuckDBPyConnection, shared: Shar
     ((rows,),) = cursor.execute(f"SELECT count(*) FROM {location.reference}").fetchall()
     sent = f"{location.journal_name}: the {rows} rows in the buffer will be sent anew to {target}"
     if delete_sent:
-        return f"{sent}, after all rows that this buffer sent there before ({state.acknowledged_rows}) are DELETED"
+        return f"{sent}, after all rows that this buffer sent there before are DELETED"
     if state.keyed and worker.options.key:
         return f"{sent}; they replace those sent before, and keys that the buffer no longer holds are deleted there"
-    return (
-        f"{sent}, beside the {state.acknowledged_rows} sent before, which stay: what the buffer still holds of them "
-        "will be there twice"
-    )
+    before = "those" if state.earlier else f"the {state.acknowledged_rows}"  # an earlier reset forgot how many
+    return f"{sent}, beside {before} sent before, which stay: what the buffer still holds of them will be there twice"
 
 
 def reset(

@@ -9,6 +9,7 @@ import tenacity
 from clickhouse_connect.driver.exceptions import Error, OperationalError
 from urllib3.exceptions import HTTPError
 
+from otel_duckdb.sync.messages import TOO_MANY_PARTITIONS
 from otel_duckdb.sync.transport import AnswerTooLargeError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def transient(error: BaseException) -> bool:
         return False
     code = code_of(error)
     if code is not None:
-        return code in TRANSIENT_CODES
+        return code in TRANSIENT_CODES and TOO_MANY_PARTITIONS not in str(error)
     status = _STATUS.search(str(error))
     if status:
         return int(status[1]) >= _FIRST_SERVER_STATUS or int(status[1]) in _PASSING_STATUSES

@@ -86,12 +86,18 @@ class Shape:
                     f"target {self.full} was not made by this sync: it has no column {column}; run ALTER TABLE "
                     f"{self.full} ADD COLUMN {column} {kind}, or name another target"
                 )
+            alike = [name for name in self.columns if present is None and name.lower() == column.lower()]
+            if alike:
+                raise TargetError(
+                    f"table {schema.table!r}: target {self.full} has {alike[0]!r}, and no column {column!r}: "
+                    "ClickHouse minds the case of a name; rename one of the two, or name another target"
+                )
             if present is not None and present.computed:
                 raise TargetError(f"target {self.full} computes its column {column!r} itself; name another target")
             if present is not None and _bare(present.type) != _bare(kind):
                 raise TargetError(
-                    f"table {schema.table!r}, column {column!r}: target {self.full} has {present.type}, which does "
-                    f"not keep every value; it takes {kind}"
+                    f"table {schema.table!r}, column {column!r}: target {self.full} has {present.type}, and not "
+                    f"{kind}, which keeps each value as it is; name another target, or remake this one"
                 )
 
     def _check_sorting(self, schema: Schema) -> None:
