@@ -1,6 +1,9 @@
 """Values of the data and passwords are nowhere: not in spans, events, logs, the journal, the status or a repr."""
 
+import base64
 import logging
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -149,3 +152,31 @@ def test_the_cause_and_the_name_of_a_servers_error_stay(text, kept):
     assert MAIL not in told
     assert kept in told
     assert told.count("(") == told.count(")")
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers what is posted with an error that quotes its headers, as a proxy in front of a ClickHouse may."""
+
+    def do_POST(self):
+        body = " ".join(f"{name} = {value}" for name, value in self.headers.items()).encode()
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Be silent."""
+
+
+def test_a_server_that_echoes_the_password_gets_it_into_nothing(buffer, told):
+    buffer.execute("CREATE TABLE ticks AS SELECT 1 AS id")
+    with HTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        target = Target(host="127.0.0.1", port=server.server_port, username="me", password=SECRET)
+        with Sync(buffer, ["ticks"], target, signals=told.signals) as one:
+            error = str(one.run_once()[0].error)
+            all_of_it = told.text(buffer, one) + error
+        server.shutdown()
+    assert "403" in error
+    assert SECRET not in all_of_it
+    assert base64.b64encode(f"me:{SECRET}".encode()).decode() not in all_of_it

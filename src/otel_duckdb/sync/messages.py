@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import socket
 import ssl
@@ -31,9 +32,21 @@ _NUMBER: Final = re.compile(r"(?<![\w.])(?<!HTTP status )-?\d[\d.]*(?:e[+-]?\d+)
 _CODE: Final = re.compile(r"Code: ?\d+\.?")
 
 
+_secrets: Final[set[str]] = set()
+
+
+def keep_secret(username: str, password: str) -> None:
+    """Leave a login out of all that servers say: a proxy may echo what was sent to it."""
+    if password:
+        pair = f"{username}:{password}".encode(errors="surrogateescape")
+        _secrets.update((printable(password), base64.b64encode(pair).decode()))
+
+
 def server_words(text: str) -> str:
     """What ClickHouse said, without what it quotes of the data: the code, the cause and its name stay."""
     line = _VERSION.sub("", printable(text))
+    for secret in _secrets:
+        line = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "?", line)
     code = _CODE.search(line)
     rest = line[code.end() :] if code else line
     rest = _QUOTED.sub("'?'", _VALUES.sub("", rest))

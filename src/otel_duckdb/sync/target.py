@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import clickhouse_connect
 from opentelemetry import propagate
 
+from otel_duckdb.sync.messages import keep_secret
 from otel_duckdb.sync.transport import Transport
 from otel_duckdb.sync.types import backticked
 
@@ -77,12 +78,13 @@ class Clickhouse:
             yield self._client
 
     def _connect(self, transport: Transport) -> Any:
-        options = self._options
+        options, password = self._options, self._options.secret()
+        keep_secret(options.username or "", password)
         return clickhouse_connect.get_client(
             host=options.host,
             port=options.port or 0,
             username=options.username,
-            password=options.secret(),
+            password=password,
             secure=options.secure,
             connect_timeout=max(1, int(options.timeout)),
             send_receive_timeout=max(1, int(options.timeout)),
