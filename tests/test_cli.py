@@ -223,6 +223,20 @@ def test_a_database_that_is_not_there_is_not_made(folder):
     assert not (folder / "none.duckdb").exists()
 
 
+@pytest.mark.parametrize("option", [(), ("--status",), ("--dry-run",)], ids=["once", "status", "dry run"])
+def test_a_file_that_is_no_database_is_one_cause_with_one_exit_code_and_no_word_of_other_processes(folder, option):
+    (folder / "sync.toml").write_text('database = "sync.toml"\n[[tables]]\nname = "ticks"\n')
+    code, _, err = run("sync", *option, folder=folder)
+    assert code == 1
+    assert "cannot open" in err
+    assert "process" not in err
+
+
+def test_a_reset_names_one_table(folder):
+    assert run("sync", "--reset", "ticks", "--reset", "other", "--yes", folder=folder)[0] == 2
+    assert "--reset is ''" in run("sync", "--reset", "", "--yes", folder=folder)[2]
+
+
 @pytest.mark.slow
 def test_a_reset_sends_all_rows_anew(folder):
     assert run_process("sync", folder=folder)[0] == 0

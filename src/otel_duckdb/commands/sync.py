@@ -29,7 +29,13 @@ Row = TypeVar("Row", "TableStatus", "Plan")
 @click.option("--watch", is_flag=True, help="Go on until interrupted, with the pause that `interval` says.")
 @click.option("--status", "show", is_flag=True, help="Tell what is stored, waiting and failing; send nothing.")
 @click.option("--dry-run", is_flag=True, help="Check tables, types and target; tell what would be sent and run.")
-@click.option("--reset", metavar="TABLE", help="Forget what was sent of a table, so that all its rows are sent anew.")
+@click.option(
+    "--reset",
+    "resets",
+    metavar="TABLE",
+    multiple=True,
+    help="Forget what was sent of a table, so that all its rows are sent anew.",
+)
 @click.option("--delete-sent", is_flag=True, help="With --reset: delete what was sent before from the target.")
 @click.option("--rename", metavar="OLD=NEW", help="Go on with a table under the name that it has now.")
 @click.option("--yes", is_flag=True, help="With --reset: do not ask.")
@@ -40,7 +46,7 @@ def command(
     watch: bool,
     show: bool,
     dry_run: bool,
-    reset: str | None,
+    resets: tuple[str, ...],
     delete_sent: bool,
     rename: str | None,
     yes: bool,
@@ -50,17 +56,19 @@ def command(
 
     Exit code 0: all is well; 1: a table failed, or is failing or full; 2: the command line or the file is wrong.
     """
-    actions = {"--watch": watch, "--status": show, "--dry-run": dry_run, "--reset": reset, "--rename": rename}
+    actions = {"--watch": watch, "--status": show, "--dry-run": dry_run, "--reset": resets, "--rename": rename}
     given = [name for name, value in actions.items() if value]
     _refuse_together(given, delete_sent=delete_sent, yes=yes, as_json=as_json)
+    if len(resets) > 1:
+        raise click.UsageError(f"--reset is given {len(resets)} times; reset one table after the other")
     try:
         config = _load(configuration)
         if show:
             return _status(config, as_json)
         if dry_run:
             return _dry_run(config, as_json)
-        if reset is not None:
-            return _reset(config, reset, delete_sent=delete_sent, yes=yes)
+        if resets:
+            return _reset(config, resets[0], delete_sent=delete_sent, yes=yes)
         if rename is not None:
             return _rename(config, rename)
         return running.watch(config) if watch else running.once(config, as_json=as_json)

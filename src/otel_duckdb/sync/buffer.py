@@ -30,10 +30,13 @@ def connect(path: str) -> DuckDBPyConnection:
         with suppress_instrumentation():
             return duckdb.connect(path)
     except duckdb.Error as error:
-        raise SyncError(
-            f"cannot open {path}: {safe_words(error)}; a DuckDB file is open in one process at a time: run the "
-            "sync in the process that has it, with otel_duckdb.sync.Sync"
-        ) from error
+        advice = "run the sync in the process that has it, with otel_duckdb.sync.Sync"
+        raise SyncError(f"cannot open {path}: {safe_words(error)}{if_locked(error, advice)}") from error
+
+
+def if_locked(error: duckdb.Error, advice: str) -> str:
+    """What to do where another process has the file, to follow a message; nothing where it is not that."""
+    return f"; a DuckDB file is open in one process at a time: {advice}" if "lock" in str(error).lower() else ""
 
 
 def bound(connection: DuckDBPyConnection) -> bool:

@@ -56,7 +56,7 @@ def read_plan(config: Config) -> list[Plan]:
     embedded chDB does not exist yet, one in a temporary folder does that.
 
     Raises:
-        SyncConfigError: the database cannot be opened.
+        SyncError: the database cannot be opened.
     """
     embedded = config.target.path or f"{config.database}.chdb"
     with ExitStack() as stack:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from otel_duckdb.sync.errors import SyncConfigError, SyncError
+from otel_duckdb.sync.buffer import if_locked
+from otel_duckdb.sync.errors import SyncError
 from otel_duckdb.sync.journal import keys_table, read_states
 from otel_duckdb.sync.keys import Keys
 from otel_duckdb.sync.messages import safe_words
@@ -137,7 +138,7 @@ def read_status(path: str, options: Sequence[Table]) -> list[TableStatus]:
     """The state of the tables of a database file, opened for reading.
 
     Raises:
-        SyncConfigError: the file cannot be opened.
+        SyncError: the file cannot be opened.
         JournalError: the journal is damaged or foreign.
     """
     with opened(path) as connection:
@@ -148,13 +149,11 @@ def opened(path: str) -> DuckDBPyConnection:
     """A database file, opened for reading.
 
     Raises:
-        SyncConfigError: it cannot be opened.
+        SyncError: it cannot be opened.
     """
     try:
         with suppress_instrumentation():
             return duckdb.connect(path, read_only=True)
     except duckdb.Error as error:
-        raise SyncConfigError(
-            f"cannot read {path}: {error}; while a process has the file open, ask that process: "
-            "otel_duckdb.sync.Sync.status()"
-        ) from error
+        advice = "ask the process that has it, by otel_duckdb.sync.Sync.status()"
+        raise SyncError(f"cannot open {path}: {safe_words(error)}{if_locked(error, advice)}") from error
