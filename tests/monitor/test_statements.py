@@ -11,7 +11,7 @@ from otel_duckdb.core.profile import Profile
 from otel_duckdb.monitor.ended import Ended, EndedOperations
 from otel_duckdb.monitor.statements import Statements
 from otel_duckdb.monitor.statements.lately import Lately, Latency
-from otel_duckdb.monitor.statements.quantiles import in_buckets
+from otel_duckdb.monitor.statements.quantiles import in_buckets, quantile_below
 
 
 @pytest.fixture
@@ -84,3 +84,10 @@ def test_a_database_whose_name_is_half_a_character_is_told(heard, ended, stateme
     with contextlib.suppress(Exception):
         duckdb.connect("/nowhere/half\udcff")
     assert json.dumps(statements.as_json(), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(("durations", "p50", "p95"), [([53_350_000], 53.35, 53.35), ([10, 53_350_000], 0.0, 53.35)])
+def test_a_quantile_that_is_the_longest_duration_is_told_as_it_was(durations, p50, p95):
+    counts = in_buckets(durations)
+    told = [quantile_below(max(durations), counts, share) / 1e6 for share in (0.5, 0.95)]
+    assert told == pytest.approx([p50, p95], abs=1e-4)

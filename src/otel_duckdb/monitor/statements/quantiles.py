@@ -36,3 +36,9 @@ def quantile(counts: Mapping[int, int], share: float) -> float:
             exponent, part = divmod(bucket - _PARTS, _PARTS)
             return ldexp(0.5 + (part + 0.5) / (2 * _PARTS), exponent)
     return 0.0
+
+
+def quantile_below(longest: int, counts: Mapping[int, int], share: float) -> float:
+    """Return the same where the longest duration is known: it is told itself where the share reaches it."""
+    number = sum(counts.values())
+    return longest if share * number > number - 1 else min(quantile(counts, share), longest)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_duckdb.monitor.ended import TEXT_CHARACTERS
 from otel_duckdb.monitor.statements.lately import STEP_SECONDS, Lately
 from otel_duckdb.monitor.statements.plans import Plans
-from otel_duckdb.monitor.statements.quantiles import in_buckets, quantile, together
+from otel_duckdb.monitor.statements.quantiles import in_buckets, quantile_below, together
 from otel_duckdb.monitor.statements.trend import Trend
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.text import encodable
@@ -135,7 +135,8 @@ class Statement:
         """Return the figures as JSON has them; `all_ns` is the time of all statements together."""
         regression = self.plans.regression
         quantiles = {
-            f"p{share * 100:g}_ms": min(quantile(self._counts, share), self.max_ns) / 1e6 for share in (0.5, 0.95, 0.99)
+            f"p{share * 100:g}_ms": quantile_below(self.max_ns, self._counts, share) / 1e6
+            for share in (0.5, 0.95, 0.99)
         }
         return {
             "id": self.identity,
