@@ -362,7 +362,7 @@ def test_an_address_whose_parts_are_wrong_is_told_soon_after_the_start_and_not_s
     assert "secret" not in caplog.text
 
 
-@pytest.mark.parametrize(("leads", "parent"), [(False, os.getpid()), (True, 1)])
+@pytest.mark.parametrize(("leads", "parent"), [(False, os.getpid()), (True, 1)], ids=["stand-by", "forked"])
 def test_a_stand_by_leaves_that_to_the_one_that_leads_and_a_forked_worker_to_its_parent(
     start, monkeypatch, caplog, leads, parent
 ):
