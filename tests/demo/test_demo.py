@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -304,13 +305,15 @@ def test_latencies_and_values_are_drawn_with_their_units():
 @pytest.mark.skipif(sys.platform == "win32", reason="it starts a script of the shell")
 def test_the_program_ends_with_the_command_that_runs_it(tmp_path, monkeypatch):
     script = tmp_path / "opentelemetry-instrument"
-    script.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    script.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     main = threading.main_thread().ident
 
     def interrupt():
         eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        eventually(lambda: sys._current_frames()[main].f_code.co_name == "_try_wait")
+        time.sleep(0.2)  # a signal that comes just before Python waits is seen when the wait is over
         signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)

@@ -8,19 +8,19 @@ had a child that waited for them for ever, with its first instrument or its firs
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.metrics import _internal as metrics_api
 
+from otel_duckdb.telemetry.locks import make_lock, make_reentrant_lock
 from otel_duckdb.telemetry.section import inside_the_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LOCKS: Final = (type(threading.Lock()), type(threading.RLock()))
+_LOCKS: Final = (type(make_lock()), type(make_reentrant_lock()))
 _OPENTELEMETRY: Final = "opentelemetry."
 
 _providers: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
