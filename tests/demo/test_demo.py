@@ -8,8 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -23,7 +21,7 @@ from command_line import otel_duckdb
 from eventually import eventually
 from otel_duckdb import contract
 from otel_duckdb.demo.metrics import draw_latencies, draw_numbers
-from otel_duckdb.demo.program import environment, run_instrumented
+from otel_duckdb.demo.program import environment
 from otel_duckdb.demo.receiver import Receiver
 from otel_duckdb.demo.spans import SpanTree, draw_errors
 from otel_duckdb.demo.telemetry import Histogram, Number, Span, Telemetry
@@ -303,23 +301,17 @@ def test_latencies_and_values_are_drawn_with_their_units():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it starts a script of the shell")
-def test_the_program_ends_with_the_command_that_runs_it(tmp_path, monkeypatch):
+def test_the_program_ends_with_the_command_that_runs_it(tmp_path):
     script = tmp_path / "opentelemetry-instrument"
     script.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
     script.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    main = threading.main_thread().ident
-
-    def interrupt():
+    command = (
+        "import sys; from otel_duckdb.demo.program import run_instrumented;"
+        f" sys.executable = {str(tmp_path / 'python')!r}; run_instrumented(['app'], 'http://127.0.0.1:9')"
+    )
+    with subprocess.Popen([sys.executable, "-c", command], stderr=subprocess.DEVNULL) as process:
         eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
-        eventually(lambda: sys._current_frames()[main].f_code.co_name == "_try_wait")
-        time.sleep(0.2)  # a signal that comes just before Python waits is seen when the wait is over
-        signal.pthread_kill(main, signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        run_instrumented(["app"], "http://127.0.0.1:9")
-    thread.join()
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == -signal.SIGINT
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
