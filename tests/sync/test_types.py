@@ -212,6 +212,30 @@ def parts(mapping):
     return list(mapping or {}), list((mapping or {}).values())
 
 
+WIDE = [10**14, 10**15 - 1, 10**15, 10**16 - 1, 10**16, 10**31, 10**32 - 1]
+"""Around those whose text has 16 bytes, as many as the integer, or twice as many."""
+
+
+@pytest.mark.parametrize("number", [*WIDE, *(-number for number in WIDE)])
+def test_an_integer_of_128_bits_arrives_alone_in_its_batch_and_inside_of_others(buffer, sync, query, number):
+    table, one = f"t{next(_tables)}", f"{number}::HUGEINT"
+    columns = {
+        "h": (one, "toString(h)"),
+        "l": (f"[{one}, NULL]", "toString(l[1])"),
+        "a": (f"array_value({one}, {one})", "toString(a[2])"),
+        "s": (f"{{'x': {one}, 'y': [{one}]}}", "concat(toString(s.x), ' ', toString(s.y[1]))"),
+        "m": (f"map([{one}], [{one}])", "concat(toString(mapKeys(m)[1]), ' ', toString(mapValues(m)[1]))"),
+        "u": (f"{abs(number)}::UHUGEINT", "toString(u)"),
+    }
+    buffer.execute(
+        f"CREATE TABLE {table} AS SELECT {', '.join(f'{sql} AS {name}' for name, (sql, _) in columns.items())}"
+    )
+    with sync([table]) as running:
+        assert running.run_once()[0].error is None
+    [told] = query(f"SELECT {', '.join(asked for _, asked in columns.values())} FROM {{}}.{table}")
+    assert list(told) == [*[str(number)] * 3, *[f"{number} {number}"] * 2, str(abs(number))]
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(

@@ -10,6 +10,7 @@ import duckdb
 from otel_duckdb.sync.errors import SyncConfigError, SyncError, UnsupportedTypeError
 from otel_duckdb.sync.identity import KEY_FORMS, hash_arguments
 from otel_duckdb.sync.types import Kind, of_name, quoted
+from otel_duckdb.sync.wire import travelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,7 +48,7 @@ class Column:
     @property
     def expression(self) -> str:
         """The column in the form that travels, as SQL."""
-        return f"CAST({quoted(self.name)} AS {self.kind.wire}) AS {quoted(self.name)}"
+        return f"{travelling(self.kind, quoted(self.name))} AS {quoted(self.name)}"
 
     @property
     def enumeration(self) -> bool:
