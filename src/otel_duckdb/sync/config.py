@@ -86,8 +86,8 @@ class Table:
 
     name: str = _option(str, "a table's name, as in 'ticks' or 'main.ticks'", check=bool)
     target: str | None = _option(str, "a table's name in ClickHouse", None, bool)
-    key: list[str] = _option(list, "a list of column names", [], _texts)  # noqa: RUF009 - it makes a field
-    order_by: list[str] = _option(list, "a list of column names", [], _texts)  # noqa: RUF009 - it makes a field
+    key: list[str] = _option(list, "a list of column names", [], _texts)
+    order_by: list[str] = _option(list, "a list of column names", [], _texts)
     partition_by: str | None = _option(str, "a ClickHouse expression", None, bool)
     engine: str | None = _option(str, "a ClickHouse engine, as in ReplicatedMergeTree", None, bool)
     delete: bool = _option(bool, "true or false", False)
@@ -151,9 +151,7 @@ class Target:
     timeout: float = _option(float, "seconds above 0", 60.0, _positive)
     """Seconds that one call may take in whole: connecting, sending, and the answer."""
     path: str | None = _option(str, "a folder for chDB", None, bool)
-    settings: dict[str, Any] = _option(  # noqa: RUF009 - it makes a field
-        dict, "a table of ClickHouse settings, each a text or a number", {}, _settings
-    )
+    settings: dict[str, Any] = _option(dict, "a table of ClickHouse settings, each a text or a number", {}, _settings)
 
     def __post_init__(self) -> None:
         """Check the values; a `user:password@` before the host's name is taken apart.
@@ -261,7 +259,7 @@ class Config:
     """A whole sync: the DuckDB database, its tables, the target, and the limits."""
 
     database: str = _option(str, "a path of a DuckDB database", check=bool)
-    tables: list[Table] = _option(list, "one [[tables]] or more", check=bool)  # noqa: RUF009 - it makes a field
+    tables: list[Table] = _option(list, "one [[tables]] or more", check=bool)
     target: Target = field(default_factory=Target)
     batch: Limits = field(default_factory=Limits)
     retry: Retry = field(default_factory=Retry)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from otel_duckdb.monitor.actions.memory_limit import MemoryLimits
 
 _THREADS: Final = "allocator_background_threads"
-_CACHE: Final = "'BASE_TABLE', 'EXTERNAL_FILE_CACHE', 'OBJECT_CACHE'"
+_CACHE: Final = {"BASE_TABLE", "EXTERNAL_FILE_CACHE", "OBJECT_CACHE"}
 _MEBIBYTE: Final = 2**20
 _LITTLE: Final = 2 * _MEBIBYTE
 """Cached bytes below which there is nothing to drop: what DuckDB reads again for itself."""
@@ -147,9 +147,6 @@ class EmptyCache:
 
 
 def _cached_and_other(target: Target) -> tuple[int, int]:
-    rows = target.cursor.rows(
-        f"select coalesce(system.main.sum(memory_usage_bytes) filter (tag in ({_CACHE})), 0)::bigint,"  # noqa: S608 - our own words
-        f" coalesce(system.main.sum(memory_usage_bytes) filter (tag not in ({_CACHE})), 0)::bigint"
-        " from system.main.duckdb_memory()"
-    )
-    return int(rows[0][0]), int(rows[0][1])
+    by_tag = dict(target.cursor.rows("select tag, memory_usage_bytes from system.main.duckdb_memory()"))
+    cached = sum(size for tag, size in by_tag.items() if tag in _CACHE)
+    return cached, sum(by_tag.values()) - cached

@@ -40,10 +40,9 @@ _MOST_SERIES: Final = 20_000
 _SWEPT_ABOVE: Final = 1_000
 """Series in the file above which those go that no minute in it has."""
 _OBJECTS: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master"
-_BETWEEN: Final = f"""
-SELECT minute, points FROM minutes
-WHERE minute > ? AND minute <= ? AND length(points) <= {_MOST_BYTES} ORDER BY minute
-"""  # noqa: S608 - a constant
+_BETWEEN: Final = """
+SELECT minute, points FROM minutes WHERE minute > ? AND minute <= ? AND length(points) <= ? ORDER BY minute
+"""
 _FORGET: Final = """
 DELETE FROM minutes WHERE minute IN (
     SELECT minute FROM minutes ORDER BY abs(minute - ?) DESC
@@ -52,15 +51,12 @@ DELETE FROM minutes WHERE minute IN (
 """
 _TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 _OURS: Final = {"series", "minutes"}
-_ALL_POINTS: Final = f"""
-SELECT points FROM minutes
-WHERE typeof(points) = 'blob' AND length(points) <= {_MOST_BYTES} AND length(points) % {_POINT.size} = 0
-LIMIT {2 * _MINUTES}
-"""  # noqa: S608 - constants
-_ALL_SERIES: Final = f"""
-SELECT id, metric, labels FROM series
-WHERE length(metric) + length(labels) <= 10000 ORDER BY id DESC LIMIT {_MOST_SERIES}
-"""  # noqa: S608 - a constant
+_ALL_POINTS: Final = """
+SELECT points FROM minutes WHERE typeof(points) = 'blob' AND length(points) <= ? AND length(points) % ? = 0 LIMIT ?
+"""
+_ALL_SERIES: Final = """
+SELECT id, metric, labels FROM series WHERE length(metric) + length(labels) <= 10000 ORDER BY id DESC LIMIT ?
+"""
 _logger: Final = logging.getLogger("otel_duckdb")
 
 
@@ -133,7 +129,8 @@ class HistoryFile(Part):
             _check_objects(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            known = {number: self._read(metric, labels) for number, metric, labels in connection.execute(_ALL_SERIES)}
+            rows = connection.execute(_ALL_SERIES, (_MOST_SERIES,))
+            known = {number: self._read(metric, labels) for number, metric, labels in rows}
         except BaseException:
             connection.close()
             raise
@@ -144,7 +141,7 @@ class HistoryFile(Part):
 
     def _restore(self, connection: sqlite3.Connection, known: dict[int, Series | None]) -> None:
         now = int(time.time() // _MINUTE)
-        with closing(connection.execute(_BETWEEN, (now - _KEPT_SECONDS // _MINUTE, now))) as rows:
+        with closing(connection.execute(_BETWEEN, (now - _MINUTES, now, _MOST_BYTES))) as rows:
             for minute, blob in rows:
                 if not isinstance(blob, bytes) or len(blob) % _POINT.size:
                     continue
@@ -173,7 +170,7 @@ class HistoryFile(Part):
         if len(self._series) <= self._sweep_above:
             return
         used: set[int] = set()
-        for (blob,) in connection.execute(_ALL_POINTS):
+        for (blob,) in connection.execute(_ALL_POINTS, (_MOST_BYTES, _POINT.size, 2 * _MINUTES)):
             used.update(number for number, *_ in _POINT.iter_unpack(blob))
         gone = [number for number in self._series.values() if number not in used]
         with connection:

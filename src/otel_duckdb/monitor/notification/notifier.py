@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_duckdb.core import source
-from otel_duckdb.monitor.notification.senders import Undeliverable, cause
+from otel_duckdb.monitor.notification.senders import RefusedDeliveryError, cause
 from otel_duckdb.monitor.part import Part
 from otel_duckdb.monitor.times import iso
 from otel_duckdb.telemetry.section import in_section
@@ -211,7 +211,7 @@ class Notifier(Part):
         try:
             lane.sender.send(batch)
         except Exception as error:
-            final = lane.failures == len(self._waits) or isinstance(error, Undeliverable) or self._stopping
+            final = lane.failures == len(self._waits) or isinstance(error, RefusedDeliveryError) or self._stopping
             why = cause(error)
             self._note(batch, lane.sender.name, "failed" if final else "trying again", attempt, why)
             self._report(error)

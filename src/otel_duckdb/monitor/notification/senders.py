@@ -32,17 +32,17 @@ _SUBMISSION: Final = 587
 _TLS: Final = 465
 
 
-class Undelivered(Exception):  # noqa: N818 - the word for what it is
+class DeliveryError(Exception):
     """What was to be sent was not taken; the text says why, and holds no secret."""
 
 
-class Undeliverable(Undelivered):
+class RefusedDeliveryError(DeliveryError):
     """It is refused for good: to try again is of no use."""
 
 
 def cause(error: Exception) -> str:
     """Why something was not sent, in few words: the message of a library's error may hold the address, and a secret."""
-    if isinstance(error, Undelivered):
+    if isinstance(error, DeliveryError):
         return str(error)
     if isinstance(error, HTTPError):
         return f"HTTP {error.code}"
@@ -65,7 +65,7 @@ class Sender(Protocol):
         """Tell of the alerts in one message.
 
         Raises:
-            Undeliverable: it is refused for good.
+            RefusedDeliveryError: it is refused for good.
         """
 
     def fault(self) -> str | None:
@@ -93,11 +93,11 @@ class Webhook:
         except HTTPError as error:
             error.close()
             if error.code in _REDIRECTS:
-                raise Undeliverable(
+                raise RefusedDeliveryError(
                     f"HTTP {error.code}, a redirect, which is not followed; give the address it leads to"
                 ) from None
             if error.code in _REFUSED and error.code not in _TRY_AGAIN:
-                raise Undeliverable(f"HTTP {error.code}") from None
+                raise RefusedDeliveryError(f"HTTP {error.code}") from None
             raise
 
     def fault(self) -> str | None:
@@ -141,7 +141,7 @@ class Mail:
                     server.login(self._user, self._password)
                 server.send_message(message)
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
-            raise Undeliverable(type(error).__name__) from None
+            raise RefusedDeliveryError(type(error).__name__) from None
 
     def fault(self) -> str | None:
         """Its options were looked at when it was made."""
@@ -195,11 +195,11 @@ class Apprise:
         """Send one message."""
         fault = self.fault()
         if fault is not None:
-            raise Undeliverable(fault)
+            raise RefusedDeliveryError(fault)
         with _unlogged():
             sent = self._service.notify(title=title(alerts), body=plain_text(alerts))  # it does not raise
         if not sent:
-            raise Undelivered("apprise could not deliver it")
+            raise DeliveryError("apprise could not deliver it")
 
     def fault(self) -> str | None:
         """What apprise itself finds wrong with the address."""
@@ -219,8 +219,8 @@ class Apprise:
         return None
 
 
-def _no_tls() -> Undeliverable:
-    return Undeliverable("the server offers no TLS, and a password would be sent in the open")
+def _no_tls() -> RefusedDeliveryError:
+    return RefusedDeliveryError("the server offers no TLS, and a password would be sent in the open")
 
 
 def make_senders(environment: Mapping[str, str], urls: Sequence[str] = ()) -> list[Sender]:
