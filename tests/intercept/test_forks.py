@@ -186,3 +186,32 @@ def test_a_child_of_a_process_that_just_tells_its_metrics_tells_its_own(telemetr
         over.set()
         thread.join()
         provider.shutdown()
+
+
+@pytest.mark.parametrize("where", ["callback", "exporter"])
+def test_a_child_that_was_forked_in_the_middle_of_the_sdk_returns_from_it(telemetry, caplog, where):
+    children = []
+
+    def fork(*_):
+        children.append(os.fork())
+        return []
+
+    class Exporter(ConsoleMetricExporter):
+        def export(self, *_, **__):
+            if where == "exporter":
+                fork()
+
+    reader = PeriodicExportingMetricReader(Exporter(), math.inf)
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    telemetry.instrument(meter_provider=provider)
+    if where == "callback":
+        provider.get_meter("another's").create_observable_gauge("forks", [fork])
+    try:
+        reader.collect()
+        whole = not caplog.records  # what fails in an exporter is logged
+    except RuntimeError:  # of a lock that was let go twice
+        whole = False
+    if children[0] == 0:
+        os._exit(0 if whole else 1)
+    assert os.waitpid(children[0], 0)[1] == 0
+    provider.shutdown()

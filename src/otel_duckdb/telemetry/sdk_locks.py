@@ -8,6 +8,7 @@ had a child that waited for them for ever, with its first instrument or its firs
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.metrics import _internal as metrics_api
 
 from otel_duckdb.telemetry.locks import make_lock, make_reentrant_lock
-from otel_duckdb.telemetry.section import inside_the_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 _LOCKS: Final = (type(make_lock()), type(make_reentrant_lock()))
 _OPENTELEMETRY: Final = "opentelemetry."
+_METRICS: Final = os.path.join("", "opentelemetry", "sdk", "metrics", "")  # noqa: PTH118 - a part of a path
 
 _providers: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 
@@ -52,8 +54,16 @@ def _locks(*roots: object) -> Iterator[Any]:
             waiting += getattr(one, "__dict__", {}).values()
 
 
+def _in_the_middle() -> bool:
+    """Whether this very thread is in the SDK's metrics: a callback or an exporter forked, and returns to it."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and _METRICS not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return frame is not None
+
+
 def _free() -> None:
-    if inside_the_sdk():  # it forked itself, and will let go of what it holds
+    if _in_the_middle():  # it will let go of what it holds
         return
     with suppress(Exception):  # nothing of this may keep a child from its work
         for lock in _locks(metrics_api._METER_PROVIDER, metrics_api._PROXY_METER_PROVIDER, *_providers):
